@@ -1,0 +1,94 @@
+/** Every bound of the protocol and of the client, each with its unit and its reason. None is configurable. */
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/** Bounds of the wire protocol: both sides must agree, so a change is a new version. */
+export const wireLimits = {
+  /** Largest frame that is looked at at all. The largest legal one has 87,164 bytes; the rest is room for later types. */
+  frameBytes: 256 * 1024,
+  /** Init without its ratchet message: 64 devices in the list make 18,969 bytes. */
+  initBytes: 24 * 1024,
+  /** A bundle: 64 devices make 25,679 bytes. */
+  bundleBytes: 32 * 1024,
+  accountIdBytes: 64,
+  deviceIdMax: 0x7fff_ffff,
+  devicesPerList: 64,
+  /** Plaintext with its 41-byte head, before padding. */
+  plaintextBytes: 65_535,
+  /** Counters n, pqCtr and e are refused from here: far from any wrap. */
+  counterMax: 0x8000_0000,
+  /** Units in a one-time batch; Merkle paths have at most 7 nodes. */
+  batchUnitCount: 128,
+  merklePathCount: 7,
+  /** Integers on the wire fit a JavaScript number. */
+  u64Max: Number.MAX_SAFE_INTEGER,
+} as const;
+
+/** Bounds of the ratchet (section 4.8): work and memory per session. */
+export const ratchetLimits = {
+  /** Messages that may be missing before one message; ≈1.4 s of hashing, only after the header authenticated. */
+  maxJump: 25_000,
+  /** Keys kept for one gap. */
+  storedPerGap: 1_000,
+  /** Keys kept for one session, oldest dropped first. */
+  skippedKeys: 2_000,
+  /** Old receiving chains of which keys are kept. */
+  oldChains: 128,
+  /** Received messages after which a skipped key is dropped. */
+  skippedLifetimeMessages: 4_000,
+} as const;
+
+/** Lifetimes of what a device publishes (section 2.2). */
+export const keyLimits = {
+  listFreshMs: 7 * DAY_MS,
+  listReissueLeftMs: 3 * DAY_MS,
+  listStaleMs: 90 * DAY_MS,
+  setRotationMs: 7 * DAY_MS,
+  setLifetimeMs: 45 * DAY_MS,
+  /** Secrets of a set live this long after a newer set's publication was acknowledged: 1 d bundle age + 14 d unanswered Init + 30 d relay queue. */
+  setSecretsMs: 45 * DAY_MS,
+  batchUnitCount: 100,
+  batchRefillBelow: 20,
+  batchLifetimeMs: 90 * DAY_MS,
+  batchSecretsMs: 45 * DAY_MS,
+  bundleUseMs: DAY_MS,
+  /** Seen rows of one set: publish a new set / delete the set's secrets. */
+  seenNewSet: 10_000,
+  seenDeleteSet: 20_000,
+} as const;
+
+/** Bounds of sessions and healing (section 5). */
+export const sessionLimits = {
+  archivedCount: 4,
+  archivedMs: 30 * DAY_MS,
+  tieBreakMs: 72 * HOUR_MS,
+  unansweredMs: 14 * DAY_MS,
+  unansweredMessages: 200,
+  unansweredMessagesSmallCarrier: 20,
+  smallCarrierBytes: 16 * 1024,
+  suspectAfter: 3,
+  newPerDeviceHour: 1,
+  newPerDevice3Days: 3,
+  newPerHour: 30,
+  claimedCount: 64,
+  unknownFlightsPerMinute: 30,
+  silenceMs: 7 * DAY_MS,
+} as const;
+
+/** Bounds that an application meets. */
+export const limits = {
+  /** Content of one message; more is an attachment. */
+  contentBytes: 65_536,
+  /** Rows in the inbox; above, the relay keeps the rest. */
+  inboxCount: 10_000,
+  /** Messages yielded and not acknowledged; above, the loop rejects. */
+  unackedYieldedCount: 1_000,
+  /** A queued message fails after this. */
+  queueAgeMs: 30 * DAY_MS,
+  /** An idempotency key is remembered this long. */
+  idempotencyKeyMs: 30 * DAY_MS,
+  idempotencyKeyBytes: 64,
+  accountBytes: wireLimits.accountIdBytes,
+} as const;

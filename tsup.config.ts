@@ -1,0 +1,30 @@
+import { defineConfig } from 'tsup';
+
+export default defineConfig({
+  entry: {
+    index: 'src/index.ts',
+    errors: 'src/errors.ts',
+    'store/memory': 'src/store/memory.ts',
+    'store/node': 'src/store/node.ts',
+    'transport/memory': 'src/transport/memory.ts',
+    'transport/websocket': 'src/transport/websocket.ts',
+    'transport/socket/node': 'src/transport/socket/node.ts',
+    'transport/socket/platform': 'src/transport/socket/platform.ts',
+    'crypto/backend/node': 'src/crypto/backend/node.ts',
+    'crypto/backend/noble': 'src/crypto/backend/noble.ts',
+    'pqxdh/index': 'src/pqxdh/index.ts',
+    'ratchet/index': 'src/ratchet/index.ts',
+    'testing/index': 'src/testing/index.ts',
+  },
+  format: ['esm'],
+  target: 'es2022',
+  platform: 'neutral',
+  dts: false,
+  sourcemap: true,
+  splitting: true,
+  treeshake: true,
+  clean: true,
+  // msgpackr is bundled: its optional native add-on has an install script that nobody should have to run.
+  noExternal: [/^msgpackr/],
+  external: [/^node:/, /^#/, /^@noble\//, 'ws', 'classic-level'],
+});
