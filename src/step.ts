@@ -1,5 +1,8 @@
 /** Shapes that several layers share: the step of a state machine, its inputs, and what passes between siblings. */
 
+import { isZero } from './bytes.js';
+import { UsageError } from './errors.js';
+
 /**
  * The result of one step of a pure state machine. The caller commits `next` before `out` leaves the process, then fills every
  * buffer of `wipe` with zeros. `wipe` shares no buffer with `next` or `out`. A step that throws has changed nothing.
@@ -12,6 +15,15 @@ export interface Step<S, O> {
 
 /** Returns `lengthBytes` fresh random bytes in a buffer that the caller owns. */
 export type Rng = (lengthBytes: number) => Uint8Array;
+
+/** Draws from `rng`; throws `ERR_ARGUMENT` if the result is short, or zero: a broken generator must not found a key. */
+export function draw(rng: Rng, lengthBytes: number): Uint8Array {
+  const bytes = rng(lengthBytes);
+  if (!(bytes instanceof Uint8Array) || bytes.length !== lengthBytes || isZero(bytes)) {
+    throw new UsageError('ERR_ARGUMENT', 'the random generator is broken', { field: 'rng' });
+  }
+  return bytes;
+}
 
 /** Milliseconds since 1970. */
 export type Now = () => number;

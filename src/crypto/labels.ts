@@ -23,6 +23,7 @@ export const LABELS = [
   'body',
   'seal',
   'scka/start',
+  'scka/epoch',
   'scka/next',
   'hs/sig',
   'login',
