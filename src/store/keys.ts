@@ -1,0 +1,98 @@
+/**
+ * What every store adapter owes its port before it touches storage: checked arguments, and keys as ordered bytes.
+ *
+ * Knows nothing of any storage. A key is encoded component by component: each UTF-8 byte plus one, then a zero. UTF-8 never
+ * holds 0xff, so nothing overflows; the zero can't occur inside a component, so components never run together (whatever they
+ * contain, U+0000 too), bytewise order is the port's component order, and a prefix of whole components is a prefix of bytes.
+ */
+
+import { decodeUtf8, encodeUtf8 } from '../bytes.js';
+import { UsageError } from '../errors.js';
+import type { StoreKey, Write } from './port.js';
+
+/**
+ * An encoded key: a binary string, one character (U+0000–U+00FF) per byte, so that `<` compares bytes and it can index a `Map`.
+ */
+export type EncodedKey = string;
+
+/** A `Write` whose key is encoded and whose value is a copy that belongs to the store. */
+export interface CheckedWrite {
+  readonly key: EncodedKey;
+  readonly value: Uint8Array<ArrayBuffer> | null;
+  readonly ifRev: number | undefined;
+}
+
+/** Where the listing of a prefix begins (exclusive) and ends (exclusive), as encoded keys. */
+export interface KeyRange {
+  readonly gt: EncodedKey;
+  readonly lt: EncodedKey;
+}
+
+function refuse(field: string, expected: string): UsageError {
+  return new UsageError('ERR_ARGUMENT', `${field} must be ${expected}`, { field });
+}
+
+/**
+ * Encodes a key of at least one component; components may be empty. `field` names the argument in errors.
+ *
+ * Throws `ERR_ARGUMENT` for no components, a component that is no string, and unpaired surrogates.
+ */
+export function encodeKey(key: StoreKey, field: string): EncodedKey {
+  if (!Array.isArray(key) || key.length === 0) throw refuse(field, 'a key of at least one component');
+  let encoded = '';
+  for (const component of key) {
+    const bytes = typeof component === 'string' ? encodeUtf8(component) : undefined;
+    if (bytes === undefined) throw refuse(field, 'made of strings without unpaired surrogates');
+    for (const byte of bytes) encoded += String.fromCharCode(byte + 1);
+    encoded += '\0';
+  }
+  return encoded;
+}
+
+/** The key that `encodeKey` encoded; `undefined` for anything that it can't have made. */
+export function decodeKey(encoded: EncodedKey): StoreKey | undefined {
+  const parts = encoded.split('\0');
+  if (parts.pop() !== '') return undefined;
+  const components: string[] = [];
+  for (const part of parts) {
+    const component = decodeUtf8(Uint8Array.from(part, (char) => char.charCodeAt(0) - 1));
+    if (component === undefined) return undefined;
+    components.push(component);
+  }
+  const [space, ...path] = components;
+  return space === undefined ? undefined : [space, ...path];
+}
+
+/** Checks and encodes the arguments of `Store.read`. Throws `ERR_ARGUMENT`. */
+export function checkKeys(keys: readonly StoreKey[]): EncodedKey[] {
+  if (!Array.isArray(keys)) throw refuse('keys', 'an array');
+  return keys.map((key, i) => encodeKey(key, `keys[${i}]`));
+}
+
+/**
+ * Checks the arguments of `Store.list` and gives the range to scan. `after` need not exist, nor lie below the prefix.
+ * Throws `ERR_ARGUMENT`; `limit` is a positive integer.
+ */
+export function checkRange(prefix: StoreKey, limit: number, after: StoreKey | undefined): KeyRange {
+  if (!Number.isSafeInteger(limit) || limit < 1) throw refuse('limit', 'a positive integer');
+  const start = encodeKey(prefix, 'prefix');
+  const from = after === undefined ? start : encodeKey(after, 'after');
+  return { gt: from > start ? from : start, lt: `${start.slice(0, -1)}\x01` };
+}
+
+/**
+ * Checks the arguments of `Store.commit` and copies every value, at once: the caller may reuse its buffers as soon as it has called.
+ * Empty values are values. Throws `ERR_ARGUMENT`, also for a key that stands twice in one commit.
+ */
+export function checkWrites(writes: readonly Write[]): CheckedWrite[] {
+  if (!Array.isArray(writes)) throw refuse('writes', 'an array');
+  const seen = new Set<EncodedKey>();
+  return writes.map(({ key, value, ifRev }: Write, i) => {
+    const encoded = encodeKey(key, `writes[${i}].key`);
+    if (seen.has(encoded)) throw refuse(`writes[${i}].key`, 'different from the other keys of the commit');
+    seen.add(encoded);
+    if (value !== null && !(value instanceof Uint8Array)) throw refuse(`writes[${i}].value`, 'a Uint8Array or null');
+    if (ifRev !== undefined && (!Number.isSafeInteger(ifRev) || ifRev < 0)) throw refuse(`writes[${i}].ifRev`, 'a rev or 0');
+    return { key: encoded, value: value === null ? null : new Uint8Array(value), ifRev };
+  });
+}
