@@ -1,0 +1,77 @@
+/** Who is at the other end: challenges, proofs, session tokens. All of it lives in memory only. */
+
+import { randomBytes } from 'node:crypto';
+import { verifyLogin } from '@cyphr/e2ee';
+import { Refused } from './limits.js';
+
+const CHALLENGE_MS = 60_000;
+const SESSION_MS = 15 * 60_000;
+const MAX_ENTRIES = 100_000;
+
+export interface Address {
+  readonly account: string;
+  readonly device: number;
+}
+
+export interface Session extends Address {
+  /** The random name of this device's mailbox, hex. */
+  readonly mailbox: string;
+}
+
+export interface Claim extends Address {
+  readonly nonce: Buffer;
+  readonly proof: Buffer;
+}
+
+/** Values under fresh 32-byte random names, for a fixed time; the oldest go first when there are too many. */
+function expiring<V>(lifetimeMs: number) {
+  const entries = new Map<string, { readonly value: V; readonly until: number }>();
+  const get = (name: string): V | undefined => {
+    const entry = entries.get(name);
+    return entry !== undefined && entry.until > Date.now() ? entry.value : undefined;
+  };
+  return {
+    get,
+    put(value: V): string {
+      for (const [name, { until }] of entries) {
+        if (until > Date.now() && entries.size < MAX_ENTRIES) break;
+        entries.delete(name);
+      }
+      const name = randomBytes(32).toString('base64url');
+      entries.set(name, { value, until: Date.now() + lifetimeMs });
+      return name;
+    },
+    take(name: string): V | undefined {
+      const value = get(name);
+      entries.delete(name);
+      return value;
+    },
+  };
+}
+
+export type Auth = ReturnType<typeof createAuth>;
+
+export function createAuth() {
+  const challenges = expiring<Address & { readonly audience: string }>(CHALLENGE_MS);
+  const sessions = expiring<Session>(SESSION_MS);
+  return {
+    /** A challenge for one device under one name of this relay; base64url. */
+    challenge: (address: Address, audience: string): string => challenges.put({ ...address, audience }),
+    /** Checks a proof over a challenge that is thereby spent, whatever comes out; throws `Refused`. */
+    verify({ account, device, nonce, proof }: Claim, audience: string, identity: Uint8Array): ReturnType<typeof verifyLogin> {
+      const asked = challenges.take(nonce.toString('base64url'));
+      if (asked?.account !== account || asked.device !== device || asked.audience !== audience) throw new Refused();
+      try {
+        return verifyLogin(proof, { audience, nonce, address: { account, device }, identity });
+      } catch {
+        throw new Refused();
+      }
+    },
+    open: (session: Session): string => sessions.put(session),
+    session(token: string): Session {
+      const session = sessions.get(token);
+      if (session === undefined) throw new Refused();
+      return session;
+    },
+  };
+}

@@ -1,0 +1,42 @@
+/** `npm run relay -- [--port 8787] [--host 127.0.0.1] [--data .demo/relay] [--name relay.example]… [--limit sendsPerMinute=100]… [--log info]` */
+
+import { mkdirSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { defaultLimits, type RelayLimits } from './limits.js';
+import { startRelay } from './relay.js';
+
+const { values } = parseArgs({
+  options: {
+    port: { type: 'string', default: '8787' },
+    host: { type: 'string', default: '127.0.0.1' },
+    data: { type: 'string', default: '.demo/relay' },
+    name: { type: 'string', multiple: true },
+    limit: { type: 'string', multiple: true, default: [] },
+    log: { type: 'string', default: 'warn' },
+  },
+});
+
+function parseLimits(given: readonly string[]): Partial<RelayLimits> {
+  return Object.fromEntries(
+    given.map((text) => {
+      const [name = '', value = ''] = text.split('=');
+      if (!(name in defaultLimits) || !/^\d+$/.test(value)) throw new Error(`--limit: no such limit, or no number: ${text}`);
+      return [name, Number(value)];
+    }),
+  );
+}
+
+mkdirSync(values.data, { recursive: true });
+const relay = await startRelay({
+  data: values.data,
+  host: values.host,
+  port: Number(values.port),
+  names: values.name,
+  limits: parseLimits(values.limit),
+  logLevel: values.log,
+});
+console.log(relay.url);
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => relay.close().then(() => process.exit(0)));
+}

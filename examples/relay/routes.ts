@@ -1,0 +1,151 @@
+/** The HTTP routes: what a request must look like, who may make it, and what the directory does then. */
+
+import type { IncomingMessage } from 'node:http';
+import type { Address, Auth, Claim } from './auth.js';
+import type { Directory, PublishedKeys } from './directory.js';
+import { Refused, type RelayLimits, type Spend } from './limits.js';
+
+const BODY_MAX_BYTES = 1024 * 1024;
+const ACCOUNT_MAX_BYTES = 64;
+const DEVICE_MAX = 0x7fff_ffff;
+/** Longest values, in bytes: the protocol's caps with room. */
+const IDENTITY_BYTES = 24 * 1024;
+const SIGNED_BYTES = 16 * 1024;
+const ENTRY_BYTES = 4 * 1024;
+const BATCH_ENTRIES = 128;
+
+export interface Call {
+  readonly request: IncomingMessage;
+  readonly query: URLSearchParams;
+  /** The name of this relay that the client dialled, one of its own. */
+  readonly audience: string;
+}
+
+export interface RouteServices {
+  readonly auth: Auth;
+  readonly directory: Directory;
+  readonly limits: RelayLimits;
+  readonly spend: Spend;
+}
+
+type Handler = (call: Call) => Promise<unknown>;
+
+export function createRoutes({ auth, directory, spend }: RouteServices): ReadonlyMap<string, Handler> {
+  const from = (request: IncomingMessage): string => request.socket.remoteAddress ?? '';
+  const session = (request: IncomingMessage) => auth.session(String(request.headers['cyphr-session'] ?? ''));
+
+  const challenge: Handler = async ({ request, audience }) => {
+    await spend.challenge(from(request));
+    return { nonce: auth.challenge(address(await json(request)), audience) };
+  };
+
+  const login: Handler = async ({ request, audience }) => {
+    const who = claim(await json(request));
+    const identity = await directory.identity(who);
+    if (identity === undefined) throw new Refused();
+    const { storeId, generation } = auth.verify(who, audience, Buffer.from(identity, 'base64url'));
+    const lastProof = await directory.loggedIn(who, who.proof.toString('base64url'), storeId, generation);
+    const mailbox = await directory.mailbox(who);
+    if (mailbox === undefined) throw new Refused();
+    return { token: auth.open({ account: who.account, device: who.device, mailbox }), ...(lastProof !== undefined && { lastProof }) };
+  };
+
+  const publish: Handler = async ({ request, audience }) => {
+    const body = await json(request);
+    const who = claim(body);
+    const keys: PublishedKeys = {
+      account: who.account,
+      device: who.device,
+      identity: bytes(body['identity'], IDENTITY_BYTES).toString('base64url'),
+      signedSet: bytes(body['signedSet'], SIGNED_BYTES).toString('base64url'),
+      batch: body['batch'] === undefined ? undefined : batchOf(object(body['batch'])),
+    };
+    const { accountKeyHash } = auth.verify(who, audience, Buffer.from(keys.identity, 'base64url'));
+    await directory.publish(keys, accountKeyHash);
+    return {};
+  };
+
+  const fetch: Handler = async ({ request, query }) => {
+    const account = accountOf(query.get('account'));
+    const take = takeOf(query.get('take') ?? 'all');
+    if (take === 'all' || take.length > 0) await spend.take(`${session(request).mailbox} ${account}`);
+    else await spend.read(from(request));
+    return { devices: await directory.fetch(account, take) };
+  };
+
+  const remaining: Handler = async ({ request }) => ({ remaining: (await directory.stock(session(request))).remaining });
+
+  return new Map([
+    ['POST /v1/challenge', challenge],
+    ['POST /v1/login', login],
+    ['PUT /v1/keys', publish],
+    ['GET /v1/keys', fetch],
+    ['GET /v1/remaining', remaining],
+  ]);
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+async function json(request: IncomingMessage): Promise<Fields> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request) {
+    length += (chunk as Buffer).length;
+    if (length > BODY_MAX_BYTES) throw new Refused();
+    chunks.push(chunk as Buffer);
+  }
+  try {
+    return object(JSON.parse(Buffer.concat(chunks).toString('utf8')));
+  } catch {
+    throw new Refused();
+  }
+}
+
+function object(value: unknown): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Refused();
+  return value as Fields;
+}
+
+function accountOf(value: unknown): string {
+  if (typeof value !== 'string' || value === '') throw new Refused();
+  const encoded = Buffer.from(value, 'utf8');
+  // An unpaired surrogate has no encoding of its own, and would share another name's.
+  if (encoded.length > ACCOUNT_MAX_BYTES || encoded.toString('utf8') !== value) throw new Refused();
+  return value;
+}
+
+function deviceOf(value: unknown): number {
+  if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > DEVICE_MAX) throw new Refused();
+  return value as number;
+}
+
+function address(body: Fields): Address {
+  return { account: accountOf(body['account']), device: deviceOf(body['device']) };
+}
+
+function bytes(value: unknown, max: number): Buffer {
+  if (typeof value !== 'string' || value.length > Math.ceil((max * 4) / 3)) throw new Refused();
+  const decoded = Buffer.from(value, 'base64url');
+  if (decoded.length === 0 || decoded.toString('base64url') !== value) throw new Refused();
+  return decoded;
+}
+
+function claim(body: Fields): Claim {
+  return { ...address(body), nonce: bytes(body['nonce'], 32), proof: bytes(body['proof'], SIGNED_BYTES) };
+}
+
+function batchOf(batch: Fields): NonNullable<PublishedKeys['batch']> {
+  const { id, entries } = batch;
+  if (typeof id !== 'string' || !/^[\w-]{1,64}$/.test(id)) throw new Refused();
+  if (!Array.isArray(entries) || entries.length === 0 || entries.length > BATCH_ENTRIES) throw new Refused();
+  return {
+    id,
+    head: bytes(batch['head'], SIGNED_BYTES).toString('base64url'),
+    entries: entries.map((entry) => bytes(entry, ENTRY_BYTES).toString('base64url')),
+  };
+}
+
+function takeOf(value: string): 'all' | readonly number[] {
+  if (value === 'all') return 'all';
+  return value === '' ? [] : value.split(',').map((device) => deviceOf(Number(device)));
+}
