@@ -1,0 +1,13 @@
+/** Accounts, devices, device lists, login proofs and safety numbers. */
+
+export {
+  type AccountKey,
+  generateAccountKey,
+  keyHash,
+  signDeviceList,
+  type VerifiedDeviceList,
+  verifyDeviceList,
+} from './account.js';
+export { type DeviceSecrets, decodeDevice, encodeDevice, generateDevice, identityBytes, renewDeviceList } from './device.js';
+export { proveLogin, readOwnLogin, type StoreClaim, verifyLogin } from './login.js';
+export { compareSafetyQr, type SafetyComparison, type SafetyIdentity, safetyNumber } from './safety-number.js';
