@@ -1,30 +1,32 @@
 /** The Double Ratchet with header encryption, its sending step deferred to the next send (section 4.1). Pure. */
 
 import { copy, equal } from '../bytes.js';
-import { generateX25519, isX25519PublicKey, x25519 } from '../crypto/suite.js';
+import { isX25519PublicKey, x25519, x25519KeyPair } from '../crypto/suite.js';
 import { decryptFailed, UsageError } from '../errors.js';
-import type { Rng, SessionSecrets } from '../step.js';
-import type { Header } from '../wire/ratchet-message.js';
-import { deriveHeaderKey, deriveNextChainKey, deriveRoot } from './keys.js';
+import { draw, type KeyPair, type Rng, type SessionSecrets } from '../step.js';
+import { deriveHeaderKey, deriveNextChainKey, deriveRoot, type RootStep } from './keys.js';
 import type { EcState, ReceivingChain } from './state.js';
 
-type Sending = Extract<EcState, { kind: 'sending' }>;
+/** The state that can send. */
+export type Sending = Extract<EcState, { kind: 'sending' }>;
+/** The state after a DH receive step: it holds no secret that an old message was encrypted under. */
+export type AwaitingSend = Extract<EcState, { kind: 'awaitingSend' }>;
+/** The states that a new ratchet key of the peer can reach. */
+export type Steppable = Exclude<EcState, AwaitingSend>;
 
-/** Init A: (RK, CKs, NHKs) = KDF_RK(RK0, DH(DHs, SPK_B)). Copies what it keeps of `secrets`. */
+/** Init A: (RK, CKs, NHKs) = KDF_RK(RK0, DH(DHs, SPK_B)). Copies what it keeps of `secrets`. Throws `ERR_DECRYPT` on a low-order SPK_B. */
 export function startInitiator(secrets: SessionSecrets, rng: Rng): EcState {
-  const ratchetKeyPair = generateX25519(rng);
+  const ratchetKeyPair = generateRatchetKey(rng);
   const remoteRatchetKey = copy(secrets.signedPrekey.publicKey);
-  const dh = x25519(ratchetKeyPair.secretKey, remoteRatchetKey);
-  const { rootKey, chainKey, nextHeaderKey } = deriveRoot(secrets.rootKey, dh);
-  dh.fill(0);
+  const { rootKey, chainKey, nextHeaderKey } = rootStep(secrets.rootKey, ratchetKeyPair, remoteRatchetKey);
   return {
     kind: 'sending',
     rootKey,
     remoteRatchetKey,
     ratchetKeyPair,
-    sendingHeaderKey: deriveHeaderKey(copy(secrets.headerKeyA)),
+    sendingHeaderKey: deriveHeaderKey(secrets.headerKeyA),
     nextSendingHeaderKey: nextHeaderKey,
-    nextReceivingHeaderKey: deriveHeaderKey(copy(secrets.nextHeaderKeyB)),
+    nextReceivingHeaderKey: deriveHeaderKey(secrets.nextHeaderKeyB),
     sendingChainKey: chainKey,
     sendIndex: 0,
     previousChainLength: 0,
@@ -39,20 +41,18 @@ export function startResponder(secrets: SessionSecrets): EcState {
     kind: 'awaitingFirst',
     rootKey: copy(secrets.rootKey),
     ratchetKeyPair: { publicKey: copy(publicKey), secretKey: copy(secretKey) },
-    nextSendingHeaderKey: deriveHeaderKey(copy(secrets.nextHeaderKeyB)),
-    nextReceivingHeaderKey: deriveHeaderKey(copy(secrets.headerKeyA)),
+    nextSendingHeaderKey: deriveHeaderKey(secrets.nextHeaderKeyB),
+    nextReceivingHeaderKey: deriveHeaderKey(secrets.headerKeyA),
   };
 }
 
 /** The state that can send: itself, or after the deferred sending step with a fresh DHs. Throws `ERR_NO_SESSION` at a responder that has received nothing. */
-export function sendingStep(ec: EcState, rng: Rng): { next: Sending; wipe: readonly Uint8Array[] } {
-  if (ec.kind === 'sending') return { next: ec, wipe: [] };
+export function sendingStep(ec: EcState, rng: Rng): Sending {
+  if (ec.kind === 'sending') return ec;
   if (ec.kind === 'awaitingFirst') throw new UsageError('ERR_NO_SESSION', 'the responder cannot send before the first message arrived');
-  const ratchetKeyPair = generateX25519(rng);
-  const dh = x25519(ratchetKeyPair.secretKey, ec.remoteRatchetKey);
-  const { rootKey, chainKey, nextHeaderKey } = deriveRoot(ec.rootKey, dh);
-  dh.fill(0);
-  const next: Sending = {
+  const ratchetKeyPair = generateRatchetKey(rng);
+  const { rootKey, chainKey, nextHeaderKey } = rootStep(ec.rootKey, ratchetKeyPair, ec.remoteRatchetKey);
+  return {
     kind: 'sending',
     rootKey,
     remoteRatchetKey: ec.remoteRatchetKey,
@@ -65,46 +65,50 @@ export function sendingStep(ec: EcState, rng: Rng): { next: Sending; wipe: reado
     previousChainLength: ec.previousChainLength,
     receiving: ec.receiving,
   };
-  return { next, wipe: [ec.rootKey] };
 }
 
 /** Checks a header's dh against the key it opened under: new and canonical under NHKr, the known one under HKr. Throws `ERR_DECRYPT`. */
-export function checkRatchetKey(ec: EcState, header: Header, underNext: boolean): void {
-  const known = ec.kind === 'awaitingFirst' ? ec.ratchetKeyPair.publicKey : ec.remoteRatchetKey;
-  const same = equal(header.ratchetKey, known);
+export function checkRatchetKey(ec: EcState, ratchetKey: Uint8Array, underNext: boolean): void {
+  const isKnown = ec.kind !== 'awaitingFirst' && equal(ratchetKey, ec.remoteRatchetKey);
   // In `awaitingSend` an honest peer has no key to answer to, so it can't have stepped.
-  const allowed = underNext ? ec.kind !== 'awaitingSend' && !same && isX25519PublicKey(header.ratchetKey) : same;
+  const allowed = underNext ? ec.kind !== 'awaitingSend' && !isKnown && isX25519PublicKey(ratchetKey) : isKnown;
   if (!allowed) throw decryptFailed();
 }
 
-/** The DH receive step: a header under NHKr brought a new DHr. The result's receiving chain is at index 0. Throws `ERR_DECRYPT` on a low-order key. */
-export function receivingStep(
-  ec: Exclude<EcState, { kind: 'awaitingSend' }>,
-  remoteRatchetKey: Uint8Array,
-): { next: Extract<EcState, { kind: 'awaitingSend' }>; wipe: readonly Uint8Array[] } {
-  const dh = x25519(ec.ratchetKeyPair.secretKey, remoteRatchetKey);
-  const { rootKey, chainKey, nextHeaderKey } = deriveRoot(ec.rootKey, dh);
-  dh.fill(0);
+/**
+ * The DH receive step: a header under NHKr brought a new DHr. The result's receiving chain is at index 0, and DHs.sk, CKs and NHKs
+ * are gone. Throws `ERR_DECRYPT` on a low-order key.
+ */
+export function receivingStep(ec: Steppable, remoteRatchetKey: Uint8Array): AwaitingSend {
+  const { rootKey, chainKey, nextHeaderKey } = rootStep(ec.rootKey, ec.ratchetKeyPair, remoteRatchetKey);
   return {
-    next: {
-      kind: 'awaitingSend',
-      rootKey,
-      remoteRatchetKey,
-      sendingHeaderKey: ec.nextSendingHeaderKey,
-      nextReceivingHeaderKey: nextHeaderKey,
-      receiving: { headerKey: ec.nextReceivingHeaderKey, chainKey, n: 0 },
-      previousChainLength: ec.kind === 'sending' ? ec.sendIndex : 0,
-    },
-    wipe: [ec.rootKey, ec.ratchetKeyPair.secretKey, ...(ec.kind === 'sending' ? [ec.sendingChainKey, ec.sendingHeaderKey.key] : [])],
+    kind: 'awaitingSend',
+    rootKey,
+    remoteRatchetKey,
+    sendingHeaderKey: ec.nextSendingHeaderKey,
+    nextReceivingHeaderKey: nextHeaderKey,
+    receiving: { headerKey: ec.nextReceivingHeaderKey, chainKey, n: 0 },
+    previousChainLength: ec.kind === 'sending' ? ec.sendIndex : 0,
   };
 }
 
-/** `ec` with another receiving chain in use. */
+/** `ec` with its receiving chain further on; only a state that has one receives. */
 export function withReceiving(ec: EcState, receiving: ReceivingChain): EcState {
-  return { ...(ec as Exclude<EcState, { kind: 'awaitingFirst' }>), receiving };
+  return { ...(ec as Sending | AwaitingSend), receiving };
 }
 
 /** The receiving chain one message on; the old chain key is the caller's to wipe. */
 export function stepReceiving({ headerKey, chainKey, n }: ReceivingChain): ReceivingChain {
   return { headerKey, chainKey: deriveNextChainKey(chainKey), n: n + 1 };
+}
+
+function generateRatchetKey(rng: Rng): KeyPair {
+  return x25519KeyPair(draw(rng, 32));
+}
+
+function rootStep(rootKey: Uint8Array, { secretKey }: KeyPair, remoteRatchetKey: Uint8Array): RootStep {
+  const dh = x25519(secretKey, remoteRatchetKey);
+  const step = deriveRoot(rootKey, dh);
+  dh.fill(0);
+  return step;
 }

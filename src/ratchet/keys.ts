@@ -17,17 +17,25 @@ const INFO_SCKA_START = info('scka/start');
 const MESSAGE_KEY_INPUT = new Uint8Array([1]);
 const CHAIN_KEY_INPUT = new Uint8Array([2]);
 
-/** hk(HK) = HKDF-Expand-SHA-256(HK, INFO("hk"), 48). Wipes `headerKey`: nothing else uses it. */
+/** hk(HK) = HKDF-Expand-SHA-256(HK, INFO("hk"), 48). */
 export function deriveHeaderKey(headerKey: Uint8Array): HeaderKey {
   const okm = hkdfExpandSha256(headerKey, INFO_HK, 48);
-  headerKey.fill(0);
-  return { key: okm.slice(0, 32), tag: okm.slice(32) };
+  const out = { key: okm.slice(0, 32), tag: okm.slice(32) };
+  okm.fill(0);
+  return out;
 }
 
-/** KDF_RK(rk, dh) → RK ‖ CK ‖ NHK, 32 bytes each. */
-export function deriveRoot(rootKey: Uint8Array, dh: Uint8Array): { rootKey: Uint8Array; chainKey: Uint8Array; nextHeaderKey: HeaderKey } {
+/** What a root step gives: RK and CK, 32 bytes each, and NHK. */
+export interface RootStep {
+  readonly rootKey: Uint8Array;
+  readonly chainKey: Uint8Array;
+  readonly nextHeaderKey: HeaderKey;
+}
+
+/** KDF_RK(rk, dh) = HKDF-SHA-256(rk, dh, INFO("rk"), 96) → RK ‖ CK ‖ NHK. */
+export function deriveRoot(rootKey: Uint8Array, dh: Uint8Array): RootStep {
   const okm = hkdfSha256(rootKey, dh, INFO_RK, 96);
-  const out = { rootKey: okm.slice(0, 32), chainKey: okm.slice(32, 64), nextHeaderKey: deriveHeaderKey(okm.slice(64)) };
+  const out = { rootKey: okm.slice(0, 32), chainKey: okm.slice(32, 64), nextHeaderKey: deriveHeaderKey(okm.subarray(64)) };
   okm.fill(0);
   return out;
 }
@@ -78,7 +86,7 @@ export function combineMessageKeys(pqMessageKey: Uint8Array, ecMessageKey: Uint8
   return hkdfExtractSha256(pqMessageKey, ecMessageKey);
 }
 
-/** K 32 ‖ N 12 ‖ COMMIT 32 of one message, bound to the session and to its synthetic nonce. */
+/** K 32 ‖ N 12 ‖ COMMIT 32 of one message, bound to the session and to its synthetic nonce; views of `okm`, which is the caller's to wipe. */
 export function deriveBodyKeys(
   prk: Uint8Array,
   transcriptHash: Uint8Array,

@@ -4,7 +4,7 @@
  * A message of braid epoch e uses chain epoch e−1 on both sides, also when it carries no chunk. Knows nothing of X25519 or AEADs.
  */
 
-import { decryptFailed } from '../errors.js';
+import { InternalError } from '../errors.js';
 import type { Profile, Rng } from '../step.js';
 import { nextEpochChains, startEpochChains, stepPqChain } from './keys.js';
 
@@ -23,15 +23,23 @@ export interface EpochSecret {
   readonly secret: Uint8Array;
 }
 
-/** One step of the state machine; `emitted` starts a chain epoch. A throw (`ERR_DECRYPT`) has changed nothing. */
+/** One step of the state machine. A throw (`ERR_DECRYPT`) has changed nothing. */
 export interface SckaStep<S> {
   readonly next: S;
+  /** Starts chain epoch e, where e is the epoch of the message that was sent or received. The secret is a buffer of its own: the ratchet wipes it. */
   readonly emitted: EpochSecret | null;
+  /** Secrets of the state that `next` does not hold, to be wiped once `next` is committed. */
   readonly wipe: readonly Uint8Array[];
 }
 
-/** The state machine of section 4.7. Pure: state in, state out; state is immutable. */
+/**
+ * The state machine of section 4.7. Pure: state in, state out; state is immutable.
+ *
+ * The ratchet promises: `receive` is given what an authenticated header carried, in any order, but no message of a later epoch than the
+ * newest chain that was entered allows; `next` is dropped if the body then fails.
+ */
 export interface Scka<S> {
+  /** Copies what it keeps of `sckaSecret`. */
   start(role: 'initiator' | 'responder', sckaSecret: Uint8Array): S;
   send(state: S, profile: Profile, rng: Rng): SckaStep<S> & { readonly message: SckaMessage };
   receive(state: S, message: SckaMessage, profile: Profile): SckaStep<S>;
@@ -67,32 +75,29 @@ export function startChains(role: 'initiator' | 'responder', sckaSecret: Uint8Ar
   };
 }
 
-/** Adds the chains of an emitted epoch, which is exactly one after the one in use in both directions. Throws `ERR_DECRYPT` otherwise. */
-export function addEpoch(
-  chains: PqChains,
-  role: 'initiator' | 'responder',
-  emitted: EpochSecret,
-): { next: PqChains; wipe: readonly Uint8Array[] } {
-  const { sending, receiving } = chains;
+/**
+ * Adds the chains of an emitted epoch. Both directions have entered the one before, since a state machine emits epoch e in a message of
+ * braid epoch e, which uses chain epoch e−1. Throws `ERR_BUG` otherwise. `emitted.secret` stays the caller's to wipe.
+ */
+export function addEpoch(chains: PqChains, role: 'initiator' | 'responder', emitted: EpochSecret | null): PqChains {
+  if (emitted === null) return chains;
+  const { sending, receiving, previousCounter } = chains;
   const follows = ({ epoch, nextChainKey }: PqChain): boolean => nextChainKey === null && emitted.epoch === epoch + 1;
-  if (!follows(sending) || !follows(receiving)) throw decryptFailed();
+  if (!follows(sending) || !follows(receiving)) throw new InternalError('ERR_BUG', 'epoch out of order', { got: emitted.epoch });
   const { root, a2b, b2a } = nextEpochChains(chains.root, emitted.secret, emitted.epoch);
   const [nextSending, nextReceiving] = role === 'initiator' ? [a2b, b2a] : [b2a, a2b];
   return {
-    next: {
-      root,
-      sending: { epoch: sending.epoch, chainKey: sending.chainKey, counter: sending.counter, nextChainKey: nextSending },
-      receiving: { epoch: receiving.epoch, chainKey: receiving.chainKey, counter: receiving.counter, nextChainKey: nextReceiving },
-      previousCounter: chains.previousCounter,
-    },
-    wipe: [chains.root, emitted.secret],
+    root,
+    sending: { ...sending, nextChainKey: nextSending },
+    receiving: { ...receiving, nextChainKey: nextReceiving },
+    previousCounter,
   };
 }
 
-/** The chain of one direction moved to `epoch`: the same, or the next one once agreed. Throws `ERR_DECRYPT` otherwise. */
-export function enterEpoch(chain: PqChain, epoch: number): PqChain {
+/** The chain of one direction in `epoch`: the same, or the next one once agreed; `undefined` for any other. */
+export function enterEpoch(chain: PqChain, epoch: number): PqChain | undefined {
   if (epoch === chain.epoch) return chain;
-  if (epoch !== chain.epoch + 1 || chain.nextChainKey === null) throw decryptFailed();
+  if (epoch !== chain.epoch + 1 || chain.nextChainKey === null) return undefined;
   return { epoch, chainKey: chain.nextChainKey, counter: 0, nextChainKey: null };
 }
 

@@ -13,7 +13,7 @@ export interface SkippedKey {
   readonly n: number;
   /** PRK, 32 bytes. */
   readonly prk: Uint8Array;
-  /** r: messages received in the session when it was stored. */
+  /** r: messages received in the session when it was stored, the one that revealed the gap included. */
   readonly receivedCount: number;
 }
 
@@ -31,17 +31,20 @@ export function findSkippedChain(skipped: SkippedKeys, tag: Uint8Array): Skipped
   return skipped.find((chain) => compare(chain.headerKey.tag, tag) === 0);
 }
 
-/** The store without the key of (chain, n): it was used. */
-export function removeSkippedKey(skipped: SkippedKeys, used: SkippedChain, n: number): SkippedKeys {
-  const keys = used.keys.filter((key) => key.n !== n);
-  return skipped.flatMap((chain) => (chain !== used ? [chain] : keys.length === 0 ? [] : [{ headerKey: chain.headerKey, keys }]));
+/** The key of (tag, n), if that message is missing. */
+export function findSkippedKey(skipped: SkippedKeys, tag: Uint8Array, n: number): SkippedKey | undefined {
+  return findSkippedChain(skipped, tag)?.keys.find((key) => key.n === n);
+}
+
+/** The store without a key of it: it was used. */
+export function removeSkippedKey(skipped: SkippedKeys, used: SkippedKey): SkippedKeys {
+  return keepKeys(skipped, (key) => key !== used);
 }
 
 /** The store with the keys of a gap added, which may lie in two chains; each list ascending and after what its chain holds. */
 export function addSkippedKeys(skipped: SkippedKeys, added: SkippedKeys): SkippedKeys {
   let next = skipped;
   for (const { headerKey, keys } of added) {
-    if (keys.length === 0) continue;
     const present = findSkippedChain(next, headerKey.tag);
     next =
       present === undefined
@@ -53,33 +56,26 @@ export function addSkippedKeys(skipped: SkippedKeys, added: SkippedKeys): Skippe
 
 /**
  * Applies the three bounds: lifetime in received messages, number of old chains, number of keys; oldest dropped first.
- * `currentTag` is the tag of the chain in use, which is no old one. Returns the dropped keys to be wiped.
+ * `currentTag` is the tag of the chain in use, which is no old one. The same object if nothing is dropped.
  */
-export function pruneSkippedKeys(
-  skipped: SkippedKeys,
-  receivedCount: number,
-  currentTag: Uint8Array,
-): { next: SkippedKeys; dropped: Uint8Array[] } {
+export function pruneSkippedKeys(skipped: SkippedKeys, receivedCount: number, currentTag: Uint8Array): SkippedKeys {
   const oldest = receivedCount - ratchetLimits.skippedLifetimeMessages;
-  let surplusKeys = skipped.reduce((sum, chain) => sum + chain.keys.length, 0) - ratchetLimits.skippedKeys;
-  const expired = (chain: SkippedChain): boolean => chain.keys[0]!.receivedCount < oldest;
-  const oldChains = skipped.filter((chain) => compare(chain.headerKey.tag, currentTag) !== 0);
-  const surplusChains = oldChains.slice(0, Math.max(0, oldChains.length - ratchetLimits.oldChains));
-  if (surplusKeys <= 0 && surplusChains.length === 0 && !skipped.some(expired)) return { next: skipped, dropped: [] };
+  const hasExpired = skipped.some(({ keys }) => keys[0]!.receivedCount < oldest);
+  const alive = hasExpired ? keepKeys(skipped, (key) => key.receivedCount >= oldest) : skipped;
 
-  const dropped: Uint8Array[] = [];
-  const next = skipped.flatMap((chain) => {
-    const wholeChain = surplusChains.includes(chain);
-    const keys = chain.keys.filter((key) => {
-      const drop = wholeChain || key.receivedCount < oldest || surplusKeys > 0;
-      if (drop) {
-        surplusKeys--;
-        dropped.push(key.prk);
-      }
-      return !drop;
-    });
+  const oldChains = alive.filter(({ headerKey }) => compare(headerKey.tag, currentTag) !== 0);
+  const surplusChains = oldChains.slice(0, Math.max(0, oldChains.length - ratchetLimits.oldChains));
+  const fewer = surplusChains.length > 0 ? alive.filter((chain) => !surplusChains.includes(chain)) : alive;
+
+  let surplusKeys = fewer.reduce((sum, { keys }) => sum + keys.length, 0) - ratchetLimits.skippedKeys;
+  return surplusKeys > 0 ? keepKeys(fewer, () => surplusKeys-- <= 0) : fewer;
+}
+
+/** The keys that `keep` admits, asked oldest first; a chain that loses none stays the same object, and none stays empty. */
+function keepKeys(skipped: SkippedKeys, keep: (key: SkippedKey) => boolean): SkippedKeys {
+  return skipped.flatMap((chain) => {
+    const keys = chain.keys.filter(keep);
     if (keys.length === chain.keys.length) return [chain];
     return keys.length === 0 ? [] : [{ headerKey: chain.headerKey, keys }];
   });
-  return { next, dropped };
 }

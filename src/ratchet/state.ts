@@ -81,6 +81,36 @@ export interface RatchetState<S = unknown> {
   readonly skipped: SkippedKeys;
 }
 
+/** The receiving chain in use, if there is one. */
+export function receivingOf(ec: EcState): ReceivingChain | null {
+  return ec.kind === 'awaitingFirst' ? null : ec.receiving;
+}
+
+/** The secret buffers of `state` that `next` does not hold: what is to be wiped once `next` is committed. The SCKA names its own. */
+export function released(state: RatchetState, next: RatchetState): Uint8Array[] {
+  const isSame = state.skipped === next.skipped;
+  const changed = isSame ? [] : state.skipped.filter((chain) => !next.skipped.includes(chain));
+  const added = isSame ? [] : next.skipped.filter((chain) => !state.skipped.includes(chain));
+  const kept = new Set([...chainSecrets(next), ...next.skipped.map(({ headerKey }) => headerKey.key), ...added.flatMap(messageSecrets)]);
+  const held = [...chainSecrets(state), ...changed.flatMap((chain) => [chain.headerKey.key, ...messageSecrets(chain)])];
+  return held.filter((secret) => !kept.has(secret));
+}
+
+function messageSecrets({ keys }: SkippedChain): Uint8Array[] {
+  return keys.map(({ prk }) => prk);
+}
+
+function chainSecrets({ ec, pq }: RatchetState): Uint8Array[] {
+  const receiving = receivingOf(ec);
+  const secrets = [ec.rootKey, ec.nextReceivingHeaderKey.key, pq.root, pq.sending.chainKey, pq.receiving.chainKey];
+  if (ec.kind !== 'awaitingSend') secrets.push(ec.ratchetKeyPair.secretKey, ec.nextSendingHeaderKey.key);
+  if (ec.kind !== 'awaitingFirst') secrets.push(ec.sendingHeaderKey.key);
+  if (ec.kind === 'sending') secrets.push(ec.sendingChainKey);
+  if (receiving !== null) secrets.push(receiving.headerKey.key, receiving.chainKey);
+  for (const { nextChainKey } of [pq.sending, pq.receiving]) if (nextChainKey !== null) secrets.push(nextChainKey);
+  return secrets;
+}
+
 const VERSION = 1;
 const KINDS = ['awaitingFirst', 'awaitingSend', 'sending'] as const;
 
@@ -131,11 +161,14 @@ function writeEc(w: Writer, ec: EcState): void {
   w.bytes(ec.remoteRatchetKey, 32);
   writeHeaderKey(w, ec.sendingHeaderKey);
   w.u32(ec.previousChainLength);
-  if (ec.kind === 'awaitingSend') return writeReceiving(w, ec.receiving);
-  w.bytes(ec.sendingChainKey, 32)
-    .u32(ec.sendIndex)
-    .u8(ec.receiving === null ? 0 : 1);
-  if (ec.receiving !== null) writeReceiving(w, ec.receiving);
+  if (ec.kind === 'awaitingSend') {
+    writeReceiving(w, ec.receiving);
+  } else {
+    w.bytes(ec.sendingChainKey, 32)
+      .u32(ec.sendIndex)
+      .u8(ec.receiving === null ? 0 : 1);
+    if (ec.receiving !== null) writeReceiving(w, ec.receiving);
+  }
 }
 
 function readEc(r: Reader): EcState {
@@ -190,6 +223,11 @@ function readChain(r: Reader): PqChain {
   const hasNext = r.u8();
   if (hasNext > 1) throw corrupt();
   return { epoch, chainKey, counter, nextChainKey: hasNext === 1 ? readKey(r) : null };
+}
+
+/** The newest epoch agreed on, which both directions know. */
+function newestEpoch({ epoch, nextChainKey }: PqChain): number {
+  return nextChainKey === null ? epoch : epoch + 1;
 }
 
 /** Encodes one chain of skipped keys: the record that a client keeps beside the state. Secret. */
@@ -252,6 +290,7 @@ export function decodeCore<S>(bytes: Uint8Array, skipped: SkippedKeys, decodeSck
     const ec = readEc(r);
     const root = readKey(r);
     const pq = { root, sending: readChain(r), receiving: readChain(r), previousCounter: r.u32() };
+    if (newestEpoch(pq.sending) !== newestEpoch(pq.receiving)) throw corrupt();
     const scka = decodeScka(r.lp16());
     return {
       role: role === 0 ? 'initiator' : 'responder',
@@ -269,8 +308,8 @@ export function decodeCore<S>(bytes: Uint8Array, skipped: SkippedKeys, decodeSck
 /** Encodes the whole state: version u8 ‖ u32 length ‖ core ‖ u16 count ‖ for each chain of skipped keys u32 length ‖ chain. Secret. */
 export function encodeWhole(state: RatchetState, scka: Uint8Array): Uint8Array {
   const core = encodeCore(state, scka);
-  const w = writer().u8(VERSION).u32(core.length).raw(core).u16(state.skipped.length);
-  for (const chain of state.skipped.map(encodeSkippedChain)) w.u32(chain.length).raw(chain);
+  const w = writer().u8(VERSION).u32(core.length).bytes(core).u16(state.skipped.length);
+  for (const chain of state.skipped.map(encodeSkippedChain)) w.u32(chain.length).bytes(chain);
   return w.finish();
 }
 

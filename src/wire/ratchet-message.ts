@@ -4,7 +4,7 @@
  * Knows offsets and bounds; knows no key. Views returned by the parsers alias their input.
  */
 
-import { copy } from '../bytes.js';
+import { copy, isZero } from '../bytes.js';
 import { DecodeError, decryptFailed } from '../errors.js';
 import { wireLimits } from '../limits.js';
 import type { Profile } from '../step.js';
@@ -117,7 +117,7 @@ export function decodeHeader(bytes: Uint8Array): Header {
   const max = wireLimits.counterMax;
   const empty = type === 0 || type === 4;
   const wellFormed =
-    previousChainLength < max &&
+    previousChainLength <= max && // a length, one more than the last index
     n < max &&
     pqEpoch >= 1 &&
     pqEpoch < max &&
@@ -127,7 +127,7 @@ export function decodeHeader(bytes: Uint8Array): Header {
     (pqEpoch > 1 || pqPrevious === 0) &&
     type <= 6 &&
     view.getUint8(55) === 0 &&
-    (!empty || (index === 0 && chunk.every((byte) => byte === 0)));
+    (!empty || (index === 0 && isZero(chunk)));
   if (!wellFormed) throw decryptFailed();
   return header;
 }

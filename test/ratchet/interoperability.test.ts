@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+import { quietScka } from '../../src/ratchet/quiet.js';
+import type { Scka } from '../../src/ratchet/scka.js';
+import type { Profile } from '../../src/step.js';
+import { ReferenceRatchet } from '../helpers/reference-ratchet.js';
+import { testRng } from '../helpers/rng.js';
+import { handshakeSecrets, Party, ratchetOver, text } from '../helpers/sessions.js';
+import { toyScka } from '../helpers/toy-scka.js';
+
+interface Peer {
+  send(plaintext: Uint8Array): Uint8Array;
+  receive(frame: Uint8Array): Uint8Array;
+}
+
+function reference(ratchet: ReferenceRatchet<unknown>): Peer {
+  return { send: (plaintext) => ratchet.encrypt(plaintext), receive: (frame) => ratchet.decrypt(frame) };
+}
+
+function pairs(scka: Scka<unknown>, seed: string, profile: Profile): [name: string, alice: Peer, bob: Peer][] {
+  const { initiator, responder } = handshakeSecrets(testRng(seed), profile);
+  const ratchet = ratchetOver(scka);
+  const ours = (secrets: typeof initiator, rng = testRng(`${seed} ${secrets.role}`)): Peer =>
+    new Party(ratchet, ratchet.start(secrets, rng), rng);
+  const theirs = (secrets: typeof initiator): Peer => reference(new ReferenceRatchet(scka, secrets, testRng(`${seed} ${secrets.role}`)));
+  return [
+    ['initiates', ours(initiator), theirs(responder)],
+    ['answers', theirs(initiator), ours(responder)],
+  ];
+}
+
+/** 200 messages in bursts, a third of them held back and delivered in any order later. */
+function converse(seed: string, alice: Peer, bob: Peer): void {
+  const rng = testRng(`${seed} network`);
+  const chance = (): number => rng(1)[0]! / 256;
+  const held: [to: Peer, frame: Uint8Array, plaintext: Uint8Array][] = [];
+  const deliver = (): void => {
+    const [[to, frame, plaintext]] = held.splice(Math.floor(chance() * held.length), 1) as [(typeof held)[number]];
+    expect(new Uint8Array(to.receive(frame))).toEqual(plaintext);
+  };
+  let bobHeard = false;
+  for (let i = 0; i < 200; i++) {
+    const [from, to] = bobHeard && Math.floor(i / 4) % 2 === 1 ? [bob, alice] : [alice, bob];
+    const plaintext = text(`${i} ${'x'.repeat(rng(1)[0]! * (i % 50 === 0 ? 40 : 1))}`);
+    const frame = from.send(plaintext);
+    if (bobHeard && chance() < 0.33) {
+      held.push([to, frame, plaintext]);
+    } else {
+      expect(new Uint8Array(to.receive(frame))).toEqual(plaintext);
+      bobHeard = true;
+    }
+    if (held.length > 0 && chance() < 0.3) deliver();
+  }
+  while (held.length > 0) deliver();
+}
+
+describe.each([
+  ['quiet', quietScka as Scka<unknown>],
+  ['toy', toyScka() as Scka<unknown>],
+  ['slow toy', toyScka(4) as Scka<unknown>],
+])('a second implementation, %s SCKA', (name, scka) => {
+  it.each([1, 2, 3] as const)('understands and is understood, profile %i', (profile) => {
+    const seed = `interoperability ${name} ${profile}`;
+    for (const [role, alice, bob] of pairs(scka, `${seed}`, profile)) converse(`${seed} ${role}`, alice, bob);
+  });
+
+  it('gives the same frames, byte for byte, while one side speaks', () => {
+    const { initiator } = handshakeSecrets(testRng('bytes'));
+    const ratchet = ratchetOver(scka);
+    const ours = new Party(ratchet, ratchet.start(initiator, testRng('alice')), testRng('random'));
+    const [start, random] = [testRng('alice'), testRng('random')];
+    let draws = 0;
+    const theirs = new ReferenceRatchet(scka, initiator, (length) => (draws++ === 0 ? start : random)(length));
+    for (let i = 0; i < 5; i++) expect(Buffer.from(ours.send(text(`${i}`)))).toEqual(theirs.encrypt(text(`${i}`)));
+  });
+});
