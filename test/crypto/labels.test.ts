@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { encodeUtf8, toHex } from '../../src/bytes.js';
-import { InternalError } from '../../src/errors.js';
 import { info, LABELS, type Label, labelBytes, PX } from '../../src/crypto/labels.js';
+import { InternalError } from '../../src/errors.js';
 
 it('the table of labels is frozen', () => {
   expect(LABELS).toEqual([

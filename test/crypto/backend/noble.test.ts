@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest';
+import { backend } from '../../../src/crypto/backend/noble.js';
+import { testRng } from '../../helpers/rng.js';
+
+const rng = testRng('noble backend');
+
+it('an agreement with a point of small order is all zeros', () => {
+  expect(backend.x25519(rng(32), new Uint8Array(32))).toEqual(new Uint8Array(32));
+});
+
+it('T50: signatures and keys of a wrong length are not valid', () => {
+  const [seed, message, context] = [rng(32), rng(20), rng(8)];
+  const ed = { key: backend.ed25519PublicKey(seed), signature: backend.ed25519Sign(seed, message) };
+  expect(backend.ed25519Verify(ed.key, message, ed.signature)).toBe(true);
+  for (let length = 0; length < 64; length++) expect(backend.ed25519Verify(ed.key, message, ed.signature.subarray(0, length))).toBe(false);
+  expect(backend.ed25519Verify(ed.key.subarray(1), message, ed.signature)).toBe(false);
+  const mldsa = { key: backend.mlDsa65PublicKey(seed), signature: backend.mlDsa65Sign(seed, message, context, rng(32)) };
+  expect(backend.mlDsa65Verify(mldsa.key, message, context, mldsa.signature)).toBe(true);
+  expect(backend.mlDsa65Verify(mldsa.key, message, context, mldsa.signature.subarray(1))).toBe(false);
+  expect(backend.mlDsa65Verify(mldsa.key.subarray(1), message, context, mldsa.signature)).toBe(false);
+});
