@@ -16,6 +16,8 @@ export interface TransportContext {
   connect(login: Login): Promise<Transport>;
   listen(transport: Transport, options?: DeliveryOptions): Inbox;
   settled<T>(promise: Promise<T>, what: string): Promise<T>;
+  /** Calls until it succeeds, as the client does after a failure. */
+  again(call: () => Promise<void>): Promise<void>;
 }
 
 /** A running `deliveries()`. */
@@ -82,4 +84,24 @@ export function listen(transport: Transport, patienceMs: number, options?: Deliv
       await iterator.return?.();
     },
   };
+}
+
+/** Calls until it succeeds; after `patienceMs` the next failure comes through. */
+export async function again(call: () => Promise<void>, patienceMs: number): Promise<void> {
+  let patient = true;
+  const timer = setTimeout(() => {
+    patient = false;
+  }, patienceMs);
+  try {
+    for (;;) {
+      try {
+        return await call();
+      } catch (error) {
+        if (!patient) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    }
+  } finally {
+    clearTimeout(timer);
+  }
 }

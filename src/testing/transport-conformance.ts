@@ -8,7 +8,7 @@ import type { Delivery, Login, Transport } from '../transport/port.js';
 import { assert, assertBytes, assertRejects, assertSame, rejection, within } from './assert.js';
 import type { ConformanceCase } from './conformance.js';
 import { testLogin } from './login.js';
-import { envelope, envelopes, type Inbox, listen, type TransportCase } from './transport-case.js';
+import { again, envelope, envelopes, type Inbox, listen, type TransportCase } from './transport-case.js';
 
 /** How the suite gets at the transport under test. */
 export interface TransportConformanceSetup {
@@ -38,9 +38,7 @@ const CASES: readonly TransportCase[] = [
     async run({ alice, bob, connect, listen }) {
       const [from, to] = [await connect(alice), await connect(bob)];
       const inbox = listen(to);
-      const arrives = inbox.next('an envelope');
-      await from.send(bob.address, envelope(1));
-      const delivery = await arrives;
+      const [delivery] = await Promise.all([inbox.next('an envelope'), from.send(bob.address, envelope(1))]);
       assertBytes(delivery.bytes, envelope(1), 'the envelope');
       assert(typeof delivery.id === 'string' && delivery.id !== '', 'a delivery has an id');
       await delivery.ack();
@@ -255,9 +253,8 @@ const CASES: readonly TransportCase[] = [
       await connect(bob);
       const transport = await connect(alice);
       const waiting = listen(transport).step('the end of deliveries after close');
-      await settled(transport.close(), 'close');
+      const [ended] = await Promise.all([waiting, settled(transport.close(), 'close')]);
       await settled(transport.close(), 'a second close');
-      const ended = await waiting;
       assert(ended === 'ended' || ended === 'threw', 'deliveries must end with close');
       await assertRejects(() => transport.send(bob.address, envelope(1)), 'ERR_CLOSED', 'send after close');
       const again = await listen(transport).step('deliveries after close');
@@ -267,7 +264,7 @@ const CASES: readonly TransportCase[] = [
   {
     name: 'loses nothing that was accepted when the network fails, and works again after it',
     needsSever: true,
-    async run({ alice, bob, connect, listen, sever }) {
+    async run({ alice, bob, connect, listen, sever, again }) {
       const from = await connect(alice);
       const to = await connect(bob);
       const first = listen(to);
@@ -294,18 +291,6 @@ async function numbersUntil(inbox: Inbox, wanted: readonly number[]): Promise<nu
   const numbers: number[] = [];
   while (!wanted.every((number) => numbers.includes(number))) numbers.push((await inbox.next('an envelope')).bytes[3]!);
   return numbers;
-}
-
-/** Calls until it succeeds, as the client does after a failure. */
-async function again(call: () => Promise<void>): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await call();
-    } catch (error) {
-      if (attempt === 100) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
 }
 
 /**
@@ -339,6 +324,7 @@ async function runCase(setup: TransportConformanceSetup, transportCase: Transpor
       },
       listen: (transport, options) => listen(transport, patienceMs, options),
       settled: (promise, what) => within(promise, patienceMs, what),
+      again: (call) => again(call, patienceMs),
     });
   } finally {
     for (const transport of opened) await transport.close();
