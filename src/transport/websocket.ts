@@ -6,7 +6,7 @@
  * The wire is described in `socket/frames.ts` and `socket/http.ts`.
  */
 
-import { copy } from '../bytes.js';
+import { copy, encodeUtf8 } from '../bytes.js';
 import { TransportError, UsageError } from '../errors.js';
 import type { Delivery, Directory, Login, Network, Transport } from './port.js';
 import { toBase64Url } from './socket/base64url.js';
@@ -17,6 +17,8 @@ const MAX_ENVELOPE_BYTES = 256 * 1024;
 /** The protocol's name, and behind it the form in which a bearer token can pass where browsers set no headers. */
 const SUBPROTOCOL = 'cyphr.1';
 const BEARER_SUBPROTOCOL = 'bearer.';
+/** RFC 6750 has fewer characters still. */
+const BEARER = /^[\x21-\x7e]+$/;
 const ADDRESS = /^(?:ws|http)(s?):\/\/([^/?#@\s]+)((?:\/[^/?#\s]+)*)\/?$/i;
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/;
 
@@ -75,7 +77,11 @@ function placeOf(url: string, { token }: RelayOptions): SocketPlace {
     base: `http${secure}://${audience}${path}`,
     socketUrl: `ws${secure}://${audience}${path}/v1/socket`,
     audience,
-    bearer: async () => token?.(),
+    async bearer() {
+      const bearer = await token?.();
+      if (bearer === undefined || BEARER.test(bearer)) return bearer;
+      throw new UsageError('ERR_ARGUMENT', 'token must be printable ASCII', { field: 'token' });
+    },
   };
 }
 
@@ -100,7 +106,7 @@ function createLink(place: SocketPlace, login: Login, forget: () => void): Link 
   async function dialRelay(onEnd: () => void): Promise<Connection> {
     const token = await http.login();
     const bearer = await place.bearer();
-    const protocols = bearer === undefined ? [] : [BEARER_SUBPROTOCOL + toBase64Url(asciiBytes(bearer))];
+    const protocols = bearer === undefined ? [] : [BEARER_SUBPROTOCOL + toBase64Url(encodeUtf8(bearer)!)];
     const connection = await connect(place.socketUrl, [SUBPROTOCOL, ...protocols], token, onEnd);
     if (!closed) return connection;
     connection.close();
@@ -114,11 +120,12 @@ function createLink(place: SocketPlace, login: Login, forget: () => void): Link 
       if (envelope.length === 0 || envelope.length > MAX_ENVELOPE_BYTES) {
         throw new UsageError('ERR_LENGTH', 'envelope has an unsupported length', { got: envelope.length, max: MAX_ENVELOPE_BYTES });
       }
+      const bytes = copy(envelope);
       const connection = await open().catch((cause) => {
         // A refused login says nothing about this envelope: it must not look refused for good.
         throw cause instanceof TransportError ? new TransportError('ERR_OFFLINE', 'not connected to the relay', { cause }) : cause;
       });
-      return connection.send(to, envelope, signal);
+      return connection.send(to, bytes, signal);
     },
     deliveries: (options = {}) => ({ [Symbol.asyncIterator]: () => deliveryIterator(open, options) }),
     async close() {
@@ -155,6 +162,7 @@ function deliveryIterator(open: () => Promise<Connection>, { signal, onUp, onDra
   let unreadBytes = 0;
   let connection: Connection | undefined;
   let started = false;
+  let drainedNext = false;
   let over = false;
   let failure: unknown;
 
@@ -170,7 +178,11 @@ function deliveryIterator(open: () => Promise<Connection>, { signal, onUp, onDra
       }
       return unreadBytes;
     },
-    drained: () => onDrained?.(),
+    drained() {
+      // Drained is what the loop has been through, not what the relay has sent.
+      if (waiters.length > 0) onDrained?.();
+      else drainedNext = true;
+    },
     end: finish,
   };
 
@@ -215,6 +227,10 @@ function deliveryIterator(open: () => Promise<Connection>, { signal, onUp, onDra
         unreadBytes -= delivery.bytes.length;
         return Promise.resolve({ done: false, value: delivery });
       }
+      if (drainedNext) {
+        drainedNext = false;
+        onDrained?.();
+      }
       if (failure !== undefined) {
         const error = failure;
         failure = undefined;
@@ -229,10 +245,4 @@ function deliveryIterator(open: () => Promise<Connection>, { signal, onUp, onDra
       return Promise.resolve(DONE);
     },
   };
-}
-
-/** The bytes of a bearer token, which RFC 6750 limits to ASCII; anything else throws `ERR_ARGUMENT`. */
-function asciiBytes(token: string): Uint8Array {
-  if (!/^[\x21-\x7e]+$/.test(token)) throw new UsageError('ERR_ARGUMENT', 'token must be printable ASCII', { field: 'token' });
-  return Uint8Array.from(token, (character) => character.charCodeAt(0));
 }

@@ -26,9 +26,12 @@ afterEach(async () => {
 
 let folders = 0;
 let log = '';
+function write(line: string): void {
+  log += line;
+}
 
 async function start(limits: Partial<RelayLimits> = {}, data = join(folder, `r${folders++}`), port = 0): Promise<Relay & { data: string }> {
-  const started = await startRelay({ data, port, limits, logLevel: 'trace', logTo: { write: (line) => void (log += line) } });
+  const started = await startRelay({ data, port, limits, logLevel: 'trace', logTo: { write } });
   cleanups.push(() => started.close());
   return { ...started, data };
 }
@@ -184,7 +187,7 @@ describe('mailboxes', () => {
   test('T33: nothing in the mailboxes on disk names an account or a device, and T39: neither does the log', async () => {
     const { url, data } = await start();
     await publishBoth(url, 3);
-    const marker = new TextEncoder().encode('an envelope, word for word');
+    const marker = Buffer.from('an envelope, word for word');
     await connect(url, alice).send(bob.login.address, marker);
     await directoryOf(url, alice).fetch(BOB);
     cpSync(join(data, 'mailboxes'), join(data, 'copy'), { recursive: true });

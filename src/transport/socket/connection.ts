@@ -41,6 +41,7 @@ export interface Connection {
   receive(consumer: Consumer): void;
   /** Deliveries are no longer taken; the connection stays. */
   leave(consumer: Consumer): void;
+  /** Ends the deliveries normally; what is unanswered rejects with `ERR_OFFLINE`. */
   close(): void;
 }
 
@@ -66,12 +67,6 @@ export function connect(url: string, protocols: readonly string[], token: string
     let heard = true;
     let ended = false;
 
-    const opening = setTimeout(() => end(new TransportError('ERR_TIMEOUT', 'relay did not welcome', { max: OPENING_MS })), OPENING_MS);
-    const heartbeat = setInterval(() => {
-      if (heard) socket.send(PING);
-      else end(offline());
-      heard = false;
-    }, HEARTBEAT_MS);
     const socket = dial(url, protocols, {
       open: () => socket.send(helloFrame(token)),
       message(bytes) {
@@ -83,8 +78,15 @@ export function connect(url: string, protocols: readonly string[], token: string
       },
       close: () => end(offline()),
     });
+    const opening = setTimeout(() => end(new TransportError('ERR_TIMEOUT', 'relay did not welcome', { max: OPENING_MS })), OPENING_MS);
+    const heartbeat = setInterval(() => {
+      if (heard) socket.send(PING);
+      else end(offline());
+      heard = false;
+    }, HEARTBEAT_MS);
 
-    function end(error: TransportError): void {
+    /** `local`: our side wanted it, so that the deliveries end normally. */
+    function end(error: TransportError, local = false): void {
       if (ended) return;
       ended = true;
       clearTimeout(opening);
@@ -93,7 +95,7 @@ export function connect(url: string, protocols: readonly string[], token: string
       reject(error); // nothing happens if it was open
       for (const send of [...unaccepted.values(), ...waiting]) send.settle(error);
       for (const acks of unacked.values()) for (const ack of acks) ack.reject(error);
-      consumer?.end(error);
+      consumer?.end(local ? undefined : error);
       onEnd();
     }
 
@@ -193,7 +195,7 @@ export function connect(url: string, protocols: readonly string[], token: string
       leave(former) {
         if (consumer === former) consumer = undefined;
       },
-      close: () => end(offline()),
+      close: () => end(offline(), true),
     };
   });
 }

@@ -138,15 +138,15 @@ export function relayHttp(place: Place, login: Login): RelayHttp {
     login: renew,
     async publish(keys, signal) {
       const { identity, signedSet, batch } = keys;
-      const body = {
-        ...(await prove(signal)),
+      const encoded = {
         identity: toBase64Url(identity),
         signedSet: toBase64Url(signedSet),
-        ...(batch && { batch: { id: batch.id, head: toBase64Url(batch.head), entries: batch.entries.map(toBase64Url) } }),
+        ...(batch && { batch: { id: batch.id, head: toBase64Url(batch.head), entries: batch.entries.map((entry) => toBase64Url(entry)) } }),
       };
-      await call('PUT', '/v1/keys', { body, signal });
+      await call('PUT', '/v1/keys', { body: { ...(await prove(signal)), ...encoded }, signal });
     },
     async fetch(of, take, signal) {
+      if (signal?.aborted) throw abortReason(signal);
       if (encodeUtf8(of) === undefined) throw new UsageError('ERR_ARGUMENT', 'account is not valid Unicode', { field: 'account' });
       // In the query, not in the path: an account may be called `..`.
       const path = `/v1/keys?account=${encodeURIComponent(of)}&take=${take === 'all' ? take : take.join(',')}`;

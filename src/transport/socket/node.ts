@@ -17,10 +17,7 @@ export const dial: Dial = (url, protocols, events) => {
     handshakeTimeout: HANDSHAKE_MS,
   });
   socket.on('open', () => events.open());
-  socket.on('message', (data, isBinary) => {
-    if (isBinary) events.message(new Uint8Array(data as Buffer));
-    else socket.terminate();
-  });
+  socket.on('message', (data, isBinary) => events.message(isBinary ? new Uint8Array(data as Buffer) : new Uint8Array()));
   socket.on('error', () => {
     // 'close' follows and is what counts; without a listener the error would end the process.
   });

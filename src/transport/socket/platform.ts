@@ -7,10 +7,7 @@ export const dial: Dial = (url, protocols, events) => {
   const socket = new WebSocket(url, [...protocols]);
   socket.binaryType = 'arraybuffer';
   socket.onopen = () => events.open();
-  socket.onmessage = ({ data }) => {
-    if (typeof data === 'string') socket.close();
-    else events.message(new Uint8Array(data as ArrayBuffer));
-  };
+  socket.onmessage = ({ data }) => events.message(typeof data === 'string' ? new Uint8Array() : new Uint8Array(data as ArrayBuffer));
   socket.onclose = () => events.close();
   return {
     send: (bytes) => {

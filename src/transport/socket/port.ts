@@ -3,7 +3,7 @@
 /** Called by the socket. `close` comes exactly once and last, also when the connection was never open. */
 export interface SocketEvents {
   open(): void;
-  /** One binary message in a buffer that the receiver owns. A text message closes the socket instead. */
+  /** One binary message in a buffer that the receiver owns; a text message comes as no bytes at all. */
   message(bytes: Uint8Array): void;
   close(): void;
 }
