@@ -62,7 +62,6 @@ export const keyLimits = {
 /** Bounds of sessions and healing (section 5). */
 export const sessionLimits = {
   archivedCount: 4,
-  archivedMs: 30 * DAY_MS,
   tieBreakMs: 72 * HOUR_MS,
   unansweredMs: 14 * DAY_MS,
   unansweredMessages: 200,
@@ -70,17 +69,19 @@ export const sessionLimits = {
   smallCarrierBytes: 16 * 1024,
   suspectAfter: 3,
   newPerDeviceHour: 1,
-  newPerDevice3Days: 3,
+  newPerDeviceDay: 3,
   newPerHour: 30,
   claimedCount: 64,
   unknownFlightsPerMinute: 30,
+  /** How often the directory is asked whether a pinned identity has changed, because a first flight says so. */
+  identityCheckMs: DAY_MS,
   silenceMs: 7 * DAY_MS,
 } as const;
 
 /** Bounds that an application meets. */
 export const limits = {
-  /** Content of one message; more is an attachment. */
-  contentBytes: 65_536,
+  /** Encoded content of one message: what a ratchet message holds beside its own head and a session's hello. More is an attachment. */
+  contentBytes: 65_000,
   /** Rows in the inbox; above, the relay keeps the rest. */
   inboxCount: 10_000,
   /** Messages yielded and not acknowledged; above, the loop rejects. */

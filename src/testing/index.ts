@@ -3,6 +3,7 @@
  * randomness, and a store that dies on command. Imports no test runner.
  */
 
+export { createTestClient } from './client.js';
 export type { ConformanceCase } from './conformance.js';
 export { crashingStore } from './crashing-store.js';
 export { type DirectoryConformanceSetup, directoryConformance } from './directory-conformance.js';

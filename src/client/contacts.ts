@@ -1,0 +1,224 @@
+/** Whose keys are whose: pins, trust, verified bundles, safety numbers. The only place that writes a pin. */
+
+import { copy, equal } from '../bytes.js';
+import { isCyphrError, TransportError, TrustError, UsageError } from '../errors.js';
+import { compareSafetyQr, keyHash, safetyNumber } from '../identity/index.js';
+import { type VerifiedBundle, verifyBundle } from '../pqxdh/bundle.js';
+import type { BundleBytes } from '../step.js';
+import type { Write } from '../store/port.js';
+import { type DeviceEntry, parseDeviceList } from '../wire/objects.js';
+import type { Context } from './context.js';
+import { abortable } from './platform.js';
+import { type ContactRecord, contactRecord, deviceRecord, keys } from './records.js';
+import type { Contact, SafetyNumber, Trust } from './types.js';
+
+/** A contact with what is derived from its record. */
+export interface KnownContact extends ContactRecord {
+  /** H(AIK), 64 bytes: the pin. */
+  readonly pin: Uint8Array;
+  /** The entries of the newest list, which was verified before it was stored. */
+  readonly devices: readonly DeviceEntry[];
+  readonly listVersion: number;
+}
+
+/** What sealing to a contact's device needs. */
+export type ContactDevice = ReturnType<typeof deviceRecord.decode>;
+
+/** The contacts of one client. */
+export interface Contacts {
+  load(account: string): Promise<KnownContact | undefined>;
+  device(account: string, device: number): Promise<ContactDevice | undefined>;
+  trust(contact: KnownContact): Trust;
+  /** Throws what stops sending to this contact by policy: `ERR_IDENTITY_CHANGED`, `ERR_DEVICE_UNTRUSTED`. */
+  assertSendable(contact: KnownContact | undefined): void;
+  /** Whether a message that came from this identity may be shown now. */
+  mayShow(account: string, accountKeyHash: Uint8Array): boolean;
+  /** Asks the directory, verifies, pins at first use. `take`: whose one-time prekeys to hand out. Throws `ERR_NO_SESSION` for an unknown account. */
+  refresh(account: string, take: 'all' | readonly number[]): Promise<readonly VerifiedBundle[]>;
+  view(account: string): Contact;
+  /** Calls back after a pin was made, changed or accepted. */
+  onPinned(listener: (account: string) => void): void;
+}
+
+function changedError(): TrustError {
+  return new TrustError('ERR_IDENTITY_CHANGED', 'the identity of this contact has changed');
+}
+
+/** The contacts in `ctx.db`, all pins loaded, so that what may be shown is known without I/O. */
+export async function contacts(ctx: Context): Promise<Contacts> {
+  const known = new Map<string, KnownContact>();
+  const listeners: ((account: string) => void)[] = [];
+  const withPin = (record: ContactRecord): KnownContact => {
+    const { entries, version } = parseDeviceList(record.list);
+    return { ...record, pin: keyHash(record.identity), devices: entries, listVersion: version };
+  };
+  for (const { key, value } of await ctx.db.list(['contact'])) known.set(key[1]!, withPin(contactRecord.decode(value)));
+
+  const save = async (account: string, record: ContactRecord, others: readonly Write[] = []): Promise<KnownContact> => {
+    const { identity, sinceMs, verified, list, changedTo, changedList } = record;
+    const stored = { identity, sinceMs, verified, list, changedTo, changedList };
+    await ctx.db.commit([{ key: keys.contact(account), value: contactRecord.encode(stored) }, ...others]);
+    const contact = withPin(stored);
+    known.set(account, contact);
+    for (const listener of listeners) listener(account);
+    return contact;
+  };
+  const trustOf = (contact: KnownContact): Trust =>
+    contact.changedTo !== undefined ? 'changed' : contact.verified ? 'verified' : 'unverified';
+  const device = async (account: string, id: number): Promise<ContactDevice | undefined> => {
+    const row = await ctx.db.read(keys.contactDevice(account, id));
+    return row === undefined ? undefined : deviceRecord.decode(row);
+  };
+
+  /** Verifies one device's bundle against what is stored of it. */
+  const verify = async (
+    bundle: BundleBytes,
+    account: string,
+    contact: KnownContact | undefined,
+    pinned: Uint8Array | undefined,
+  ): Promise<VerifiedBundle> => {
+    // What is stored holds for the pinned identity; another one starts from nothing.
+    const isSame = contact !== undefined && equal(bundle.identity.subarray(0, contact.identity.length), contact.identity);
+    const stored = isSame ? await device(account, bundle.address.device) : undefined;
+    return verifyBundle(bundle, pinned, ctx.now(), isSame ? { list: contact.list, ...stored } : {});
+  };
+
+  /** The directory shows another identity than the pinned one, and it is properly signed: remember it, say so once. */
+  const identityChanged = async (account: string, contact: KnownContact, identity: Uint8Array, list: Uint8Array): Promise<KnownContact> => {
+    const was = contact.verified ? 'verified' : 'unverified';
+    const isNews = contact.changedTo === undefined || !equal(contact.changedTo, identity);
+    const mayGoOn = ctx.settings.trust === 'warn' && !contact.verified;
+    const next = mayGoOn
+      ? await save(account, { ...contact, identity, list, sinceMs: ctx.now(), changedTo: undefined, changedList: undefined })
+      : isNews
+        ? await save(account, { ...contact, changedTo: identity, changedList: list })
+        : contact;
+    if (isNews) ctx.events.emit({ type: 'identityChanged', account, was });
+    if (!mayGoOn) throw changedError();
+    return next;
+  };
+
+  const accept = async (account: string, bundles: readonly BundleBytes[]): Promise<readonly VerifiedBundle[]> => {
+    let contact = known.get(account);
+    const verified: VerifiedBundle[] = [];
+    let fault: unknown;
+    for (const bundle of bundles) {
+      try {
+        if (bundle.address.account !== account) throw new TransportError('ERR_REJECTED', 'the directory answered for another account');
+        try {
+          verified.push(await verify(bundle, account, contact, contact?.pin));
+        } catch (error) {
+          if (contact === undefined || !isCyphrError(error) || error.code !== 'ERR_IDENTITY_CHANGED') throw error;
+          const other = await verify(bundle, account, contact, undefined);
+          contact = await identityChanged(account, contact, other.accountKey, other.list.bytes);
+          verified.push(other);
+        }
+      } catch (error) {
+        if (isCyphrError(error) && error.code === 'ERR_IDENTITY_CHANGED') throw error;
+        fault ??= error;
+        ctx.observer.log('warn', 'bundle-rejected', isCyphrError(error) ? error.code : 'ERR_BUG');
+      }
+    }
+    // All devices of one account stand under one account key and on one list.
+    const first = verified[0];
+    if (first === undefined) throw fault;
+    const agreed = verified.filter(({ accountKeyHash }) => equal(accountKeyHash, first.accountKeyHash));
+    if (agreed.length !== verified.length) ctx.observer.log('warn', 'directory-conflict');
+    const newest = agreed.reduce((a, b) => (b.list.version > a.list.version ? b : a)).list;
+    const usable = agreed.filter((bundle) =>
+      newest.entries.some((entry) => entry.device === bundle.address.device && equal(entry.keyHash, keyHash(bundle.deviceKey))),
+    );
+    if (first.listIsStale) ctx.observer.log('warn', 'device-list-stale');
+    const deviceWrites = usable.map(({ address, signedSet }): Write => {
+      const value = deviceRecord.encode({
+        setSeq: signedSet.seq,
+        setHash: signedSet.hash,
+        setId: signedSet.setId,
+        sealKey: signedSet.sealKey,
+        verFloor: signedSet.verMax,
+      });
+      return { key: keys.contactDevice(account, address.device), value };
+    });
+    const isNew = contact === undefined;
+    const record: ContactRecord = isNew
+      ? { identity: first.accountKey, sinceMs: ctx.now(), verified: false, list: newest.bytes }
+      : { ...contact!, list: newest.bytes };
+    await save(account, record, deviceWrites);
+    return usable;
+  };
+
+  const self: Contacts = {
+    load: async (account) => known.get(account),
+    device,
+    trust: trustOf,
+    assertSendable(contact) {
+      if (contact?.changedTo !== undefined) throw changedError();
+      if (ctx.settings.trust === 'pinned-only' && contact?.verified !== true) {
+        throw new TrustError('ERR_DEVICE_UNTRUSTED', 'this contact is not verified, and only verified contacts are written to');
+      }
+    },
+    mayShow(account, accountKeyHash) {
+      const contact = known.get(account);
+      return contact !== undefined && equal(contact.pin, accountKeyHash);
+    },
+    async refresh(account, take) {
+      const bundles = await ctx.observer.span('directory.fetch', () => ctx.directory.fetch(account, { take }));
+      if (bundles.length === 0) throw new UsageError('ERR_NO_SESSION', 'the directory knows no device of this account', { field: 'to' });
+      return ctx.lock(`contact ${account}`, () => accept(account, bundles));
+    },
+    onPinned: (listener) => listeners.push(listener),
+    view(account) {
+      const current = async (signal?: AbortSignal): Promise<KnownContact> => {
+        const contact = known.get(account);
+        if (contact !== undefined) return contact;
+        await abortable(self.refresh(account, []), signal);
+        return known.get(account)!;
+      };
+      return {
+        account,
+        async identity({ signal } = {}) {
+          const contact = await current(signal);
+          return { trust: trustOf(contact), sinceMs: contact.sinceMs, devices: contact.devices.map(({ device: id }) => id) };
+        },
+        async safetyNumber({ signal } = {}) {
+          return numberFor(account, await current(signal));
+        },
+        unverify: () =>
+          ctx.lock(`contact ${account}`, async () => {
+            const contact = known.get(account);
+            if (contact?.verified === true) await save(account, { ...contact, verified: false });
+          }),
+      };
+    },
+  };
+
+  /** Every verb is bound to the identity that was shown: the pinned one, or the one it changed to. */
+  const numberFor = (account: string, shown: KnownContact): SafetyNumber => {
+    const identity = shown.changedTo ?? shown.identity;
+    const own = { account: ctx.device().account, accountKeyHash: keyHash(ctx.device().accountKey.publicKey) };
+    const peer = { account, accountKeyHash: keyHash(identity) };
+    const { digits, qr } = safetyNumber(own, peer);
+    /** Makes the shown identity the pin, if it still is the current one. */
+    const settle = (verified: boolean): Promise<void> =>
+      ctx.lock(`contact ${account}`, async () => {
+        const contact = known.get(account);
+        const now = contact?.changedTo ?? contact?.identity;
+        if (contact === undefined || now === undefined || !equal(now, identity)) throw changedError();
+        const { changedTo, changedList, ...kept } = contact;
+        const isNewPin = changedTo !== undefined;
+        await save(account, { ...kept, identity, list: changedList ?? kept.list, verified, sinceMs: isNewPin ? ctx.now() : kept.sinceMs });
+      });
+    return {
+      digits,
+      qr: copy(qr),
+      async scan(payload) {
+        const result = compareSafetyQr(own, peer, payload);
+        if (result === 'match') await settle(true);
+        return result;
+      },
+      confirmDigits: () => settle(true),
+      accept: () => settle(false),
+    };
+  };
+  return self;
+}

@@ -1,0 +1,172 @@
+/** From a payload to the frame for one device: on the active session, or on a new one. Prepares rows; commits nothing. */
+
+import { concat, equal, fromHex, toHex, wipe } from '../bytes.js';
+import { UsageError } from '../errors.js';
+import { keyHash } from '../identity/index.js';
+import { sessionLimits } from '../limits.js';
+import type { VerifiedBundle } from '../pqxdh/bundle.js';
+import { initiate, sealFrame } from '../pqxdh/handshake.js';
+import { startInitiator } from '../ratchet/double.js';
+import { quietScka } from '../ratchet/quiet.js';
+import { encrypt, start } from '../ratchet/triple.js';
+import { mayStart, type PeerSessions, started } from '../session/peer.js';
+import type { Address, Profile } from '../step.js';
+import type { Write } from '../store/port.js';
+import type { DeviceEntry } from '../wire/objects.js';
+import { encodePlaintext } from '../wire/plaintext.js';
+import type { Contacts, KnownContact } from './contacts.js';
+import { encodeHello } from './content.js';
+import type { Context } from './context.js';
+import type { LiveSession, Sessions, StoredInit } from './sessions.js';
+
+/** An encryption, to be committed with what else belongs to it: then `install`, which also wipes. */
+export interface Encrypted {
+  readonly frame: Uint8Array;
+  readonly writes: readonly Write[];
+  install(): void;
+}
+
+/** The encrypting side of one client. Callers hold the lock of the account. */
+export interface Encryption {
+  /** The session with this device of the contact that can be sent on now, if any: under the pinned identity, and only there. */
+  usable(contact: KnownContact, account: string, entry: DeviceEntry): Promise<LiveSession | undefined>;
+  /** Encrypts on that session. */
+  onSession(contact: KnownContact, address: Address, live: LiveSession, messageId: Uint8Array, payload: Uint8Array): Promise<Encrypted>;
+  /** Starts a session whose hello carries `payload`. Throws `ERR_SESSION_DEAD` beyond the limits, `ERR_BUNDLE`. */
+  onNewSession(contact: KnownContact, bundle: VerifiedBundle, messageId: Uint8Array, payload: Uint8Array): Promise<Encrypted>;
+}
+
+const PROFILES = { standard: 1, lean: 2, wide: 3 } as const;
+/** Below these, a carrier is slow: small chunks, so that a message stays short. */
+const SLOW_MESSAGES_PER_SECOND = 5;
+
+/** The encryption of `ctx`. */
+export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions): Encryption {
+  const { transport, settings, rng } = ctx;
+  const startedAtMs: number[] = [];
+
+  /** The application's choice, else what the carrier bears; the peer's SignedSet has the last word. */
+  const profileFor = (allowed: number): Profile => {
+    const isSlow = (transport.limits.messagesPerSecond ?? Number.POSITIVE_INFINITY) <= SLOW_MESSAGES_PER_SECOND;
+    const preferred: Profile = PROFILES[settings.bandwidth ?? (isSlow ? 'lean' : 'standard')];
+    const order: Profile[] = [preferred, 1, 2, 3];
+    const profile = order.find((candidate) => (allowed & (1 << (candidate - 1))) !== 0);
+    if (profile === undefined) throw new UsageError('ERR_NO_SESSION', 'no chunk size suits both carriers', { field: 'bandwidth' });
+    return profile;
+  };
+
+  const unansweredMax =
+    transport.limits.maxBytes < sessionLimits.smallCarrierBytes
+      ? sessionLimits.unansweredMessagesSmallCarrier
+      : sessionLimits.unansweredMessages;
+
+  const plaintextOf = (contact: KnownContact, kind: 'app' | 'control', messageId: Uint8Array, payload: Uint8Array): Uint8Array => {
+    const own = ctx.ownList();
+    return encodePlaintext({
+      kind,
+      messageId,
+      ownListVersion: own.version,
+      peerListVersion: contact.listVersion,
+      ownListHash: own.shortHash,
+      payload,
+    });
+  };
+
+  /** One ratchet step and its rows; `before` is none for a session that this message starts. */
+  const step = async (
+    before: LiveSession | undefined,
+    live: LiveSession,
+    address: Address,
+    plaintext: Uint8Array,
+    peer: PeerSessions | undefined,
+  ): Promise<Encrypted> => {
+    const { next, out, wipe: used } = encrypt(quietScka, live.state, plaintext, rng);
+    const { init } = live;
+    const after: LiveSession = {
+      id: live.id,
+      facts: init === null ? live.facts : { ...live.facts, unansweredCount: live.facts.unansweredCount + 1 },
+      state: next,
+      init,
+    };
+    let frame = out;
+    if (init !== null) {
+      frame = sealFrame(address, init.setId, init.sealKey, concat(init.prefix, out), rng);
+    } else if (settings.metadata === 'sealed') {
+      const device = await contacts.device(address.account, address.device);
+      if (device !== undefined) frame = sealFrame(address, device.setId, device.sealKey, out, rng);
+    }
+    const peerRows = peer === undefined ? undefined : await sessions.peerWrites(live.facts, peer);
+    return {
+      frame,
+      writes: [...sessions.writes(before, after), ...(peerRows?.writes ?? [])],
+      install() {
+        sessions.install(after);
+        if (peerRows !== undefined) sessions.installPeer(live.facts, peerRows.peer);
+        wipe(...used, plaintext);
+      },
+    };
+  };
+
+  return {
+    async usable(contact, account, entry) {
+      const active = await sessions.active({ account, deviceKeyHash: entry.keyHash });
+      if (active === undefined || !equal(active.live.facts.accountKeyHash, contact.pin)) return undefined;
+      const { live, facts } = active;
+      const isGivenUp =
+        live.init !== null && (live.facts.unansweredCount >= unansweredMax || ctx.now() - facts.createdAtMs > sessionLimits.unansweredMs);
+      return isGivenUp ? undefined : live;
+    },
+    onSession: (contact, address, live, messageId, payload) =>
+      step(live, live, address, plaintextOf(contact, 'app', messageId, payload), undefined),
+    async onNewSession(contact, bundle, messageId, payload) {
+      const nowMs = ctx.now();
+      const { account, device } = bundle.address;
+      const deviceKeyHash = keyHash(bundle.deviceKey);
+      const peer = await sessions.peer({ account, deviceKeyHash });
+      const recent = startedAtMs.filter((at) => Math.abs(nowMs - at) < 3_600_000);
+      if (!mayStart(peer, nowMs) || recent.length >= sessionLimits.newPerHour) {
+        throw new UsageError('ERR_SESSION_DEAD', 'too many new sessions: the old one can’t be used and a new one not started yet', {
+          field: 'to',
+        });
+      }
+      const profile = profileFor(bundle.signedSet.profiles);
+      const { secrets, prefix, sessionId, setId, sealKey } = initiate(ctx.device(), bundle, profile, rng, nowMs);
+      const state = start(quietScka, secrets, startInitiator(secrets, rng));
+      wipe(secrets.rootKey, secrets.headerKeyA, secrets.nextHeaderKeyB, secrets.sckaSecret);
+      const init: StoredInit = { prefix, setId, sealKey };
+      const live: LiveSession = {
+        id: toHex(sessionId),
+        facts: {
+          account,
+          device,
+          accountKeyHash: bundle.accountKeyHash,
+          deviceKeyHash,
+          replayable: false,
+          unansweredCount: 0,
+          createdAtMs: nowMs,
+        },
+        state,
+        init,
+      };
+      const replaces = peer.sessions
+        .filter(({ status }) => status !== 'receiveOnly')
+        .map(({ id }) => id)
+        .slice(0, 5);
+      const hello = encodeHello({ incarnation: ctx.device().incarnation, replaces, app: payload });
+      const encrypted = await step(
+        undefined,
+        live,
+        bundle.address,
+        plaintextOf(contact, 'control', messageId, hello),
+        started(peer, fromHex(live.id)!, nowMs),
+      );
+      return {
+        ...encrypted,
+        install() {
+          encrypted.install();
+          startedAtMs.splice(0, startedAtMs.length, ...recent, nowMs);
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,328 @@
+/**
+ * Everything that comes in: bounds → unseal → find the session → decrypt → one commit → wipe → acknowledge.
+ *
+ * What can't be used is acknowledged and counted, never answered. Only a failure of the store leaves an envelope with the relay.
+ */
+
+import { equal, fromHex, toHex, wipe } from '../bytes.js';
+import { DecodeError, decryptFailed, type ErrorCode, isCyphrError, ReplayError, TrustError, UsageError } from '../errors.js';
+import { sessionLimits } from '../limits.js';
+import { acceptInit, findSeen, openFrame } from '../pqxdh/handshake.js';
+import { encodePrekeys, encodeSeen, seenKey } from '../pqxdh/prekeys.js';
+import { startResponder } from '../ratchet/double.js';
+import { quietScka } from '../ratchet/quiet.js';
+import { decrypt, start } from '../ratchet/triple.js';
+import { accepted, died, received, replaced } from '../session/peer.js';
+import type { Step } from '../step.js';
+import type { Write } from '../store/port.js';
+import type { Delivery } from '../transport/port.js';
+import { FRAME_INIT, FRAME_SEALED, frameType, type InitFrame, parseInit } from '../wire/frames.js';
+import { parsePlaintext } from '../wire/plaintext.js';
+import { ratchetTag } from '../wire/ratchet-message.js';
+import type { Contacts } from './contacts.js';
+import { decodeContent, decodeHello, type Hello } from './content.js';
+import type { Context } from './context.js';
+import type { Inbox } from './inbox.js';
+import type { Keyring } from './keyring.js';
+import { timer } from './platform.js';
+import { type InboxRecord, keys } from './records.js';
+import type { LiveSession, Sessions } from './sessions.js';
+
+/** The incoming side of one client. */
+export interface Receiver {
+  /** Handles one envelope to the end. Rejects only if the store failed; then the envelope is not acknowledged. */
+  receive(delivery: Delivery): Promise<void>;
+  /** Tries again what had to wait: for a token, or for a pin. */
+  retry(): Promise<void>;
+  /** Asks who the senders of unconfirmed first messages are; called when the connection is up. */
+  confirmAll(): void;
+  close(): void;
+}
+
+/** What a decrypted message says, checked before anything is committed. */
+interface Opened {
+  readonly messageId: string;
+  readonly hello: Hello | undefined;
+  readonly payload: Uint8Array | undefined;
+}
+
+/** Reads a decrypted plaintext; content that this version can't read is a fault of the message. */
+function readPlaintext(bytes: Uint8Array): Opened {
+  const plaintext = parsePlaintext(bytes);
+  if (plaintext === undefined) throw new DecodeError('ERR_VERSION', 'plaintext of an unknown kind');
+  const hello = plaintext.kind === 'control' ? decodeHello(plaintext.payload) : undefined;
+  const payload = hello === undefined ? plaintext.payload : hello.app;
+  if (payload !== undefined) decodeContent(payload);
+  return { messageId: toHex(plaintext.messageId), hello, payload };
+}
+
+/** The receiver of `ctx`. */
+export function receiver(
+  ctx: Context,
+  contacts: Contacts,
+  sessions: Sessions,
+  inbox: Inbox,
+  keyring: Keyring,
+  onSessionReady: (account: string) => void,
+): Receiver {
+  /** Accounts that the directory is being asked about. */
+  const claims = new Set<string>();
+  /** When the directory was last asked whether a pinned identity has changed. */
+  const asked = new Map<string, number>();
+  /** Envelopes that can't be handled yet: they stay with the relay, and are tried again from here. */
+  let deferred: Delivery[] = [];
+  let cancelTimer = (): void => {};
+  let flightTokens: number = sessionLimits.unknownFlightsPerMinute;
+  let flightTokensAtMs = ctx.now();
+
+  /** One flight of an unknown sender; at most 30 a minute are looked at, since each costs signatures. */
+  const takeFlightToken = (): boolean => {
+    const nowMs = ctx.now();
+    const elapsedMs = Math.max(0, nowMs - flightTokensAtMs);
+    flightTokensAtMs = nowMs;
+    flightTokens = Math.min(
+      sessionLimits.unknownFlightsPerMinute,
+      flightTokens + (elapsedMs * sessionLimits.unknownFlightsPerMinute) / 60_000,
+    );
+    if (flightTokens < 1) return false;
+    flightTokens -= 1;
+    return true;
+  };
+
+  const undecryptable = (code: ErrorCode, heals: 'by-itself' | 'needs-person' | 'never', from: string): void =>
+    ctx.events.emit({ type: 'undecryptable', reference: toHex(ctx.rng(8)), from, code, heals });
+
+  /** The rows and effects of one decrypted message on a session, old or new. */
+  const deliver = async (
+    before: LiveSession | undefined,
+    live: LiveSession,
+    step: Step<LiveSession['state'], Uint8Array>,
+    extra: readonly Write[],
+  ): Promise<void> => {
+    const { account, device, accountKeyHash, replayable } = live.facts;
+    const owner = live.facts;
+    let opened: Opened | undefined;
+    let unreadable: ErrorCode | undefined;
+    try {
+      opened = readPlaintext(step.out);
+    } catch (error) {
+      // It is authentic, so its key is used up; only what it says is beyond this version.
+      if (!isCyphrError(error)) throw error;
+      unreadable = error.code;
+    }
+    const nowMs = ctx.now();
+    const id = fromHex(live.id)!;
+    const known = await sessions.peer(owner);
+    let peer = before === undefined ? accepted(known, id, nowMs) : received(known, id, nowMs);
+    const startedHere = peer.sessions.some((session) => session.initiatedByUs && toHex(session.id) === live.id);
+    if (opened?.hello !== undefined && !startedHere) peer = replaced(peer, id, opened.hello.incarnation, opened.hello.replaces, nowMs);
+    const isAnswer = live.init !== null;
+    const after: LiveSession = { id: live.id, facts: live.facts, state: step.next, init: null };
+    const peerRows = peer === known ? undefined : await sessions.peerWrites(owner, peer);
+
+    const rows: Write[] = [...extra, ...sessions.writes(before, after), ...(peerRows?.writes ?? [])];
+    const seq = ctx.nextSeq();
+    let message: InboxRecord | undefined;
+    if (opened?.payload !== undefined && (await ctx.db.read(keys.got(account, opened.messageId))) === undefined) {
+      message = {
+        id: opened.messageId,
+        account,
+        device,
+        accountKeyHash,
+        payload: opened.payload,
+        receivedAtMs: nowMs,
+        replayable: replayable && before === undefined,
+      };
+      rows.push(inbox.write(seq, message), {
+        key: keys.got(account, opened.messageId),
+        value: fromHex(nowMs.toString(16).padStart(16, '0'))!,
+      });
+    }
+    await ctx.db.commit(rows);
+    sessions.install(after);
+    if (peerRows !== undefined) {
+      sessions.installPeer(owner, peerRows.peer);
+      for (const { id: other } of known.sessions)
+        if (!peerRows.peer.sessions.some((kept) => toHex(kept.id) === toHex(other))) sessions.forget(toHex(other));
+    }
+    wipe(...step.wipe, step.out);
+    if (message !== undefined) inbox.added(seq, message);
+    if (unreadable !== undefined) undecryptable(unreadable, 'needs-person', account);
+    if (isAnswer || before === undefined) {
+      const reason = known.sessions.length > (before === undefined ? 0 : 1) ? 'healed' : 'first-contact';
+      ctx.events.emit({ type: 'sessionEstablished', address: { account, device }, reason });
+      onSessionReady(account);
+    }
+  };
+
+  /** A ratchet message, bare or in a seal. `only` names the session that it must belong to. */
+  const receiveRatchet = async (frame: Uint8Array, only?: string): Promise<void> => {
+    const tag = ratchetTag(frame);
+    const id = await sessions.byTag(tag);
+    if (id === undefined) throw new UsageError('ERR_NO_SESSION', 'no session has the tag of the message');
+    if (only !== undefined && id !== only) throw decryptFailed();
+    const found = await sessions.load(id);
+    if (found === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
+    await ctx.lock(`peer ${found.facts.account}`, async () => {
+      const live = await sessions.load(id);
+      if (live === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
+      let step: Step<LiveSession['state'], Uint8Array>;
+      try {
+        step = decrypt(quietScka, live.state, frame);
+      } catch (error) {
+        if (error instanceof ReplayError && error.code === 'ERR_SKIP_LIMIT') await markDead(live);
+        throw error;
+      }
+      await deliver(live, live, step, []);
+    });
+  };
+
+  const markDead = async ({ id, facts }: LiveSession): Promise<void> => {
+    const { writes, peer } = await sessions.peerWrites(facts, died(await sessions.peer(facts), fromHex(id)!));
+    await ctx.db.commit(writes);
+    sessions.installPeer(facts, peer);
+    undecryptable('ERR_SKIP_LIMIT', 'by-itself', facts.account);
+  };
+
+  /** A first flight (section 2.4). */
+  const receiveInit = async (inner: Uint8Array): Promise<void> => {
+    const init = parseInit(inner);
+    const seen = findSeen(keyring.prekeys(), init);
+    if (seen !== undefined) {
+      flightTokens += 1;
+      if ((await sessions.load(toHex(seen.sessionId))) === undefined)
+        throw new ReplayError('ERR_DUPLICATE', 'this first flight was accepted before');
+      return receiveRatchet(init.ratchetMessage, toHex(seen.sessionId));
+    }
+    try {
+      const event = await ctx.lock(`peer ${init.account}`, () => ctx.lock('prekeys', () => acceptFlight(init)));
+      if (event !== undefined) ctx.events.emit(event);
+    } catch (error) {
+      if (!(error instanceof TrustError) || error.code !== 'ERR_IDENTITY_CHANGED') throw error;
+      // The pin stands. Whether the identity has changed is the directory's to say, and a person's to accept; meanwhile it waits.
+      if (await isNewIdentity(init.account, init.accountKey)) throw new Later('pin');
+      throw error;
+    }
+    keyring.used();
+    if ((await contacts.load(init.account)) === undefined) confirm(init.account);
+  };
+
+  const isNewIdentity = async (account: string, identity: Uint8Array): Promise<boolean> => {
+    const nowMs = ctx.now();
+    const askedAtMs = asked.get(account);
+    if (askedAtMs === undefined || Math.abs(nowMs - askedAtMs) > sessionLimits.identityCheckMs) {
+      asked.set(account, nowMs);
+      await contacts.refresh(account, []).catch((error: unknown) => {
+        if (!isCyphrError(error) || error.code !== 'ERR_IDENTITY_CHANGED') asked.delete(account);
+      });
+    }
+    const changedTo = (await contacts.load(account))?.changedTo;
+    return changedTo !== undefined && equal(changedTo, identity);
+  };
+
+  const acceptFlight = async (init: InitFrame) => {
+    const contact = await contacts.load(init.account);
+    const step = acceptInit(keyring.prekeys(), ctx.device(), init, { pinnedIdentity: contact?.pin, storedList: contact?.list }, ctx.now());
+    const { secrets, ratchetMessage, replayable, sessionId, initId, peer } = step.out;
+    const state = start(quietScka, secrets, startResponder(secrets));
+    wipe(secrets.rootKey, secrets.headerKeyA, secrets.nextHeaderKeyB, secrets.sckaSecret, secrets.signedPrekey.secretKey);
+    const { account, device } = peer.address;
+    const live: LiveSession = {
+      id: toHex(sessionId),
+      facts: {
+        account,
+        device,
+        accountKeyHash: peer.accountKeyHash,
+        deviceKeyHash: peer.deviceKeyHash,
+        replayable,
+        unansweredCount: 0,
+        createdAtMs: ctx.now(),
+      },
+      state,
+      init: null,
+    };
+    const opened = decrypt(quietScka, state, ratchetMessage);
+    const name = seenKey(init.setId, init.otId, init.ephemeralKey);
+    await deliver(undefined, live, opened, [
+      { key: keys.prekeys, value: encodePrekeys(step.next) },
+      { key: keys.seen(name), value: encodeSeen({ setId: init.setId, otId: init.otId, initId, sessionId }), ifRev: 0 },
+    ]);
+    keyring.install(step.next);
+    wipe(...step.wipe);
+    return replayable ? ({ type: 'lastResortUsed', address: peer.address } as const) : undefined;
+  };
+
+  /** Asks the directory who an unknown sender is. Its messages wait meanwhile; a false claim is dropped with all that came with it. */
+  const confirm = (account: string): void => {
+    if (claims.has(account) || claims.size >= sessionLimits.claimedCount) return;
+    claims.add(account);
+    contacts
+      .refresh(account, [])
+      .then(async () => {
+        const contact = await contacts.load(account);
+        const dropped = contact === undefined ? 0 : await inbox.discardOthers(account, contact.pin);
+        if (dropped > 0) undecryptable('ERR_DEVICE_UNTRUSTED', 'never', account);
+        inbox.stir();
+      })
+      .catch((error: unknown) => ctx.observer.log('info', 'claim-unconfirmed', isCyphrError(error) ? error.code : 'ERR_BUG'))
+      .finally(() => claims.delete(account));
+  };
+
+  const handle = async (bytes: Uint8Array): Promise<void> => {
+    const type = frameType(bytes);
+    if (type === FRAME_INIT) throw new DecodeError('ERR_DECODE', 'an unsealed first flight');
+    if (type !== FRAME_SEALED) return receiveRatchet(bytes);
+    if (!takeFlightToken()) throw new Later('flights');
+    const { account, device } = ctx.device();
+    const inner = openFrame(keyring.prekeys(), { account, device }, bytes);
+    if (frameType(inner) === FRAME_INIT) return receiveInit(inner);
+    flightTokens += 1;
+    return receiveRatchet(inner);
+  };
+
+  const defer = (delivery: Delivery, why: Later['why']): void => {
+    if (deferred.length < sessionLimits.claimedCount) deferred.push(delivery);
+    if (why !== 'flights') return;
+    cancelTimer();
+    cancelTimer = timer(
+      () => void self.retry().catch(() => ctx.observer.log('warn', 'retry-failed')),
+      60_000 / sessionLimits.unknownFlightsPerMinute,
+    );
+  };
+
+  const self: Receiver = {
+    async receive(delivery) {
+      try {
+        await ctx.observer.span('receive', () => handle(delivery.bytes), { paddedBytes: delivery.bytes.length });
+      } catch (error) {
+        if (error instanceof Later) return defer(delivery, error.why);
+        if (!isCyphrError(error) || error.code.startsWith('ERR_STORE')) throw error;
+        ctx.observer.log('info', 'envelope-dropped', error.code);
+      }
+      // If this fails the envelope comes again, and is recognised.
+      delivery.ack().catch(() => ctx.observer.log('debug', 'ack-failed'));
+    },
+    async retry() {
+      const again = deferred;
+      deferred = [];
+      for (const delivery of again) if (!ctx.closed()) await self.receive(delivery);
+    },
+    confirmAll() {
+      for (const account of inbox.unconfirmed()) confirm(account);
+    },
+    close() {
+      cancelTimer();
+      deferred = [];
+    },
+  };
+  return self;
+}
+
+/** Not now: too many unknown flights in this minute, or a person has to decide first. */
+class Later extends Error {
+  readonly why: 'flights' | 'pin';
+  constructor(why: 'flights' | 'pin') {
+    super('not now');
+    this.why = why;
+  }
+}

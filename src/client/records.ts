@@ -1,0 +1,232 @@
+/**
+ * The client's rows: their keys and their strict, versioned encoding.
+ *
+ * | key | holds |
+ * |---|---|
+ * | `meta` | format, account, device id |
+ * | `generation` | storeId ‖ generation (see database.ts) |
+ * | `device` | keys of account and device, secret |
+ * | `prekeys`, `seen/<key>` | prekey secrets; Inits accepted |
+ * | `publish` | published bytes that the directory has not acknowledged |
+ * | `contact/<account>` | pin, trust, device list, what is known of each device |
+ * | `peer/<account>/<H(DIK)>` | which session is used |
+ * | `session/<id>`, `init/<id>`, `skipped/<id>/<tag>`, `tag/<tag>` | ratchet state; stored Init; keys of missing messages; index |
+ * | `sent/<message>`, `once/<key>` | what became of a sent message; idempotency keys |
+ * | `pending/<account>/<seq>`, `outbox/<account>/<seq>/<device>` | plaintext that waits for a session; ciphertext that waits for acceptance |
+ * | `inbox/<seq>`, `got/<account>/<message>` | messages not acknowledged; ids already received |
+ */
+
+import { toHex } from '../bytes.js';
+import { StoreError } from '../errors.js';
+import type { SessionFacts } from '../session/peer.js';
+import type { StoreKey } from '../store/port.js';
+import { decodeMsgpack, encodeMsgpack } from '../wire/msgpack.js';
+
+/** Version of every record below, and of the store as a whole (`meta`). */
+export const FORMAT = 1;
+
+type Kind = 'bytes' | 'string' | 'number' | 'boolean' | 'list' | 'map';
+type Schema = Readonly<Record<string, Kind | `${Kind}?`>>;
+
+interface Values {
+  bytes: Uint8Array;
+  string: string;
+  number: number;
+  boolean: boolean;
+  list: readonly unknown[];
+  map: Readonly<Record<string, unknown>>;
+}
+
+/** The type of a record: `?` marks what may be absent. */
+type Shape<T extends Schema> = {
+  readonly [K in keyof T as T[K] extends `${string}?` ? never : K]: T[K] extends Kind ? Values[T[K]] : never;
+} & {
+  readonly [K in keyof T as T[K] extends `${string}?` ? K : never]?:
+    | (T[K] extends `${infer B extends Kind}?` ? Values[B] : never)
+    | undefined;
+};
+
+const CHECKS: Readonly<Record<Kind, (value: unknown) => boolean>> = {
+  bytes: (value) => value instanceof Uint8Array,
+  string: (value) => typeof value === 'string',
+  number: (value) => typeof value === 'number',
+  boolean: (value) => typeof value === 'boolean',
+  list: Array.isArray,
+  map: (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array),
+};
+
+/** Copies `value` by schema; throws what `fail` makes for a missing or mistyped field, and for an unknown one. */
+export function bySchema<T extends Schema>(schema: T, value: unknown, fail: (field: string) => Error): Shape<T> {
+  if (!CHECKS.map(value)) throw fail('record');
+  const source = value as Record<string, unknown>;
+  const out: Record<string, unknown> = {};
+  for (const [field, kind] of Object.entries(schema)) {
+    const present = Object.hasOwn(source, field);
+    if (!present && kind.endsWith('?')) continue;
+    if (!present || !CHECKS[kind.replace('?', '') as Kind](source[field])) throw fail(field);
+    out[field] = source[field];
+  }
+  for (const field of Object.keys(source)) if (!Object.hasOwn(schema, field)) throw fail(field);
+  return out as Shape<T>;
+}
+
+interface RecordCodec<T> {
+  encode(value: T): Uint8Array;
+  /** Throws `ERR_STORE_VERSION` for a newer record, `ERR_STORE_CORRUPT` for a damaged one. */
+  decode(bytes: Uint8Array): T;
+}
+
+const corrupt = (kind: string, field: string): StoreError => new StoreError('ERR_STORE_CORRUPT', `damaged ${kind} record`, { field });
+
+function record<T extends Schema>(kind: string, schema: T): RecordCodec<Shape<T>> {
+  const full = { v: 'number', k: 'string', ...schema } as const;
+  return {
+    encode(value) {
+      const fields: Record<string, unknown> = { v: FORMAT, k: kind };
+      for (const [field, content] of Object.entries(value)) if (content !== undefined) fields[field] = content;
+      return encodeMsgpack(fields);
+    },
+    decode(bytes) {
+      let value: unknown;
+      try {
+        value = decodeMsgpack(bytes, { maxNodes: 65_536 });
+      } catch {
+        throw corrupt(kind, 'record');
+      }
+      const version = CHECKS.map(value) ? (value as { v?: unknown }).v : undefined;
+      if (typeof version === 'number' && version > FORMAT) {
+        throw new StoreError('ERR_STORE_VERSION', 'record was written by a newer version', { got: version, max: FORMAT });
+      }
+      const { v, k, ...rest } = bySchema(full, value, (field) => corrupt(kind, field)) as Record<string, unknown>;
+      if (v !== FORMAT || k !== kind) throw corrupt(kind, 'kind');
+      return rest as unknown as Shape<T>;
+    },
+  };
+}
+
+export const metaRecord = record('meta', { account: 'string', device: 'number' });
+
+/** Published bytes, kept until the directory has acknowledged them: the same each time. */
+export const publishRecord = record('publish', {
+  identity: 'bytes',
+  signedSet: 'bytes',
+  batchId: 'string?',
+  batchHead: 'bytes?',
+  batchEntries: 'list?',
+});
+
+export const contactRecord = record('contact', {
+  /** AIK, 1984 bytes; the pin is its hash. */
+  identity: 'bytes',
+  sinceMs: 'number',
+  verified: 'boolean',
+  /** DeviceList TBS‖sig, the newest one seen. */
+  list: 'bytes',
+  /** What the directory shows instead of the pin, until a person decides. */
+  changedTo: 'bytes?',
+  changedList: 'bytes?',
+});
+export type ContactRecord = ReturnType<typeof contactRecord.decode>;
+
+/** What is known of one device of a contact: its newest SignedSet, by hash and by what sealing to it needs. */
+export const deviceRecord = record('device-of-contact', {
+  setSeq: 'number',
+  setHash: 'bytes',
+  setId: 'bytes',
+  sealKey: 'bytes',
+  verFloor: 'number',
+});
+
+export const peerRecord = record('peer', { sessions: 'list', startedAtMs: 'list', incarnation: 'bytes?' });
+
+const factsSchema = {
+  id: 'bytes',
+  initiatedByUs: 'boolean',
+  createdAtMs: 'number',
+  answeredAtMs: 'number?',
+  status: 'string',
+  retiredAtMs: 'number',
+  dead: 'boolean',
+} as const;
+
+/** The facts of one session, as they stand in a peer record. */
+export function decodeFacts(value: unknown): SessionFacts {
+  const { answeredAtMs, status, ...rest } = bySchema(factsSchema, value, (field) => corrupt('peer', field));
+  return { ...rest, status: status as SessionFacts['status'], answeredAtMs: answeredAtMs ?? null };
+}
+
+/** Reverse of `decodeFacts`. */
+export function encodeFacts({ answeredAtMs, ...rest }: SessionFacts): Record<string, unknown> {
+  return answeredAtMs === null ? rest : { ...rest, answeredAtMs };
+}
+
+export const sessionRecord = record('session', {
+  account: 'string',
+  device: 'number',
+  /** H(AIK) of the peer, 64 bytes: who this session is with, whatever the directory says. */
+  accountKeyHash: 'bytes',
+  /** H(DIK) of the peer's device, 64 bytes. */
+  deviceKeyHash: 'bytes',
+  replayable: 'boolean',
+  /** Messages sent while unanswered. */
+  unansweredCount: 'number',
+  createdAtMs: 'number',
+  core: 'bytes',
+});
+export type SessionRecord = ReturnType<typeof sessionRecord.decode>;
+
+/** Kept while a session that was started here is unanswered: the Init, and what sealing it again needs. */
+export const initRecord = record('init', { prefix: 'bytes', setId: 'bytes', sealKey: 'bytes' });
+
+export const sentRecord = record('sent', {
+  to: 'string',
+  state: 'string',
+  atMs: 'number',
+  seq: 'number',
+  waitingFor: 'list',
+  key: 'string?',
+  code: 'string?',
+});
+export type SentRecord = ReturnType<typeof sentRecord.decode>;
+
+export const pendingRecord = record('pending', { id: 'string', payload: 'bytes', atMs: 'number' });
+
+export const outboxRecord = record('outbox', { id: 'string', bytes: 'bytes' });
+
+export const inboxRecord = record('inbox', {
+  id: 'string',
+  account: 'string',
+  device: 'number',
+  accountKeyHash: 'bytes',
+  payload: 'bytes',
+  receivedAtMs: 'number',
+  replayable: 'boolean',
+});
+export type InboxRecord = ReturnType<typeof inboxRecord.decode>;
+
+/** A sequence number as a key component that sorts by value. */
+export function seqKey(seq: number): string {
+  return seq.toString(16).padStart(14, '0');
+}
+
+export const keys = {
+  meta: ['meta'] as StoreKey,
+  device: ['device'] as StoreKey,
+  prekeys: ['prekeys'] as StoreKey,
+  publish: ['publish'] as StoreKey,
+  seen: (key: string): StoreKey => ['seen', key],
+  contact: (account: string): StoreKey => ['contact', account],
+  contactDevice: (account: string, device: number): StoreKey => ['contact-device', account, String(device)],
+  /** By H(DIK): whoever claims this account with other keys is another peer. */
+  peer: (account: string, deviceKeyHash: Uint8Array): StoreKey => ['peer', account, toHex(deviceKeyHash)],
+  session: (id: string): StoreKey => ['session', id],
+  init: (id: string): StoreKey => ['init', id],
+  skipped: (id: string, tag: string): StoreKey => ['skipped', id, tag],
+  tag: (tag: string): StoreKey => ['tag', tag],
+  sent: (id: string): StoreKey => ['sent', id],
+  once: (key: string): StoreKey => ['once', key],
+  pending: (account: string, seq: number): StoreKey => ['pending', account, seqKey(seq)],
+  outbox: (account: string, seq: number, device: number): StoreKey => ['outbox', account, seqKey(seq), String(device)],
+  inbox: (seq: number): StoreKey => ['inbox', seqKey(seq)],
+  got: (account: string, id: string): StoreKey => ['got', account, id],
+};

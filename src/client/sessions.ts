@@ -1,0 +1,203 @@
+/** Sessions as rows: loaded once, kept decoded while they are used, written with every step. The only place that pairs rows and ratchet states. */
+
+import { fromHex, toHex, wipe } from '../bytes.js';
+import { quietScka } from '../ratchet/quiet.js';
+import type { SkippedChain } from '../ratchet/skipped.js';
+import { decodeCore, decodeSkippedChain, encodeCore, encodeSkippedChain, type RatchetState } from '../ratchet/state.js';
+import { receivingTags } from '../ratchet/triple.js';
+import { activeSession, expire, NO_SESSIONS, type PeerSessions, type SessionFacts } from '../session/peer.js';
+import type { Step } from '../step.js';
+import type { StoreKey, Write } from '../store/port.js';
+import type { Database } from './database.js';
+import { decodeFacts, encodeFacts, initRecord, keys, peerRecord, type SessionRecord, sessionRecord } from './records.js';
+
+/** How many sessions stay decoded. */
+const LIVE_SESSIONS = 1_000;
+
+/** The stored Init of a session that was started here and is not answered yet. */
+export interface StoredInit {
+  readonly prefix: Uint8Array;
+  readonly setId: Uint8Array;
+  readonly sealKey: Uint8Array;
+}
+
+/** One session with its row. Immutable: a step makes a new one. */
+export interface LiveSession {
+  /** sessionId in hex: the name of its rows. */
+  readonly id: string;
+  readonly facts: Omit<SessionRecord, 'core'>;
+  readonly state: RatchetState<null>;
+  readonly init: StoredInit | null;
+}
+
+/** A device of a peer, by its keys and not by its number: whoever claims the same account with other keys is another peer. */
+export interface PeerDevice {
+  readonly account: string;
+  /** H(DIK), 64 bytes. */
+  readonly deviceKeyHash: Uint8Array;
+}
+
+/** The sessions of one client. Callers hold the lock of the account that they change. */
+export interface Sessions {
+  load(id: string): Promise<LiveSession | undefined>;
+  /** The session whose index has `tag` now. */
+  byTag(tag: Uint8Array): Promise<string | undefined>;
+  peer(owner: PeerDevice): Promise<PeerSessions>;
+  /** The session that sends to this device go out on. */
+  active(owner: PeerDevice): Promise<{ live: LiveSession; facts: SessionFacts } | undefined>;
+  /** The rows that take `before` (none for a new session) to `after`. */
+  writes(before: LiveSession | undefined, after: LiveSession): Write[];
+  /** The rows of a changed peer, with those of the sessions that expire through it. */
+  peerWrites(owner: PeerDevice, peer: PeerSessions): Promise<{ writes: Write[]; peer: PeerSessions }>;
+  /** The rows to delete with a session. */
+  deletion(live: LiveSession): Write[];
+  /** After the commit: what was written is what is used from now on. */
+  install(live: LiveSession): void;
+  installPeer(owner: PeerDevice, peer: PeerSessions): void;
+  forget(id: string): void;
+}
+
+/** A map that drops what was not used for longest. */
+function recent<V>(max: number): { get(key: string): V | undefined; set(key: string, value: V): void; delete(key: string): void } {
+  const map = new Map<string, V>();
+  return {
+    get(key) {
+      const value = map.get(key);
+      if (value !== undefined) {
+        map.delete(key);
+        map.set(key, value);
+      }
+      return value;
+    },
+    set(key, value) {
+      map.delete(key);
+      map.set(key, value);
+      if (map.size > max) map.delete(map.keys().next().value as string);
+    },
+    delete: (key) => map.delete(key),
+  };
+}
+
+/** Wipes what a committed step says. */
+export function wipeStep(step: Step<unknown, unknown>): void {
+  wipe(...step.wipe);
+}
+
+/** The sessions in `db`. */
+export function sessions(db: Database): Sessions {
+  const live = recent<LiveSession>(LIVE_SESSIONS);
+  const peers = recent<PeerSessions>(LIVE_SESSIONS);
+  /** Tags of the sessions in `live`. */
+  const tags = new Map<string, string>();
+  const peerName = ({ account, deviceKeyHash }: PeerDevice): string => JSON.stringify([account, toHex(deviceKeyHash)]);
+  const tagSet = (state: RatchetState | undefined): Set<string> => new Set(state === undefined ? [] : receivingTags(state).map(toHex));
+
+  const load = async (id: string): Promise<LiveSession | undefined> => {
+    const known = live.get(id);
+    if (known !== undefined) return known;
+    const [row, init, skippedRows] = await Promise.all([db.read(keys.session(id)), db.read(keys.init(id)), db.list(['skipped', id])]);
+    if (row === undefined) return undefined;
+    const { core, ...facts } = sessionRecord.decode(row);
+    // Oldest chain first: the bounds drop from the front.
+    const chains = skippedRows
+      .map(({ value }) => decodeSkippedChain(value))
+      .sort((a, b) => a.keys[0]!.receivedCount - b.keys[0]!.receivedCount);
+    const state = decodeCore(core, chains, quietScka.decode);
+    const loaded: LiveSession = { id, facts, state, init: init === undefined ? null : initRecord.decode(init) };
+    live.set(id, loaded);
+    return loaded;
+  };
+
+  const self: Sessions = {
+    load,
+    async byTag(tag) {
+      const name = toHex(tag);
+      const id = tags.get(name);
+      if (id !== undefined) return id;
+      const row = await db.read(keys.tag(name));
+      return row === undefined ? undefined : toHex(row);
+    },
+    async peer(owner) {
+      const name = peerName(owner);
+      const known = peers.get(name);
+      if (known !== undefined) return known;
+      const row = await db.read(keys.peer(owner.account, owner.deviceKeyHash));
+      if (row === undefined) return NO_SESSIONS;
+      const record = peerRecord.decode(row);
+      const peer: PeerSessions = {
+        sessions: record.sessions.map(decodeFacts),
+        startedAtMs: record.startedAtMs as readonly number[],
+        incarnation: record.incarnation ?? null,
+      };
+      peers.set(name, peer);
+      return peer;
+    },
+    async active(owner) {
+      const facts = activeSession(await self.peer(owner));
+      const session = facts === undefined ? undefined : await load(toHex(facts.id));
+      return facts === undefined || session === undefined ? undefined : { live: session, facts };
+    },
+    writes(before, after) {
+      const { id, state } = after;
+      const core = encodeCore(state, quietScka.encode(state.scka));
+      const rows: Write[] = [{ key: keys.session(id), value: sessionRecord.encode({ ...after.facts, core }) }];
+      const oldTags = tagSet(before?.state);
+      const newTags = tagSet(state);
+      for (const tag of newTags) if (!oldTags.has(tag)) rows.push({ key: keys.tag(tag), value: fromHex(id)!, ifRev: 0 });
+      for (const tag of oldTags) if (!newTags.has(tag)) rows.push({ key: keys.tag(tag), value: null });
+      rows.push(...skippedWrites(id, before?.state.skipped ?? [], state.skipped));
+      if ((before?.init ?? null) !== after.init)
+        rows.push({ key: keys.init(id), value: after.init === null ? null : initRecord.encode(after.init) });
+      return rows;
+    },
+    async peerWrites(owner, peer) {
+      const { next, expired } = expire(peer);
+      const record = peerRecord.encode({
+        sessions: next.sessions.map(encodeFacts),
+        startedAtMs: next.startedAtMs,
+        incarnation: next.incarnation ?? undefined,
+      });
+      const rows: Write[] = [{ key: keys.peer(owner.account, owner.deviceKeyHash), value: record }];
+      for (const id of expired) {
+        const session = await load(toHex(id));
+        if (session !== undefined) rows.push(...self.deletion(session));
+      }
+      return { writes: rows, peer: next };
+    },
+    deletion({ id, state, init }) {
+      const rowKeys: StoreKey[] = [keys.session(id)];
+      if (init !== null) rowKeys.push(keys.init(id));
+      for (const tag of tagSet(state)) rowKeys.push(keys.tag(tag));
+      for (const { headerKey } of state.skipped) rowKeys.push(keys.skipped(id, toHex(headerKey.tag)));
+      return rowKeys.map((key) => ({ key, value: null }));
+    },
+    install(session) {
+      for (const tag of tagSet(live.get(session.id)?.state)) tags.delete(tag);
+      live.set(session.id, session);
+      for (const tag of tagSet(session.state)) tags.set(tag, session.id);
+    },
+    installPeer: (owner, peer) => peers.set(peerName(owner), peer),
+    forget(id) {
+      for (const tag of tagSet(live.get(id)?.state)) tags.delete(tag);
+      live.delete(id);
+    },
+  };
+  return self;
+}
+
+/** One row for each chain with a missing message; only chains that changed are written. */
+function skippedWrites(id: string, before: readonly SkippedChain[], after: readonly SkippedChain[]): Write[] {
+  const rows: Write[] = [];
+  if (before === after) return rows;
+  const tagsAfter = new Set<string>();
+  for (const chain of after) {
+    const tag = toHex(chain.headerKey.tag);
+    tagsAfter.add(tag);
+    if (!before.includes(chain)) rows.push({ key: keys.skipped(id, tag), value: encodeSkippedChain(chain) });
+  }
+  for (const { headerKey } of before) {
+    const tag = toHex(headerKey.tag);
+    if (!tagsAfter.has(tag)) rows.push({ key: keys.skipped(id, tag), value: null });
+  }
+  return rows;
+}

@@ -1,0 +1,195 @@
+/** The types that an application meets: what goes into the client, and what comes out. */
+
+import type { AnyCyphrError, ErrorCode, StoreError } from '../errors.js';
+import type { Address, Now, Rng } from '../step.js';
+import type { Store } from '../store/port.js';
+import type { Bound, Directory, Transport } from '../transport/port.js';
+
+declare const brand: unique symbol;
+
+/** 32 lowercase hex digits; drawn by the SDK; travels inside the ciphertext only. */
+export type MessageId = string & { readonly [brand]: 'MessageId' };
+/** Names a group. Groups are not built yet; the type keeps their place. */
+export type GroupId = string & { readonly [brand]: 'GroupId' };
+/** Where a message belongs; `send(message.conversation, …)` replies. */
+export type Conversation = { readonly kind: 'person'; readonly account: string } | { readonly kind: 'group'; readonly id: GroupId };
+
+/** What a message says. New kinds are minor releases: keep a `default` branch. */
+export type Content =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  | { readonly kind: 'app'; readonly type: string; readonly data: unknown; readonly fallback?: string | undefined };
+
+/** How a contact's identity is known: pinned at first use, verified by a person, vouched for by an organisation, or changed. */
+export type Trust = 'unverified' | 'verified' | 'vouched' | 'changed';
+
+/** Options of `createClient`. */
+export interface ClientOptions {
+  /** 1–64 bytes of UTF-8 in NFC; compared byte for byte. */
+  readonly account: string;
+  /** This device's store, nobody else's. The client closes it. */
+  readonly store: Store;
+  readonly transport: Bound<Transport>;
+  readonly directory: Bound<Directory>;
+  /** What a changed identity does: default `'block'` stops sending until a person decides. A *verified* contact blocks always. */
+  readonly trust?: 'warn' | 'block' | 'pinned-only' | undefined;
+  /** How fast sessions heal against a quantum adversary, for bytes per message; default from `transport.limits`. */
+  readonly bandwidth?: 'lean' | 'standard' | 'wide' | undefined;
+  /** `'sealed'` hides from the relay which messages belong to one chain, for 1.3 KB each; default `'tag'`. First flights are always sealed. */
+  readonly metadata?: 'tag' | 'sealed' | undefined;
+  /** Called with every observation: never with ids, keys or content. What it throws never reaches the protocol. */
+  readonly observe?: ((record: Observation) => void) | undefined;
+  /** Mixed into the platform's generator where there is one. */
+  readonly rng?: Rng | undefined;
+  readonly now?: Now | undefined;
+  /** Aborts the opening only. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Options of `send`. */
+export interface SendOptions {
+  /** Your idempotency key, at most 64 bytes, never leaves the device: the same key gives the same `Sent` for 30 days. */
+  readonly key?: string | undefined;
+  /** Until `send()` resolves; after that `sent.cancel()`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How far a message has come. */
+export type SentState = 'queued' | 'held' | 'accepted' | 'delivered' | 'read' | 'cancelled' | 'failed';
+
+/** The handle of a message that goes out, or went. */
+export interface Sent {
+  readonly id: MessageId;
+  readonly to: Conversation;
+  /** A snapshot, of when the handle was made. */
+  readonly state: SentState;
+  /** Resolves once the message has come that far; rejects with its error if it is held or has failed, `signal.reason` on abort. */
+  until(state: 'accepted' | 'delivered' | 'read', options?: { signal?: AbortSignal | undefined }): Promise<void>;
+  /** Takes the message back if it has not left: `'cancelled'`, or how far it had already come. */
+  cancel(): Promise<SentState>;
+}
+
+/** A message that came in. Yielded until `ack()` has resolved. */
+export interface Message {
+  readonly id: MessageId;
+  readonly conversation: Conversation;
+  /** Proved by the session, never taken from an envelope. */
+  readonly from: Address;
+  readonly content: Content;
+  /** The text, else the sender's fallback, else `''`: always safe to show. */
+  readonly text: string;
+  /** The sender's claim. */
+  readonly sentAtMs: number;
+  /** This device's clock at the commit. */
+  readonly receivedAtMs: number;
+  readonly trust: Trust;
+  /** A first message without a one-time prekey: answer before acting irreversibly. */
+  readonly replayable: boolean;
+  /** Your copy is safe: the SDK forgets the plaintext. Idempotent. */
+  ack(): Promise<void>;
+}
+
+/** Options of `messages` and `subscribe`. */
+export interface ReceiveOptions {
+  /** Ends the loop normally: to stop is not an error. */
+  readonly signal?: AbortSignal | undefined;
+  /** Default `'never'`; `'when-drained'` ends once mailbox and inbox are empty. */
+  readonly end?: 'never' | 'when-drained' | undefined;
+}
+
+/** Where the client stands. `queuedCount` messages wait to go out, `unackedCount` for the application. */
+export type ClientStatus =
+  | { readonly state: 'connecting' | 'online' | 'offline'; readonly queuedCount: number; readonly unackedCount: number }
+  | { readonly state: 'halted'; readonly error: StoreError }
+  | { readonly state: 'closed' };
+
+/** Facts already committed, in order. */
+export type ClientEvent =
+  | { readonly type: 'status'; readonly status: ClientStatus }
+  | { readonly type: 'sent'; readonly id: MessageId; readonly state: SentState; readonly error?: AnyCyphrError | undefined }
+  | { readonly type: 'identityChanged'; readonly account: string; readonly was: 'unverified' | 'verified' | 'vouched' }
+  | { readonly type: 'sessionEstablished'; readonly address: Address; readonly reason: 'first-contact' | 'healed' | 'recovered' }
+  | { readonly type: 'prekeysLow'; readonly oneTimeCount: number }
+  | { readonly type: 'lastResortUsed'; readonly address: Address }
+  | {
+      readonly type: 'undecryptable';
+      /** Random: names this event in a report, and nothing else. */
+      readonly reference: string;
+      readonly from?: string | undefined;
+      readonly code: ErrorCode;
+      readonly heals: 'by-itself' | 'needs-person' | 'never';
+    };
+
+/** A record of the observer hook. `correlation` is random per operation. */
+export type Observation =
+  | {
+      readonly kind: 'log';
+      readonly level: 'debug' | 'info' | 'warn' | 'error';
+      readonly event: string;
+      readonly correlation: string;
+      readonly code?: ErrorCode | undefined;
+    }
+  | {
+      readonly kind: 'span';
+      readonly name: 'open' | 'send' | 'receive' | 'handshake' | 'commit' | 'transport.send' | 'directory.fetch';
+      readonly startMs: number;
+      readonly durationMs: number;
+      readonly outcome: 'ok' | ErrorCode;
+      readonly correlation: string;
+      readonly paddedBytes?: number | undefined;
+      readonly deviceCount?: number | undefined;
+    }
+  | { readonly kind: 'gauge'; readonly name: 'queued' | 'unacked' | 'sessions' | 'oneTimePrekeys'; readonly value: number };
+
+/** Bound to the identity that it shows: each verb throws `ERR_IDENTITY_CHANGED` once that is no longer the current one. */
+export interface SafetyNumber {
+  /** 60 digits, in groups of five. */
+  readonly digits: string;
+  /** Payload for any QR library, binary mode. */
+  readonly qr: Uint8Array<ArrayBuffer>;
+  /** `'match'` verifies; nothing else changes anything. */
+  scan(payload: Uint8Array): Promise<'match' | 'mismatch' | 'other-person' | 'unreadable'>;
+  /** The two people say that the digits agree: verified. */
+  confirmDigits(): Promise<void>;
+  /** Go on unverified after a change: the new pin. */
+  accept(): Promise<void>;
+}
+
+/** A view of one person's keys. Methods ask the directory where nothing is pinned yet; `ERR_OFFLINE`, `ERR_NO_SESSION` for an unknown account. */
+export interface Contact {
+  readonly account: string;
+  identity(options?: {
+    signal?: AbortSignal | undefined;
+  }): Promise<{ readonly trust: Trust; readonly sinceMs: number; readonly devices: readonly number[] }>;
+  safetyNumber(options?: { signal?: AbortSignal | undefined }): Promise<SafetyNumber>;
+  unverify(): Promise<void>;
+}
+
+/** One device of one account. */
+export interface Client extends AsyncDisposable {
+  readonly account: string;
+  /** u32, drawn at registration. */
+  readonly device: number;
+  readonly status: ClientStatus;
+  /**
+   * Resolves once the message is in this device's store, in the same commit as the ratchet step: it goes out without you, also
+   * after a crash. Rejections mean that nothing happened.
+   */
+  send(to: string | Conversation, content: string | Uint8Array | Content, options?: SendOptions): Promise<Sent>;
+  /** The handle again, e.g. after a restart; `undefined` for an unknown id. */
+  sent(id: string): Promise<Sent | undefined>;
+  /** Messages, oldest first; those not acknowledged come again after a crash. One loop at a time. */
+  messages(options?: ReceiveOptions): AsyncIterable<Message>;
+  /** `messages()` with an acknowledgement when `handler` resolves; rejects with what it throws, and that message comes first next time. */
+  subscribe(handler: (message: Message) => void | Promise<void>, options?: ReceiveOptions): Promise<void>;
+  /** No I/O. */
+  contact(account: string): Contact;
+  /** Returns how to stop listening. */
+  on<T extends ClientEvent['type']>(
+    type: T,
+    listener: (event: Extract<ClientEvent, { type: T }>) => void,
+    options?: { signal?: AbortSignal | undefined },
+  ): () => void;
+  /** Finishes running commits, ends all loops, closes the ports. The same promise every time. */
+  close(): Promise<void>;
+}
