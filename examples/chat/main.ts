@@ -1,0 +1,107 @@
+/**
+ * `npm run chat -- alice [--to bob] [--relay ws://127.0.0.1:8787] [--data .demo/alice]`: a chat in the terminal.
+ *
+ * What is typed goes to the person named by `--to` or `/to`. Everything that an application must do is here: keep the account in a
+ * store, show what comes and then acknowledge it, and let a person decide when somebody's identity changes.
+ */
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+import { createClient, isCyphrError } from '@cyphr/e2ee';
+import { nodeStore } from '@cyphr/e2ee/store/node';
+import { relay } from '@cyphr/e2ee/transport/websocket';
+
+const HELP = `  /to NAME     write to NAME from now on
+  /safety      the safety number with that person: compare it by voice, or face to face
+  /verify      you have compared it, and it is the same
+  /accept      go on with a changed identity, unverified
+  /quit`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    to: { type: 'string', default: '' },
+    relay: { type: 'string', default: process.env['RELAY'] ?? 'ws://127.0.0.1:8787' },
+    data: { type: 'string' },
+  },
+});
+const [account] = positionals;
+if (account === undefined) {
+  console.error('npm run chat -- NAME [--to NAME] [--relay URL] [--data FOLDER]');
+  process.exit(2);
+}
+let to = values.to;
+
+const screen = createInterface({ input: process.stdin, output: process.stdout });
+/** Prints a line above the one that is being typed. */
+function show(text: string): void {
+  process.stdout.write(`\r\x1b[K${text}\n`);
+  screen.prompt(true);
+}
+function showError(error: unknown): void {
+  if (!isCyphrError(error)) throw error;
+  show(`  ! ${error.message} (${error.code})`);
+}
+function setTo(name: string): void {
+  to = name;
+  screen.setPrompt(to === '' ? '> ' : `to ${to} > `);
+}
+
+const folder = values.data ?? join('.demo', encodeURIComponent(account));
+mkdirSync(folder, { recursive: true });
+const client = await createClient({ account, store: nodeStore(folder), ...relay(values.relay) }).catch((error) => {
+  console.error(isCyphrError(error) ? `${error.message} (${error.code})` : error);
+  process.exit(1);
+});
+
+let connection = '';
+client.on('status', ({ status }) => {
+  if (status.state === connection) return;
+  connection = status.state;
+  if (status.state === 'halted') showError(status.error);
+  else show(`  ${status.state}`);
+});
+client.on('identityChanged', ({ account: whose }) => {
+  show(`  ! The identity of ${whose} has changed: a new device, or somebody in between. Nothing goes there until you decide.`);
+  show(`  ! /to ${whose}, then /safety; compare the number with them, then /verify. Or /accept.`);
+});
+client.on('undecryptable', ({ from = 'somebody', heals }) => {
+  show(`  ! a message from ${from} could not be read (${heals === 'by-itself' ? 'this heals by itself' : 'ask them to send it again'})`);
+});
+
+client
+  .subscribe((message) => {
+    const mark = { verified: '✓', vouched: '✓', unverified: ' ', changed: '!' }[message.trust];
+    show(`${new Date(message.sentAtMs).toLocaleTimeString()} ${mark} ${message.from.account}: ${message.text}`);
+  })
+  .catch(showError);
+
+async function send(text: string): Promise<void> {
+  if (to === '') {
+    show(HELP);
+    return;
+  }
+  const sent = await client.send(to, text);
+  sent.until('accepted').catch(showError);
+}
+
+async function command(name: string, argument: string): Promise<void> {
+  if (name === 'to') return setTo(argument);
+  if (name === 'quit') return screen.close();
+  if (to === '' || !['safety', 'verify', 'accept'].includes(name)) return show(HELP);
+  const number = await client.contact(to).safetyNumber();
+  if (name === 'safety') return show(`  ${number.digits}`);
+  await (name === 'verify' ? number.confirmDigits() : number.accept());
+  show(`  ${to} is ${(await client.contact(to).identity()).trust}`);
+}
+
+setTo(to);
+show(`  ${account}, device ${client.device}, by ${values.relay}. /help for commands`);
+screen.on('line', (line) => {
+  const [, name, argument = ''] = /^\/(\w+)\s*(.*)$/.exec(line) ?? [];
+  const done = name === undefined ? (line.trim() === '' ? undefined : send(line)) : command(name, argument.trim());
+  (done ?? Promise.resolve()).catch(showError).finally(() => screen.prompt());
+});
+screen.on('close', () => client.close().then(() => process.exit(0)));
