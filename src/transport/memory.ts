@@ -181,6 +181,7 @@ function memoryTransport(hub: Hub, login: Login): Transport {
         if (!drained && mailbox.travellingCount === 0) {
           drained = true;
           options.onDrained?.();
+          continue;
         }
         await new Promise<void>((resolve) => {
           wake = resolve;

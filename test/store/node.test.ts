@@ -135,10 +135,11 @@ describe('opening', () => {
     await store.close();
     const [, [row]] = (await rawRows(path)) as [unknown, [string, string]];
     await putRaw(path, Buffer.from(row, 'hex'), new Uint8Array(5));
-    await putRaw(path, new Uint8Array([1, 0xff, 0, 0x42]), concat(u64(1), bytes('x')));
+    await putRaw(path, new Uint8Array([1, 0x75, 0, 0xff, 0]), concat(u64(1), bytes('x')));
     const again = nodeStore(path);
     await expect(again.read([KEY])).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT' });
-    await expect(again.list(['s'], 5)).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT' });
+    await expect(again.list(['s'], 5)).rejects.toMatchObject({ message: 'a rev is damaged' });
+    await expect(again.list(['t'], 5)).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT', message: 'a key is damaged' });
     await expect(again.commit([{ key: KEY, value: bytes('y'), ifRev: 1 }])).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT' });
     await again.close();
   });
