@@ -132,6 +132,8 @@ async function open(options: ClientOptions, settings: Context['settings'], rng: 
   let connection: 'connecting' | 'online' | 'offline' = 'connecting';
   let drained = false;
   let busyDeliveries = 0;
+  /** False until every part is there: what they load is no news. */
+  let isReady = false;
   let statusIsDue = false;
 
   const retrying = withRetry(wrapTransport(transport), {
@@ -192,7 +194,7 @@ async function open(options: ClientOptions, settings: Context['settings'], rng: 
   }
   /** Many changes in a row make one event. */
   function statusChanged(): void {
-    if (statusIsDue) return;
+    if (!isReady || statusIsDue) return;
     statusIsDue = true;
     queueMicrotask(() => {
       statusIsDue = false;
@@ -258,6 +260,7 @@ async function open(options: ClientOptions, settings: Context['settings'], rng: 
     }
   };
 
+  isReady = true;
   if (identity.isNew) await publishFirst(keyring.maintain, db);
   watch.done('open', now() - startMs);
   let receiving: Promise<void> = Promise.resolve();
