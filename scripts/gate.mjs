@@ -1,0 +1,38 @@
+// The whole gate, step by step: `npm run verify`. Ends with a line `N passed, N failed`: tests, then one for each other step.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const work = mkdtempSync(join(tmpdir(), 'cyphr-gate-'));
+let passed = 0;
+let failed = 0;
+
+function step(name, args) {
+  console.log(`\n── ${name}`);
+  const startMs = Date.now();
+  const { status } = spawnSync('npm', ['run', '--silent', ...args], { stdio: 'inherit' });
+  console.log(`── ${name}: ${status === 0 ? 'ok' : 'FAILED'} in ${((Date.now() - startMs) / 1000).toFixed(0)} s`);
+  return status === 0;
+}
+
+function count(ok) {
+  if (ok) passed += 1;
+  else failed += 1;
+}
+
+// README's test command, with its figures on file as well.
+const report = join(work, 'tests.json');
+const testsOk = step('test', ['test', '--', '--reporter=default', '--reporter=json', `--outputFile=${report}`]);
+try {
+  const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, 'utf8'));
+  passed += numPassedTests;
+  failed += numFailedTests;
+  if (!testsOk && numFailedTests === 0) failed += 1;
+} catch {
+  failed += 1;
+}
+for (const name of ['typecheck', 'lint', 'coverage', 'build', 'package', 'runtimes', 'docs', 'demo']) count(step(name, [name]));
+rmSync(work, { recursive: true, force: true });
+console.log(`\n${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
