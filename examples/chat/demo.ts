@@ -41,7 +41,7 @@ const alice = person('Alice', 'alice@demo.example', 'declaration.txt');
 const bob = person('Bob', 'bob@demo.example', 'poems.txt');
 const total = alice.lines.length + bob.lines.length;
 const bar = process.stdout.isTTY
-  ? new SingleBar({ format: '  {bar} {value}/{total} lines read  {step}', barsize: 40, hideCursor: true, clearOnComplete: true })
+  ? new SingleBar({ format: '  {bar} {value}/{total} lines read  {step}', barsize: 20, hideCursor: true, clearOnComplete: true })
   : undefined;
 
 /** Waits for `condition`, looked at after every report of any process. */
@@ -62,9 +62,11 @@ async function until(what: string, condition: () => boolean): Promise<void> {
   }
 }
 
+const steps: string[] = [];
 function step(text: string): void {
+  steps.push(`  ${seconds(began).padStart(5)} s  ${text}`);
   if (bar) bar.update({ step: text });
-  else console.log(`  ${seconds(began).padStart(5)} s  ${text}`);
+  else console.log(steps.at(-1));
 }
 
 function run(self: Person, other: Person, relay: string): void {
@@ -141,7 +143,7 @@ async function main(): Promise<boolean> {
   step(`killed Bob (SIGKILL) after ${bobHad} lines`);
   await until('Alice to go on', () => alice.accepted > bobHad + 40);
   await first.relay.kill();
-  step(`killed the relay (SIGKILL) when it had accepted ${alice.accepted} lines of Alice`);
+  step(`killed the relay (SIGKILL), ${alice.accepted} lines of Alice accepted`);
   const queue = await copyMailboxes(join(folder, 'relay'), join(folder, 'copy-1'));
   const second = await runRelay(port);
   step('started the relay again on the same folder');
@@ -153,6 +155,7 @@ async function main(): Promise<boolean> {
   const talked = Date.now() - talking;
   step('both texts are there');
   bar?.stop();
+  if (bar) console.log(steps.join('\n'));
 
   const codes = [await alice.process!.stop('stop'), await bob.process!.stop('stop'), await second.relay.stop()];
   const left = await copyMailboxes(join(folder, 'relay'), join(folder, 'copy-2'));

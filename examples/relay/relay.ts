@@ -98,6 +98,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     handleProtocols: (offered) => (offered.has('cyphr.1') ? 'cyphr.1' : false),
   });
   server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => {}); // Node leaves it to us: without a listener a reset would end the process
     if (request.url !== '/v1/socket' || !names.has(request.headers.host ?? '')) {
       socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n');
       return;

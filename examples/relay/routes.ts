@@ -53,14 +53,15 @@ export function createRoutes({ auth, directory, spend }: RouteServices): Readonl
   const publish: Handler = async ({ request, audience }) => {
     const body = await json(request);
     const who = claim(body);
+    const identity = bytes(body['identity'], IDENTITY_BYTES);
+    const { accountKeyHash } = auth.verify(who, audience, identity);
     const keys: PublishedKeys = {
       account: who.account,
       device: who.device,
-      identity: bytes(body['identity'], IDENTITY_BYTES).toString('base64url'),
+      identity: identity.toString('base64url'),
       signedSet: bytes(body['signedSet'], SIGNED_BYTES).toString('base64url'),
       batch: body['batch'] === undefined ? undefined : batchOf(object(body['batch'])),
     };
-    const { accountKeyHash } = auth.verify(who, audience, Buffer.from(keys.identity, 'base64url'));
     await directory.publish(keys, accountKeyHash);
     return {};
   };

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
+import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -336,36 +337,29 @@ describe('login', () => {
       ['POST', '/v1/challenge', { account, device: 0 }],
       ['POST', '/v1/login', { account, device, nonce: 'A', proof: 'AAAA' }],
       ['POST', '/v1/login', { account, device, nonce: 'AAAA', proof: '****' }],
-      ['PUT', '/v1/keys', { account, device, nonce: 'AAAA', proof: 'AAAA', identity: 'AAAA', signedSet: 'AAAA', batch: [] }],
-      [
-        'PUT',
-        '/v1/keys',
-        {
-          account,
-          device,
-          nonce: 'AAAA',
-          proof: 'AAAA',
-          identity: 'AAAA',
-          signedSet: 'AAAA',
-          batch: { id: '../', head: 'AAAA', entries: ['AAAA'] },
-        },
-      ],
-      [
-        'PUT',
-        '/v1/keys',
-        {
-          account,
-          device,
-          nonce: 'AAAA',
-          proof: 'AAAA',
-          identity: 'AAAA',
-          signedSet: 'AAAA',
-          batch: { id: 'a', head: 'AAAA', entries: [] },
-        },
-      ],
+      ['PUT', '/v1/keys', { account, device, nonce: 'AAAA', proof: 'AAAA', identity: 'AAAA', signedSet: 'AAAA' }],
       ['POST', '/v1/challenge', `"${'x'.repeat(1024 * 1024)}"`],
     ];
     for (const [method, path, body] of requests) expect({ path, ...(await call(url, method, path, body)) }).toEqual({ path, ...REFUSED });
+    const identity = Buffer.from(alice.keys().identity).toString('base64url');
+    const entries = ['AAAA'];
+    const batches = [
+      [],
+      'batch',
+      { id: '../', head: 'AAAA', entries },
+      { id: 'a', head: '', entries },
+      { id: 'a', head: 'AAAA', entries: [] },
+    ];
+    for (const batch of [
+      ...batches,
+      { id: 'a', head: 'AAAA', entries: Array(129).fill('AAAA') },
+      { id: 'a', head: 'AAAA', entries: [1] },
+    ]) {
+      const nonce = await nonceFor(url, alice);
+      const proof = await proofOf(alice, new URL(url).host, nonce);
+      const keys = { account, device, nonce, proof, identity, signedSet: 'AAAA', batch };
+      expect({ batch, ...(await call(url, 'PUT', '/v1/keys', keys)) }).toEqual({ batch, ...REFUSED });
+    }
     expect(await call(url, 'GET', '/healthz')).toEqual({ status: 200, body: { ok: true } });
   });
 
@@ -511,6 +505,23 @@ describe('hostile sockets', () => {
     );
     await healthy(url);
     await connect(url, alice).send(bob.login.address, envelope(1));
+  });
+
+  test('connections that are cut at any moment harm nobody', async () => {
+    const { url } = await start();
+    const { hostname, port } = new URL(url);
+    const upgrade = (path: string) =>
+      `GET ${path} HTTP/1.1\r\nhost: ${hostname}:${port}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n`;
+    for (const text of [upgrade('/elsewhere'), upgrade('/v1/socket'), 'PUT /v1/keys HTTP/1.1\r\ncontent-length: 9\r\n\r\n{', '\0\r\n']) {
+      for (let i = 0; i < 10; i++) {
+        const socket = connectTcp(Number(port), hostname);
+        socket.on('error', () => {});
+        await once(socket, 'connect');
+        socket.write(text, () => socket.resetAndDestroy());
+        await once(socket, 'close');
+      }
+    }
+    await healthy(url);
   });
 
   test('unknown frame types are skipped, pings are answered', async () => {
