@@ -80,7 +80,16 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     // What is stored holds for the pinned identity; another one starts from nothing.
     const isSame = contact !== undefined && equal(bundle.identity.subarray(0, contact.identity.length), contact.identity);
     const stored = isSame ? await device(account, bundle.address.device) : undefined;
-    return verifyBundle(bundle, pinned, ctx.now(), isSame ? { list: contact.list, ...stored } : {});
+    const knownPeer = isSame ? { list: contact.list, ...stored } : {};
+    try {
+      return verifyBundle(bundle, pinned, ctx.now(), knownPeer);
+    } catch (error) {
+      // A directory may hold one-time prekeys past their date. Without one the last-resort prekey serves, as when it has none left.
+      if (bundle.oneTime === undefined || !isCyphrError(error) || error.code !== 'ERR_BUNDLE') throw error;
+      const without = verifyBundle({ ...bundle, oneTime: undefined }, pinned, ctx.now(), knownPeer);
+      ctx.observer.log('warn', 'one-time-prekey-rejected', error.code);
+      return without;
+    }
   };
 
   /** The directory shows another identity than the pinned one, and it is properly signed: remember it, say so once. */
@@ -107,6 +116,8 @@ export async function contacts(ctx: Context): Promise<Contacts> {
         if (bundle.address.account !== account) throw new TransportError('ERR_REJECTED', 'the directory answered for another account');
         try {
           verified.push(await verify(bundle, account, contact, contact?.pin));
+          // The pinned identity is what the directory shows (again): there is nothing left to decide.
+          if (contact?.changedTo !== undefined) contact = await save(account, { ...contact, changedTo: undefined, changedList: undefined });
         } catch (error) {
           if (contact === undefined || !isCyphrError(error) || error.code !== 'ERR_IDENTITY_CHANGED') throw error;
           const other = await verify(bundle, account, contact, undefined);

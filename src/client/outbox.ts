@@ -186,6 +186,8 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
   const encryptPending = async (account: string): Promise<void> => {
     let bundles: readonly VerifiedBundle[] = [];
     let asked = false;
+    // Perhaps the directory shows the pinned identity again; if not, this throws what holds the messages.
+    if ((await contacts.load(account))?.changedTo !== undefined) await contacts.refresh(account, []);
     for (;;) {
       const outcome = await ctx.lock(`peer ${account}`, async () => {
         const [row] = await db.list(['pending', account], 1);

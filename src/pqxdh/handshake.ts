@@ -37,8 +37,8 @@ export interface Initiation {
 /**
  * Starts a session (section 2.3). `bundle` is at most 24 hours old; `profile` is one that it allows.
  * Draws 96 bytes from `rng`. The ephemeral key and all intermediate secrets are wiped before it returns.
- * Throws `ERR_ARGUMENT` for a bundle that `verifyBundle` did not make, `ERR_BUNDLE` for a profile that it doesn't allow or a set
- * that expired since, `ERR_DECRYPT` for keys of small order.
+ * Throws `ERR_ARGUMENT` for a bundle that `verifyBundle` did not make, `ERR_BUNDLE` for a profile that it doesn't allow, a set
+ * that expired since, or keys of small order.
  */
 export function initiate(device: DeviceSecrets, bundle: VerifiedBundle, profile: Profile, rng: Rng, nowMs: number): Initiation {
   requireVerified(bundle);
@@ -49,7 +49,12 @@ export function initiate(device: DeviceSecrets, bundle: VerifiedBundle, profile:
   const random = rng(32);
   const secrets: Uint8Array[] = [ephemeral.secretKey, random];
   const agree = (secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array => {
-    const shared = x25519(secretKey, publicKey);
+    let shared: Uint8Array;
+    try {
+      shared = x25519(secretKey, publicKey);
+    } catch (cause) {
+      throw cause instanceof AuthError ? bundleFault(cause) : cause;
+    }
     secrets.push(shared);
     return shared;
   };
