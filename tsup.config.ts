@@ -4,6 +4,7 @@ export default defineConfig({
   entry: {
     index: 'src/index.ts',
     errors: 'src/errors.ts',
+    otel: 'src/otel.ts',
     'store/memory': 'src/store/memory.ts',
     'store/node': 'src/store/node.ts',
     'transport/memory': 'src/transport/memory.ts',
