@@ -9,7 +9,7 @@ import * as node from 'node:crypto';
 import type { Scka } from '../../src/ratchet/scka.js';
 import type { Rng, SessionSecrets } from '../../src/step.js';
 
-type Bytes = Buffer;
+type Bytes = Buffer<ArrayBufferLike>;
 const cat = (...parts: Uint8Array[]): Bytes => Buffer.concat(parts);
 const be = (value: number, size: number): Bytes => {
   const out = Buffer.alloc(size);
@@ -24,8 +24,8 @@ function INFO(label: string, ...fields: Uint8Array[]): Bytes {
 const HMAC = (key: Uint8Array, data: Uint8Array): Bytes => node.createHmac('sha256', key).update(data).digest();
 const EXTRACT = (salt: Uint8Array, ikm: Uint8Array): Bytes => HMAC(salt, ikm);
 function EXPAND(prk: Uint8Array, info: Uint8Array, length: number): Bytes {
-  let block = Buffer.alloc(0);
-  let out = Buffer.alloc(0);
+  let block: Bytes = Buffer.alloc(0);
+  let out: Bytes = Buffer.alloc(0);
   for (let i = 1; out.length < length; i++) {
     block = HMAC(prk, cat(block, info, be(i, 1)));
     out = cat(out, block);
