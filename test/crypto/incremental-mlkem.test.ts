@@ -1,7 +1,7 @@
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { backend } from '#backend';
-import { concat, equal, wipe } from '../../src/bytes.js';
+import { concat, equal, isZero, wipe } from '../../src/bytes.js';
 import {
   encaps1,
   encaps2,
@@ -133,7 +133,8 @@ it('leaves its arguments alone, and hands out buffers of their own', () => {
   expect(encaps1(header, m)).toEqual({ ct1, sharedSecret });
 });
 
-it('T04: refuses a vector that is not the one of the header', () => {
+it('T04: refuses a vector that is not the one of the header, before it encapsulates', () => {
+  const encapsulate = vi.spyOn(backend.mlKem768, 'encapsulate');
   for (const at of [0, 575, 1151]) {
     expect(isVectorOf(header, flip(vector, at))).toBe(false);
     expect(() => encaps2(header, flip(vector, at), m, ct1)).toThrow(DECRYPT);
@@ -142,6 +143,7 @@ it('T04: refuses a vector that is not the one of the header', () => {
     expect(isVectorOf(flip(header, at), vector)).toBe(false);
     expect(() => encaps2(flip(header, at), vector, m, ct1)).toThrow(DECRYPT);
   }
+  expect(encapsulate).not.toHaveBeenCalled();
 });
 
 it('T04: refuses a vector with a coefficient from q, also under a header that commits to it', () => {
@@ -179,6 +181,13 @@ it('T05: a header with another hash or another ρ gives a ciphertext that decaps
     expect(first.ct1).not.toEqual(ct1);
     expect(mlKem768.decapsulate(seed, concat(first.ct1, ct2))).not.toEqual(first.sharedSecret);
   }
+});
+
+it('wipes the second copy of the secret', () => {
+  const encapsulation = mlKem768.encapsulate(encapsulationKey, m);
+  vi.spyOn(backend.mlKem768, 'encapsulate').mockReturnValueOnce(encapsulation);
+  expect(encaps2(header, vector, m, ct1).sharedSecret).toEqual(sharedSecret);
+  expect(isZero(encapsulation.kemSharedSecret)).toBe(true);
 });
 
 describe('a ct2 leaves only if both steps agree', () => {

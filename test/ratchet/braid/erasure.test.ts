@@ -255,6 +255,8 @@ describe('the decoder', () => {
     const before = copy(piece);
     for (const index of [0, 4, 5]) expect(chunk(index).fill(0).buffer.byteLength).toBe(32);
     expect(piece).toEqual(before);
+    const short = addChunk(startDecoder(160, 192), 3, chunkAt(piece, 192, 3));
+    expect(decoded(short)!.buffer.byteLength).toBe(160);
     expect(chunkAt(piece, 192, 0).subarray(160)).toEqual(new Uint8Array(32));
   });
 });
