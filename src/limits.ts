@@ -51,6 +51,8 @@ export const keyLimits = {
   setSecretsMs: 45 * DAY_MS,
   batchUnitCount: 100,
   batchRefillBelow: 20,
+  /** Batches with unused units whose secrets are kept: a directory that claims to have none left is not believed for ever. */
+  batchesHeldCount: 8,
   batchLifetimeMs: 90 * DAY_MS,
   batchSecretsMs: 45 * DAY_MS,
   bundleUseMs: DAY_MS,

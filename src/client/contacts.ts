@@ -6,6 +6,7 @@ import { compareSafetyQr, keyHash, safetyNumber } from '../identity/index.js';
 import { type VerifiedBundle, verifyBundle } from '../pqxdh/bundle.js';
 import type { BundleBytes } from '../step.js';
 import type { Write } from '../store/port.js';
+import { VERSION } from '../wire/codec.js';
 import { type DeviceEntry, parseDeviceList } from '../wire/objects.js';
 import type { Context } from './context.js';
 import { abortable } from './platform.js';
@@ -40,6 +41,8 @@ export interface Contacts {
   onPinned(listener: (account: string) => void): void;
 }
 
+const nothing = (): void => {};
+
 function changedError(): TrustError {
   return new TrustError('ERR_IDENTITY_CHANGED', 'the identity of this contact has changed');
 }
@@ -70,23 +73,19 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     return row === undefined ? undefined : deviceRecord.decode(row);
   };
 
-  /** Verifies one device's bundle against what is stored of it. */
-  const verify = async (
-    bundle: BundleBytes,
-    account: string,
-    contact: KnownContact | undefined,
-    pinned: Uint8Array | undefined,
-  ): Promise<VerifiedBundle> => {
+  /** Verifies one device's bundle against what is stored of it. Whose identity it is, is compared with the pin afterwards. */
+  const verify = async (bundle: BundleBytes, account: string, contact: KnownContact | undefined): Promise<VerifiedBundle> => {
+    if (bundle.address.account !== account) throw new TransportError('ERR_REJECTED', 'the directory answered for another account');
     // What is stored holds for the pinned identity; another one starts from nothing.
     const isSame = contact !== undefined && equal(bundle.identity.subarray(0, contact.identity.length), contact.identity);
     const stored = isSame ? await device(account, bundle.address.device) : undefined;
     const knownPeer = isSame ? { list: contact.list, ...stored } : {};
     try {
-      return verifyBundle(bundle, pinned, ctx.now(), knownPeer);
+      return verifyBundle(bundle, undefined, ctx.now(), knownPeer);
     } catch (error) {
       // A directory may hold one-time prekeys past their date. Without one the last-resort prekey serves, as when it has none left.
       if (bundle.oneTime === undefined || !isCyphrError(error) || error.code !== 'ERR_BUNDLE') throw error;
-      const without = verifyBundle({ ...bundle, oneTime: undefined }, pinned, ctx.now(), knownPeer);
+      const without = verifyBundle({ ...bundle, oneTime: undefined }, undefined, ctx.now(), knownPeer);
       ctx.observer.log('warn', 'one-time-prekey-rejected', error.code);
       return without;
     }
@@ -108,36 +107,29 @@ export async function contacts(ctx: Context): Promise<Contacts> {
   };
 
   const accept = async (account: string, bundles: readonly BundleBytes[]): Promise<readonly VerifiedBundle[]> => {
-    let contact = known.get(account);
+    const before = known.get(account);
     const verified: VerifiedBundle[] = [];
     let fault: unknown;
     for (const bundle of bundles) {
       try {
-        if (bundle.address.account !== account) throw new TransportError('ERR_REJECTED', 'the directory answered for another account');
-        try {
-          verified.push(await verify(bundle, account, contact, contact?.pin));
-          // The pinned identity is what the directory shows (again): there is nothing left to decide.
-          if (contact?.changedTo !== undefined) contact = await save(account, { ...contact, changedTo: undefined, changedList: undefined });
-        } catch (error) {
-          if (contact === undefined || !isCyphrError(error) || error.code !== 'ERR_IDENTITY_CHANGED') throw error;
-          const other = await verify(bundle, account, contact, undefined);
-          contact = await identityChanged(account, contact, other.accountKey, other.list.bytes);
-          verified.push(other);
-        }
+        verified.push(await verify(bundle, account, before));
       } catch (error) {
-        if (isCyphrError(error) && error.code === 'ERR_IDENTITY_CHANGED') throw error;
         fault ??= error;
         ctx.observer.log('warn', 'bundle-rejected', isCyphrError(error) ? error.code : 'ERR_BUG');
       }
     }
-    // All devices of one account stand under one account key and on one list.
-    const first = verified[0];
+    // All devices of one account stand under one account key and on one list. Beside the pinned identity another one counts for nothing.
+    const isPinned = ({ accountKeyHash }: VerifiedBundle): boolean => before !== undefined && equal(accountKeyHash, before.pin);
+    const first = verified.find(isPinned) ?? verified[0];
     if (first === undefined) throw fault;
     const agreed = verified.filter(({ accountKeyHash }) => equal(accountKeyHash, first.accountKeyHash));
     if (agreed.length !== verified.length) ctx.observer.log('warn', 'directory-conflict');
+    const isChanged = before !== undefined && !isPinned(first);
+    const contact = isChanged ? await identityChanged(account, before, first.accountKey, first.list.bytes) : before;
     const newest = agreed.reduce((a, b) => (b.list.version > a.list.version ? b : a)).list;
-    const usable = agreed.filter((bundle) =>
-      newest.entries.some((entry) => entry.device === bundle.address.device && equal(entry.keyHash, keyHash(bundle.deviceKey))),
+    const usable = newest.entries.flatMap(
+      ({ device: id, keyHash: hash }) =>
+        agreed.find((bundle) => bundle.address.device === id && equal(hash, keyHash(bundle.deviceKey))) ?? [],
     );
     if (first.listIsStale) ctx.observer.log('warn', 'device-list-stale');
     const deviceWrites = usable.map(({ address, signedSet }): Write => {
@@ -146,14 +138,16 @@ export async function contacts(ctx: Context): Promise<Contacts> {
         setHash: signedSet.hash,
         setId: signedSet.setId,
         sealKey: signedSet.sealKey,
-        verFloor: signedSet.verMax,
+        // What both speak; a peer that speaks more than this version is no downgrade.
+        verFloor: Math.min(VERSION, signedSet.verMax),
       });
       return { key: keys.contactDevice(account, address.device), value };
     });
-    const isNew = contact === undefined;
-    const record: ContactRecord = isNew
-      ? { identity: first.accountKey, sinceMs: ctx.now(), verified: false, list: newest.bytes }
-      : { ...contact!, list: newest.bytes };
+    // Where the directory shows the pinned identity (again) there is nothing left to decide.
+    const record: ContactRecord =
+      contact === undefined
+        ? { identity: first.accountKey, sinceMs: ctx.now(), verified: false, list: newest.bytes }
+        : { ...contact, list: newest.bytes, changedTo: undefined, changedList: undefined };
     await save(account, record, deviceWrites);
     return usable;
   };
@@ -181,8 +175,9 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     view(account) {
       const current = async (signal?: AbortSignal): Promise<KnownContact> => {
         const contact = known.get(account);
-        if (contact !== undefined) return contact;
-        await abortable(self.refresh(account, []), signal);
+        // A changed one is asked for again: perhaps the directory has taken it back.
+        if (contact === undefined) await abortable(self.refresh(account, []), signal);
+        else if (contact.changedTo !== undefined) await abortable(self.refresh(account, []).catch(nothing), signal);
         return known.get(account)!;
       };
       return {

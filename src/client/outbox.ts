@@ -6,8 +6,9 @@
  * coming up, by a new pin, or by its own back-off.
  */
 
-import { fromHex, toHex } from '../bytes.js';
+import { equal, fromHex, toHex } from '../bytes.js';
 import { type AnyCyphrError, InternalError, isCyphrError, TransportError, UsageError } from '../errors.js';
+import { keyHash } from '../identity/index.js';
 import { limits } from '../limits.js';
 import type { VerifiedBundle } from '../pqxdh/bundle.js';
 import type { Write } from '../store/port.js';
@@ -137,7 +138,13 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
       const { device } = entry;
       const address = { account, device };
       const live = await encryption.usable(contact, account, entry);
-      const bundle = bundles.find((candidate) => candidate.address.device === device);
+      // The pin may have changed since the bundles were fetched.
+      const bundle = bundles.find(
+        (candidate) =>
+          candidate.address.device === device &&
+          equal(candidate.accountKeyHash, contact.pin) &&
+          equal(keyHash(candidate.deviceKey), entry.keyHash),
+      );
       if (live === undefined && bundle === undefined) return undefined;
       const encrypted =
         live !== undefined

@@ -20,7 +20,8 @@ import { toHex } from '../bytes.js';
 import { StoreError } from '../errors.js';
 import type { SessionFacts } from '../session/peer.js';
 import type { StoreKey } from '../store/port.js';
-import { decodeMsgpack, encodeMsgpack } from '../wire/msgpack.js';
+import type { MsgpackValue } from '../wire/msgpack.js';
+import { decodeRecordMap, encodeRecord } from '../wire/record.js';
 
 /** Version of every record below, and of the store as a whole (`meta`). */
 export const FORMAT = 1;
@@ -79,28 +80,12 @@ interface RecordCodec<T> {
 const corrupt = (kind: string, field: string): StoreError => new StoreError('ERR_STORE_CORRUPT', `damaged ${kind} record`, { field });
 
 function record<T extends Schema>(kind: string, schema: T): RecordCodec<Shape<T>> {
-  const full = { v: 'number', k: 'string', ...schema } as const;
   return {
     encode(value) {
-      const fields: Record<string, unknown> = { v: FORMAT, k: kind };
-      for (const [field, content] of Object.entries(value)) if (content !== undefined) fields[field] = content;
-      return encodeMsgpack(fields);
+      const present = Object.entries(value).filter(([, content]) => content !== undefined);
+      return encodeRecord(kind, FORMAT, Object.fromEntries(present) as Record<string, MsgpackValue>);
     },
-    decode(bytes) {
-      let value: unknown;
-      try {
-        value = decodeMsgpack(bytes, { maxNodes: 65_536 });
-      } catch {
-        throw corrupt(kind, 'record');
-      }
-      const version = CHECKS.map(value) ? (value as { v?: unknown }).v : undefined;
-      if (typeof version === 'number' && version > FORMAT) {
-        throw new StoreError('ERR_STORE_VERSION', 'record was written by a newer version', { got: version, max: FORMAT });
-      }
-      const { v, k, ...rest } = bySchema(full, value, (field) => corrupt(kind, field)) as Record<string, unknown>;
-      if (v !== FORMAT || k !== kind) throw corrupt(kind, 'kind');
-      return rest as unknown as Shape<T>;
-    },
+    decode: (bytes) => bySchema(schema, decodeRecordMap(bytes, kind, FORMAT), (field) => corrupt(kind, field)),
   };
 }
 

@@ -104,7 +104,7 @@ export function deviceKeys(state: PrekeyState, device: DeviceSecrets): DeviceKey
 }
 
 /**
- * Makes what is due: a new set after 7 d or above 10,000 seen rows, a new batch below 20 units; and drops secrets past their
+ * Makes what is due: a new set after 7 d or above 10,000 seen rows, a new batch below 20 units (up to 8 with unused units); and drops secrets past their
  * retention together with their seen rows. `remainingCount` is what the directory has left; without it, what was not used yet.
  * `out` is what to publish, `undefined` if nothing is; `next` is `state` itself if nothing changed. `wipe` holds the dropped secrets.
  * Throws `ERR_ARGUMENT` as `generatePrekeys` does.
@@ -120,7 +120,9 @@ export function rotatePrekeys(
   const seenCount = countSeen(state);
   const set = setIsDue(newest, seenCount, nowMs) ? makeSet(device, Math.max(newest.seq + 1, nowMs), rng, nowMs) : undefined;
   const usable = state.batches.filter((batch) => nowMs <= batch.notAfter).reduce((count, batch) => count + batch.units.length, 0);
-  const batch = (remainingCount ?? usable) < keyLimits.batchRefillBelow ? makeBatch(device, rng, nowMs) : undefined;
+  // Whoever says that none are left, or fetches them all, must not make this device keep ever more secrets.
+  const mayAdd = state.batches.filter((held) => held.units.length > 0).length < keyLimits.batchesHeldCount;
+  const batch = mayAdd && (remainingCount ?? usable) < keyLimits.batchRefillBelow ? makeBatch(device, rng, nowMs) : undefined;
 
   // A newest set with that many rows has just been replaced, so at least one set stays.
   const keepSet = (held: SetSecrets): boolean =>

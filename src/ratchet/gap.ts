@@ -28,11 +28,11 @@ export function gapLength(state: RatchetState, header: Header, underNext: boolea
   const oldPq = chainEpoch === epoch ? 0 : header.pqPrevious - counter;
   const newPq = header.pqCounter - 1 - (chainEpoch === epoch ? counter : 0);
   const gap = oldEc + newEc;
+  // No range runs backwards: newEc can't, as the message is not late, and newPq can't where the lists have one length and pqCtr ≥ 1.
   const valid =
     enterEpoch(state.pq.receiving, chainEpoch) !== undefined &&
     oldEc >= 0 &&
     oldPq >= 0 &&
-    newPq >= 0 &&
     gap === oldPq + newPq &&
     (inUse !== null || header.previousChainLength === 0);
   if (!valid) throw decryptFailed();

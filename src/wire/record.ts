@@ -34,11 +34,18 @@ export function encodeRecord(kind: string, version: number, fields: Readonly<Rec
  * record of this kind and version.
  */
 export function decodeRecord(bytes: Uint8Array, kind: string, version: number): RecordFields {
-  const record = fieldsOf(decoded(bytes));
+  return fieldsOf(decodeRecordMap(bytes, kind, version));
+}
+
+/** `decodeRecord` for a caller with a schema of its own: the fields as they stand, without version and kind. */
+export function decodeRecordMap(bytes: Uint8Array, kind: string, version: number): Readonly<Record<string, unknown>> {
+  const value = decoded(bytes);
+  const record = fieldsOf(value);
   const found = record.count('v');
   if (found > version) throw new StoreError('ERR_STORE_VERSION', 'record of a newer version', { field: kind, got: found, max: version });
   if (found !== version || record.text('kind') !== kind) throw corrupt();
-  return record;
+  const { v, kind: _, ...fields } = value as Record<string, unknown>;
+  return fields;
 }
 
 function decoded(bytes: Uint8Array): unknown {

@@ -28,7 +28,7 @@ function pairs(scka: Scka<unknown>, seed: string, profile: Profile): [name: stri
   ];
 }
 
-/** 200 messages in bursts, a third of them held back and delivered in any order later. */
+/** 120 messages in bursts, a third of them held back and delivered in any order later. */
 function converse(seed: string, alice: Peer, bob: Peer): void {
   const rng = testRng(`${seed} network`);
   const chance = (): number => rng(1)[0]! / 256;
@@ -38,7 +38,7 @@ function converse(seed: string, alice: Peer, bob: Peer): void {
     expect(new Uint8Array(to.receive(frame))).toEqual(plaintext);
   };
   let bobHeard = false;
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 120; i++) {
     const [from, to] = bobHeard && Math.floor(i / 4) % 2 === 1 ? [bob, alice] : [alice, bob];
     const plaintext = text(`${i} ${'x'.repeat(rng(1)[0]! * (i % 50 === 0 ? 40 : 1))}`);
     const frame = from.send(plaintext);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { equal, toHex } from '../../src/bytes.js';
+import { equal, isZero, toHex } from '../../src/bytes.js';
 import { isCyphrError } from '../../src/errors.js';
 import { ratchetLimits } from '../../src/limits.js';
 import type * as keysModule from '../../src/ratchet/keys.js';
@@ -9,6 +9,7 @@ import type { Scka } from '../../src/ratchet/scka.js';
 import type { RatchetState } from '../../src/ratchet/state.js';
 import type { Rng, Step } from '../../src/step.js';
 import { flip, testRng } from '../helpers/rng.js';
+import { secretsIn } from '../helpers/secrets.js';
 import { handshakeSecrets, type Ratchet, ratchetOver } from '../helpers/sessions.js';
 import { toyScka } from '../helpers/toy-scka.js';
 
@@ -73,7 +74,7 @@ function expectSame(a: Uint8Array, b: Uint8Array): void {
   expect(equal(a, b)).toBe(true);
 }
 
-/** One step with everything that a step promises: nothing mutated, failure changes nothing, `wipe` is not needed any more. */
+/** One step with everything that a step promises: nothing mutated, failure changes nothing, `wipe` is all that is no longer needed. */
 function step({ ratchet }: World, side: Side, run: (state: RatchetState) => Step<RatchetState<unknown>, Uint8Array>): Uint8Array {
   const before = ratchet.encode(side.state);
   let result: Step<RatchetState<unknown>, Uint8Array>;
@@ -85,6 +86,8 @@ function step({ ratchet }: World, side: Side, run: (state: RatchetState) => Step
   const { next, out, wipe } = result;
   const [after, copyOfOut] = [ratchet.encode(next), out.slice()];
   for (const buffer of wipe) buffer.fill(0);
+  const kept = new Set(secretsIn(next));
+  for (const secret of secretsIn(side.state)) if (!kept.has(secret)) expect(isZero(secret)).toBe(true);
   expectSame(ratchet.encode(next), after);
   expectSame(ratchet.encode(ratchet.decode(after)), after);
   expectSame(out, copyOfOut);

@@ -8,6 +8,7 @@ import { quietScka } from '../../src/ratchet/quiet.js';
 import { decodeCore, decodeSkippedChain, encodeCore, encodeSkippedChain, type RatchetState } from '../../src/ratchet/state.js';
 import { codeOf } from '../helpers/expect-code.js';
 import { testRng } from '../helpers/rng.js';
+import { secretsIn } from '../helpers/secrets.js';
 import { ratchetOver, session, text } from '../helpers/sessions.js';
 import { toyScka } from '../helpers/toy-scka.js';
 
@@ -29,12 +30,6 @@ function states(): [name: string, encoded: Uint8Array][] {
   bob.send(text('pong'));
   named.push(['sending, with skipped keys', bob.snapshot()]);
   return named;
-}
-
-/** All secrets of 32 bytes in a state: found by walking it, so that no list of fields can forget one. */
-function secretsIn(value: unknown): Uint8Array[] {
-  if (value instanceof Uint8Array) return value.length === 32 ? [value] : [];
-  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(secretsIn) : [];
 }
 
 describe('encodeState and decodeState', () => {

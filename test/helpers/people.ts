@@ -1,0 +1,143 @@
+import { toHex } from '../../src/bytes.js';
+import type { Client, ClientEvent, ClientOptions, Message, Observation } from '../../src/client/types.js';
+import { memoryStore } from '../../src/store/memory.js';
+import type { Store, Write } from '../../src/store/port.js';
+import { createTestClient } from '../../src/testing/client.js';
+import type { Network } from '../../src/transport/port.js';
+import { testRng } from './rng.js';
+
+/** 2026-01-01, in milliseconds. */
+export const START = 1_767_225_600_000;
+
+/** A clock that moves only when a test moves it. */
+export interface Clock {
+  ms: number;
+}
+
+/** A memory store that a test can look into. */
+export interface GlassStore extends Store {
+  /** Every row, sorted, in hex. */
+  dump(): string;
+  rows(): ReadonlyMap<string, Uint8Array>;
+  /** Every value that was ever written. */
+  readonly written: Write[];
+  commits: number;
+}
+
+export function glassStore(inner: Store = memoryStore()): GlassStore {
+  const rows = new Map<string, Uint8Array>();
+  const self: GlassStore = {
+    written: [],
+    commits: 0,
+    rows: () => rows,
+    dump: () =>
+      [...rows]
+        .map(([key, value]) => `${key} ${toHex(value)}`)
+        .sort()
+        .join('\n'),
+    read: (keys) => inner.read(keys),
+    list: (prefix, limit, after) => inner.list(prefix, limit, after),
+    async commit(writes) {
+      await inner.commit(writes);
+      self.commits += 1;
+      for (const { key, value } of writes) {
+        if (value === null) rows.delete(JSON.stringify(key));
+        else rows.set(JSON.stringify(key), new Uint8Array(value));
+        self.written.push({ key, value: value && new Uint8Array(value) });
+      }
+    },
+    close: async () => {},
+  };
+  return self;
+}
+
+/** One client with everything that a test may ask of it. */
+export interface Person {
+  readonly account: string;
+  readonly client: Client;
+  readonly address: { readonly account: string; readonly device: number };
+  readonly store: GlassStore;
+  readonly events: ClientEvent[];
+  readonly observations: Observation[];
+  /** Codes of the envelopes that were dropped, in order. */
+  dropped(): (string | undefined)[];
+  /** Waits for the next message, and acknowledges it. */
+  read(): Promise<Message>;
+  /** Every message that may be shown now, acknowledged. */
+  readAll(): Promise<Message[]>;
+  /** Resolves with the first event that matches, past or coming. */
+  seen<T extends ClientEvent['type']>(type: T, matches?: (event: Extract<ClientEvent, { type: T }>) => boolean): Promise<ClientEvent>;
+  count(type: ClientEvent['type']): number;
+  /** Resolves with the first observation from index `from` on that matches, past or coming. */
+  observed(matches: (record: Observation) => boolean, from?: number): Promise<Observation>;
+}
+
+const EVENTS = ['status', 'sent', 'identityChanged', 'sessionEstablished', 'prekeysLow', 'lastResortUsed', 'undecryptable'] as const;
+
+export async function person(
+  account: string,
+  network: Network,
+  clock: Clock,
+  options: Partial<ClientOptions> & { readonly seed?: string } = {},
+): Promise<Person> {
+  const { seed = account, ...given } = options;
+  const store = (given.store as GlassStore | undefined) ?? glassStore();
+  const observations: Observation[] = [];
+  const events: ClientEvent[] = [];
+  const waiting: (() => void)[] = [];
+  const wake = (): void => {
+    for (const resolve of waiting.splice(0)) resolve();
+  };
+  const found = async <T>(search: () => T | undefined): Promise<T> => {
+    for (;;) {
+      const result = search();
+      if (result !== undefined) return result;
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    }
+  };
+  const client = await createTestClient({
+    account,
+    ...network,
+    ...given,
+    store,
+    rng: given.rng ?? testRng(seed),
+    now: () => clock.ms,
+    observe(record) {
+      observations.push(record);
+      wake();
+    },
+  });
+  for (const type of EVENTS) {
+    client.on(type, (event) => {
+      events.push(event);
+      wake();
+    });
+  }
+  return {
+    account,
+    client,
+    address: { account, device: client.device },
+    store,
+    events,
+    observations,
+    dropped: () => observations.flatMap((record) => (record.kind === 'log' && record.event === 'envelope-dropped' ? [record.code] : [])),
+    async read() {
+      for await (const message of client.messages()) {
+        await message.ack();
+        return message;
+      }
+      throw new Error('the client closed');
+    },
+    async readAll() {
+      const all: Message[] = [];
+      for await (const message of client.messages({ end: 'when-drained' })) {
+        await message.ack();
+        all.push(message);
+      }
+      return all;
+    },
+    seen: (type, matches = () => true) => found(() => events.find((event) => event.type === type && matches(event as never))),
+    observed: (matches, from = 0) => found(() => observations.slice(from).find(matches)),
+    count: (type) => events.filter((event) => event.type === type).length,
+  };
+}
