@@ -40,7 +40,7 @@ export interface SckaStep<S> {
  */
 export interface Scka<S> {
   /** Copies what it keeps of `sckaSecret`. */
-  start(role: 'initiator' | 'responder', sckaSecret: Uint8Array): S;
+  start(role: 'initiator' | 'responder', profile: Profile, sckaSecret: Uint8Array): S;
   send(state: S, profile: Profile, rng: Rng): SckaStep<S> & { readonly message: SckaMessage };
   receive(state: S, message: SckaMessage, profile: Profile): SckaStep<S>;
   encode(state: S): Uint8Array;

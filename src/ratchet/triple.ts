@@ -28,7 +28,7 @@ export function start<S>(scka: Scka<S>, secrets: SessionSecrets, ec: EcState): R
     transcriptHash: copy(secrets.transcriptHash),
     ec,
     pq: startChains(secrets.role, secrets.sckaSecret),
-    scka: scka.start(secrets.role, secrets.sckaSecret),
+    scka: scka.start(secrets.role, secrets.profile, secrets.sckaSecret),
     receivedCount: 0,
     skipped: [],
   };
