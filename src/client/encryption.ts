@@ -6,9 +6,7 @@ import { keyHash } from '../identity/index.js';
 import { sessionLimits } from '../limits.js';
 import type { VerifiedBundle } from '../pqxdh/bundle.js';
 import { initiate, sealFrame } from '../pqxdh/handshake.js';
-import { startInitiator } from '../ratchet/double.js';
-import { quietScka } from '../ratchet/quiet.js';
-import { encrypt, start } from '../ratchet/triple.js';
+import { encrypt, initiateRatchet } from '../ratchet/ratchet.js';
 import { mayStart, type PeerSessions, started } from '../session/peer.js';
 import type { Address, Profile } from '../step.js';
 import type { Write } from '../store/port.js';
@@ -80,7 +78,7 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
     plaintext: Uint8Array,
     peer: PeerSessions | undefined,
   ): Promise<Encrypted> => {
-    const { next, out, wipe: used } = encrypt(quietScka, live.state, plaintext, rng);
+    const { next, out, wipe: used } = encrypt(live.state, plaintext, rng);
     const { init } = live;
     const after: LiveSession = {
       id: live.id,
@@ -131,7 +129,7 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
       }
       const profile = profileFor(bundle.signedSet.profiles);
       const { secrets, prefix, sessionId, setId, sealKey } = initiate(ctx.device(), bundle, profile, rng, nowMs);
-      const state = start(quietScka, secrets, startInitiator(secrets, rng));
+      const state = initiateRatchet(secrets, rng);
       wipe(secrets.rootKey, secrets.headerKeyA, secrets.nextHeaderKeyB, secrets.sckaSecret);
       const init: StoredInit = { prefix, setId, sealKey };
       const live: LiveSession = {

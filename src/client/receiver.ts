@@ -9,9 +9,7 @@ import { DecodeError, decryptFailed, type ErrorCode, isCyphrError, ReplayError, 
 import { sessionLimits } from '../limits.js';
 import { acceptInit, findSeen, openFrame } from '../pqxdh/handshake.js';
 import { encodePrekeys, encodeSeen, seenKey } from '../pqxdh/prekeys.js';
-import { startResponder } from '../ratchet/double.js';
-import { quietScka } from '../ratchet/quiet.js';
-import { decrypt, start } from '../ratchet/triple.js';
+import { acceptRatchet, decrypt } from '../ratchet/ratchet.js';
 import { accepted, died, received, replaced } from '../session/peer.js';
 import type { Step } from '../step.js';
 import type { Write } from '../store/port.js';
@@ -168,7 +166,7 @@ export function receiver(
       if (live === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
       let step: Step<LiveSession['state'], Uint8Array>;
       try {
-        step = decrypt(quietScka, live.state, frame);
+        step = decrypt(live.state, frame);
       } catch (error) {
         if (error instanceof ReplayError && error.code === 'ERR_SKIP_LIMIT') await markDead(live);
         throw error;
@@ -224,7 +222,7 @@ export function receiver(
     const contact = await contacts.load(init.account);
     const step = acceptInit(keyring.prekeys(), ctx.device(), init, { pinnedIdentity: contact?.pin, storedList: contact?.list }, ctx.now());
     const { secrets, ratchetMessage, replayable, sessionId, initId, peer } = step.out;
-    const state = start(quietScka, secrets, startResponder(secrets));
+    const state = acceptRatchet(secrets);
     wipe(secrets.rootKey, secrets.headerKeyA, secrets.nextHeaderKeyB, secrets.sckaSecret, secrets.signedPrekey.secretKey);
     const { account, device } = peer.address;
     const live: LiveSession = {
@@ -241,7 +239,7 @@ export function receiver(
       state,
       init: null,
     };
-    const opened = decrypt(quietScka, state, ratchetMessage);
+    const opened = decrypt(state, ratchetMessage);
     const name = seenKey(init.setId, init.otId, init.ephemeralKey);
     await deliver(undefined, live, opened, [
       { key: keys.prekeys, value: encodePrekeys(step.next) },

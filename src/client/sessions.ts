@@ -1,10 +1,8 @@
 /** Sessions as rows: loaded once, kept decoded while they are used, written with every step. The only place that pairs rows and ratchet states. */
 
 import { fromHex, toHex, wipe } from '../bytes.js';
-import { quietScka } from '../ratchet/quiet.js';
+import { decodeCore, decodeSkippedChain, encodeCore, encodeSkippedChain, type RatchetState, receivingTags } from '../ratchet/ratchet.js';
 import type { SkippedChain } from '../ratchet/skipped.js';
-import { decodeCore, decodeSkippedChain, encodeCore, encodeSkippedChain, type RatchetState } from '../ratchet/state.js';
-import { receivingTags } from '../ratchet/triple.js';
 import { activeSession, expire, NO_SESSIONS, type PeerSessions, type SessionFacts } from '../session/peer.js';
 import type { Step } from '../step.js';
 import type { StoreKey, Write } from '../store/port.js';
@@ -26,7 +24,7 @@ export interface LiveSession {
   /** sessionId in hex: the name of its rows. */
   readonly id: string;
   readonly facts: Omit<SessionRecord, 'core'>;
-  readonly state: RatchetState<null>;
+  readonly state: RatchetState;
   readonly init: StoredInit | null;
 }
 
@@ -102,7 +100,7 @@ export function sessions(db: Database): Sessions {
     const chains = skippedRows
       .map(({ value }) => decodeSkippedChain(value))
       .sort((a, b) => a.keys[0]!.receivedCount - b.keys[0]!.receivedCount);
-    const state = decodeCore(core, chains, quietScka.decode);
+    const state = decodeCore(core, chains);
     const loaded: LiveSession = { id, facts, state, init: init === undefined ? null : initRecord.decode(init) };
     live.set(id, loaded);
     return loaded;
@@ -139,7 +137,7 @@ export function sessions(db: Database): Sessions {
     },
     writes(before, after) {
       const { id, state } = after;
-      const core = encodeCore(state, quietScka.encode(state.scka));
+      const core = encodeCore(state);
       const rows: Write[] = [{ key: keys.session(id), value: sessionRecord.encode({ ...after.facts, core }) }];
       const oldTags = tagSet(before?.state);
       const newTags = tagSet(state);

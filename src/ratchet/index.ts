@@ -1,56 +1,6 @@
 /**
- * The ratchet for protocol people: `@cyphr/e2ee/ratchet`. Synchronous and pure; a throw leaves `state` valid.
- *
- * The caller owes two things: commit `next` before `out` leaves the process, then fill every buffer of `wipe` with zeros.
- * One suite, one path: no chain, header or message key is exported, and no counter can be set.
+ * The ratchet for protocol people: `@cyphr/e2ee/ratchet`. No chain, header or message key is exported, and no counter can be set.
  */
-
-import { UsageError } from '../errors.js';
-import type { Rng, SessionSecrets, Step } from '../step.js';
-import { startInitiator, startResponder } from './double.js';
-import { quietScka } from './quiet.js';
-import { decodeWhole, encodeWhole, type RatchetState } from './state.js';
-import * as triple from './triple.js';
 
 export type { Rng, SessionSecrets, Step } from '../step.js';
-export type { RatchetState } from './state.js';
-
-type State = RatchetState<null>;
-
-/** Starts the initiator's side. Copies what it keeps of `secrets`, which stay the caller's to wipe. Throws `ERR_ARGUMENT` for a responder's secrets. */
-export function initiateRatchet(secrets: SessionSecrets, rng: Rng): RatchetState {
-  if (secrets.role !== 'initiator') throw new UsageError('ERR_ARGUMENT', 'secrets are not an initiator’s', { field: 'secrets' });
-  return triple.start(quietScka, secrets, startInitiator(secrets, rng));
-}
-
-/** Starts the responder's side, which can send once a first message was decrypted. Throws `ERR_ARGUMENT` for an initiator's secrets. */
-export function acceptRatchet(secrets: SessionSecrets): RatchetState {
-  if (secrets.role !== 'responder') throw new UsageError('ERR_ARGUMENT', 'secrets are not a responder’s', { field: 'secrets' });
-  return triple.start(quietScka, secrets, startResponder(secrets));
-}
-
-/** Encrypts a plaintext of at most 65,535 bytes (section 4.2). Throws `ERR_SESSION_DEAD`, `ERR_NO_SESSION`, `ERR_LENGTH`, `ERR_ARGUMENT` (rng). */
-export function encrypt(state: RatchetState, plaintext: Uint8Array, rng: Rng): Step<RatchetState, Uint8Array> {
-  return triple.encrypt(quietScka, state as State, plaintext, rng);
-}
-
-/**
- * Decrypts a ratchet message; draws no randomness: new ratchet keys come with the next send.
- *
- * Throws `ERR_DECODE`, `ERR_VERSION`, `ERR_TOO_LARGE` for what can't be a message, `ERR_NO_SESSION` for another session's tag,
- * `ERR_DUPLICATE` for a key that was used or has expired, `ERR_SKIP_LIMIT` when more than 25,000 messages are missing, and one
- * `ERR_DECRYPT` for everything else.
- */
-export function decrypt(state: RatchetState, message: Uint8Array): Step<RatchetState, Uint8Array> {
-  return triple.decrypt(quietScka, state as State, message);
-}
-
-/** Encodes the whole state, versioned. Secret. */
-export function encodeState(state: RatchetState): Uint8Array {
-  return encodeWhole(state, quietScka.encode(null));
-}
-
-/** Reads `encodeState`. Throws `ERR_STORE_VERSION` for a newer layout, `ERR_STORE_CORRUPT` for anything malformed or zeroed. */
-export function decodeState(bytes: Uint8Array): RatchetState {
-  return decodeWhole(bytes, quietScka.decode);
-}
+export { acceptRatchet, decodeState, decrypt, encodeState, encrypt, initiateRatchet, type RatchetState } from './ratchet.js';

@@ -4,12 +4,12 @@ import { type DeviceSecrets, generateDevice } from '../../src/identity/device.js
 import { verifyBundle } from '../../src/pqxdh/bundle.js';
 import { initiate, sealFrame } from '../../src/pqxdh/handshake.js';
 import { startInitiator } from '../../src/ratchet/double.js';
-import { quietScka } from '../../src/ratchet/quiet.js';
 import type { RatchetState } from '../../src/ratchet/state.js';
 import { encrypt, start } from '../../src/ratchet/triple.js';
 import type { BundleBytes, Rng } from '../../src/step.js';
 import { encodeMsgpack } from '../../src/wire/msgpack.js';
 import { encodePlaintext } from '../../src/wire/plaintext.js';
+import { quietScka } from './quiet-scka.js';
 import { testRng } from './rng.js';
 
 /** Somebody who speaks the protocol with the library's own functions and says what they like: real keys, any account name, any plaintext. */

@@ -167,7 +167,7 @@ export class ReferenceRatchet<S> {
     this.role = secrets.role;
     this.profile = secrets.profile;
     this.TH = Buffer.from(secrets.transcriptHash);
-    this.sckaState = scka.start(secrets.role, secrets.sckaSecret);
+    this.sckaState = scka.start(secrets.role, secrets.profile, secrets.sckaSecret);
     this.sckaRoot = Buffer.alloc(0);
     this.addChains(0, HKDF(Buffer.alloc(32), secrets.sckaSecret, INFO('scka/start'), 96));
     if (secrets.role === 'initiator') {

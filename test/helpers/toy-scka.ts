@@ -32,7 +32,7 @@ export function toyScka(chunks = 1): Scka<ToyState> {
     secret: new Uint8Array(createHmac('sha256', secret).update(u32(epoch)).digest()),
   });
   return {
-    start: (role, sckaSecret) => ({
+    start: (role, _profile, sckaSecret) => ({
       phase: role === 'initiator' ? 'unsampled' : 'waiting',
       epoch: 1,
       secret: copy(sckaSecret),

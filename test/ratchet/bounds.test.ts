@@ -1,13 +1,13 @@
 import { describe, expect, it, vi } from 'vitest';
 import { ratchetLimits, wireLimits } from '../../src/limits.js';
 import type * as keysModule from '../../src/ratchet/keys.js';
-import { quietScka } from '../../src/ratchet/quiet.js';
 import type { Scka } from '../../src/ratchet/scka.js';
 import { receivingTags } from '../../src/ratchet/triple.js';
 import type { Header } from '../../src/wire/ratchet-message.js';
 import { codeOf } from '../helpers/expect-code.js';
 import { forge, skipAhead } from '../helpers/forge.js';
 import { playLateMessages } from '../helpers/late-messages.js';
+import { quietScka } from '../helpers/quiet-scka.js';
 import { testRng } from '../helpers/rng.js';
 import { type Party, session, text } from '../helpers/sessions.js';
 import { type ToyState, toyScka } from '../helpers/toy-scka.js';

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { quietScka } from '../../src/ratchet/quiet.js';
+import { braid } from '../../src/ratchet/braid/machine.js';
 import type { Scka } from '../../src/ratchet/scka.js';
 import type { Profile } from '../../src/step.js';
+import { quietScka } from '../helpers/quiet-scka.js';
 import { ReferenceRatchet } from '../helpers/reference-ratchet.js';
 import { testRng } from '../helpers/rng.js';
 import { handshakeSecrets, Party, ratchetOver, text } from '../helpers/sessions.js';
@@ -55,6 +56,7 @@ function converse(seed: string, alice: Peer, bob: Peer): void {
 
 describe.each([
   ['quiet', quietScka as Scka<unknown>],
+  ['braid', braid as Scka<unknown>],
   ['toy', toyScka() as Scka<unknown>],
   ['slow toy', toyScka(4) as Scka<unknown>],
 ])('a second implementation, %s SCKA', (name, scka) => {

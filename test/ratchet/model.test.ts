@@ -3,11 +3,12 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { equal, isZero, toHex } from '../../src/bytes.js';
 import { isCyphrError } from '../../src/errors.js';
 import { ratchetLimits } from '../../src/limits.js';
+import { braid } from '../../src/ratchet/braid/machine.js';
 import type * as keysModule from '../../src/ratchet/keys.js';
-import { quietScka } from '../../src/ratchet/quiet.js';
 import type { Scka } from '../../src/ratchet/scka.js';
 import type { RatchetState } from '../../src/ratchet/state.js';
 import type { Rng, Step } from '../../src/step.js';
+import { quietScka } from '../helpers/quiet-scka.js';
 import { flip, testRng } from '../helpers/rng.js';
 import { secretsIn } from '../helpers/secrets.js';
 import { handshakeSecrets, type Ratchet, ratchetOver } from '../helpers/sessions.js';
@@ -220,6 +221,7 @@ const honest = [send, send, send, deliverOne, deliverOne, deliverOne, exchange, 
 
 describe.each([
   ['quiet', quietScka as Scka<unknown>],
+  ['braid', braid as Scka<unknown>],
   ['toy', toyScka() as Scka<unknown>],
   ['slow toy', toyScka(3) as Scka<unknown>],
 ])('model, %s SCKA', (name, scka) => {

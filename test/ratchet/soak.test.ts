@@ -1,12 +1,14 @@
 import { it } from 'vitest';
-import { quietScka } from '../../src/ratchet/quiet.js';
+import { braid } from '../../src/ratchet/braid/machine.js';
 import type { Scka } from '../../src/ratchet/scka.js';
+import { quietScka } from '../helpers/quiet-scka.js';
 import { playAll } from '../helpers/soak.js';
 import { toyScka } from '../helpers/toy-scka.js';
 
 // 20,000 messages: `npm run soak`.
 it.each([
   ['quiet', quietScka as Scka<unknown>],
+  ['braid', braid as Scka<unknown>],
   ['slow toy', toyScka(9) as Scka<unknown>],
 ])('600 messages in each rhythm, %s SCKA', (_, scka) => {
   playAll(scka, 600);

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { wireLimits } from '../../src/limits.js';
-import { quietScka } from '../../src/ratchet/quiet.js';
 import {
   CHUNK_BYTES,
   decodeHeader,
@@ -12,6 +11,7 @@ import {
   ratchetTag,
 } from '../../src/wire/ratchet-message.js';
 import { codeOf } from '../helpers/expect-code.js';
+import { quietScka } from '../helpers/quiet-scka.js';
 import { testRng } from '../helpers/rng.js';
 import { session } from '../helpers/sessions.js';
 

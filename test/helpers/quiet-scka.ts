@@ -1,13 +1,10 @@
 /**
- * An SCKA that stays in its first epoch: every message is None, nothing is emitted.
- *
- * Its chains are real: message keys depend on the chains of epoch 0, which start from the hybrid session secret. What it lacks is
- * healing from a compromise of the state by post-quantum means; the braid takes its place behind the same interface.
+ * An SCKA that stays in its first epoch: every message is None, nothing is emitted. For tests of the classical part alone.
  */
 
-import { DecodeError, decryptFailed } from '../errors.js';
-import { CHUNK_BYTES } from '../wire/ratchet-message.js';
-import type { Scka } from './scka.js';
+import { DecodeError, decryptFailed } from '../../src/errors.js';
+import type { Scka } from '../../src/ratchet/scka.js';
+import { CHUNK_BYTES } from '../../src/wire/ratchet-message.js';
 
 /** The state of the quiet SCKA: there is none. */
 export type QuietState = null;
