@@ -76,10 +76,10 @@ const skippedCount = (party: Party<unknown>): number => party.state.skipped.redu
 
 describe('late messages', () => {
   it.each([
-    [50, 2500],
-    [100, 2500],
-    [300, 3000],
-    [1000, 5000],
+    [50, 1500],
+    [100, 1500],
+    [300, 2000],
+    [1000, 4000],
   ])('up to %i messages late, with a fifth lost, nothing that may arrive is refused', (late, count) => {
     const { delivered, refused, late: lateCount, epoch } = playLateMessages(toyScka(3) as Scka<unknown>, late, count, `late ${late}`);
     expect(lateCount).toBeGreaterThan(count / 30);

@@ -8,6 +8,6 @@ import { toyScka } from '../helpers/toy-scka.js';
 it.each([
   ['quiet', quietScka as Scka<unknown>],
   ['slow toy', toyScka(9) as Scka<unknown>],
-])('600 messages in each rhythm, %s SCKA', (_, scka) => {
-  playAll(scka, 600);
+])('400 messages in each rhythm, %s SCKA', (_, scka) => {
+  playAll(scka, 400);
 });
