@@ -8,13 +8,13 @@ import { equal, fromHex, toHex, wipe } from '../bytes.js';
 import { DecodeError, decryptFailed, type ErrorCode, isCyphrError, ReplayError, TrustError, UsageError } from '../errors.js';
 import { sessionLimits } from '../limits.js';
 import { acceptInit, findSeen, openFrame } from '../pqxdh/handshake.js';
-import { encodePrekeys, encodeSeen, seenKey } from '../pqxdh/prekeys.js';
+import { encodePrekeys, encodeSeen, findSet, seenKey } from '../pqxdh/prekeys.js';
 import { acceptRatchet, decrypt } from '../ratchet/ratchet.js';
 import { accepted, died, received, replaced } from '../session/peer.js';
 import type { Step } from '../step.js';
 import type { Write } from '../store/port.js';
 import type { Delivery } from '../transport/port.js';
-import { FRAME_INIT, FRAME_SEALED, frameType, type InitFrame, parseInit } from '../wire/frames.js';
+import { FRAME_INIT, FRAME_SEALED, frameType, type InitFrame, parseInit, parseSealed } from '../wire/frames.js';
 import { parsePlaintext } from '../wire/plaintext.js';
 import { ratchetTag } from '../wire/ratchet-message.js';
 import type { Contacts } from './contacts.js';
@@ -164,6 +164,11 @@ export function receiver(
     await ctx.lock(`peer ${found.facts.account}`, async () => {
       const live = await sessions.load(id);
       if (live === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
+      const contact = await contacts.load(live.facts.account);
+      // The name is somebody else's: nothing on this session will ever be shown, so nothing of it is kept.
+      if (contact !== undefined && !equal(contact.pin, live.facts.accountKeyHash)) {
+        throw new TrustError('ERR_DEVICE_UNTRUSTED', 'the session is with another identity than the pinned one');
+      }
       let step: Step<LiveSession['state'], Uint8Array>;
       try {
         step = decrypt(live.state, frame);
@@ -270,6 +275,9 @@ export function receiver(
     const type = frameType(bytes);
     if (type === FRAME_INIT) throw new DecodeError('ERR_DECODE', 'an unsealed first flight');
     if (type !== FRAME_SEALED) return receiveRatchet(bytes);
+    // Cheapest first: junk for no set of ours must not use up what honest first flights need.
+    if (findSet(keyring.prekeys(), parseSealed(bytes).setId) === undefined)
+      throw new ReplayError('ERR_KEY_GONE', 'no secrets for this set');
     if (!takeFlightToken()) throw new Later('flights');
     const { account, device } = ctx.device();
     const inner = openFrame(keyring.prekeys(), { account, device }, bytes);
@@ -279,6 +287,8 @@ export function receiver(
   };
 
   const defer = (delivery: Delivery, why: Later['why']): void => {
+    // After a new connection the same envelope comes again.
+    deferred = deferred.filter(({ id }) => id !== delivery.id);
     if (deferred.length < sessionLimits.claimedCount) deferred.push(delivery);
     if (why !== 'flights') return;
     cancelTimer();

@@ -16,6 +16,8 @@ export interface Forgery {
   /** The body as it is sealed, padding included. */
   readonly padded?: Uint8Array;
   readonly prk?: Uint8Array;
+  /** COMMIT as it stands in the frame; the body is sealed over it. */
+  readonly commitment?: Uint8Array;
 }
 
 /** The next message of a side that is sending, made with its own keys; `change` breaks what it names. */
@@ -42,7 +44,7 @@ export function forge(state: RatchetState, change: Forgery = {}): Uint8Array {
   const keys = deriveBodyKeys(prk, transcriptHash, nonce);
   const prefix = encodePrefix(headerKey.tag);
   const sealed = xchachaSeal(headerKey.key, nonce, info('hdr', transcriptHash, prefix), header);
-  const beforeBody = concat(prefix, nonce, sealed, keys.commitment);
+  const beforeBody = concat(prefix, nonce, sealed, change.commitment ?? keys.commitment);
   const padded = change.padded ?? padBody(new Uint8Array([1, 2, 3]));
   return concat(beforeBody, chachaSeal(keys.key, keys.nonce, info('body', transcriptHash, beforeBody), padded));
 }

@@ -1,5 +1,6 @@
 import { toHex } from '../../src/bytes.js';
 import type { Client, ClientEvent, ClientOptions, Message, Observation } from '../../src/client/types.js';
+import { sha256 } from '../../src/crypto/suite.js';
 import { memoryStore } from '../../src/store/memory.js';
 import type { Store, Write } from '../../src/store/port.js';
 import { createTestClient } from '../../src/testing/client.js';
@@ -16,13 +17,21 @@ export interface Clock {
 
 /** A memory store that a test can look into. */
 export interface GlassStore extends Store {
-  /** Every row, sorted, in hex. */
+  /** Every row, sorted, as key and hash of its value: equal exactly if every byte is. */
   dump(): string;
+  /** The same without the number of the last commit. */
+  content(): string;
   rows(): ReadonlyMap<string, Uint8Array>;
   /** Every value that was ever written. */
   readonly written: Write[];
   commits: number;
 }
+
+const digest = (rows: readonly (readonly [string, Uint8Array])[]): string =>
+  rows
+    .map(([key, value]) => `${key} ${toHex(sha256(value))}`)
+    .sort()
+    .join('\n');
 
 export function glassStore(inner: Store = memoryStore()): GlassStore {
   const rows = new Map<string, Uint8Array>();
@@ -30,11 +39,8 @@ export function glassStore(inner: Store = memoryStore()): GlassStore {
     written: [],
     commits: 0,
     rows: () => rows,
-    dump: () =>
-      [...rows]
-        .map(([key, value]) => `${key} ${toHex(value)}`)
-        .sort()
-        .join('\n'),
+    dump: () => digest([...rows]),
+    content: () => digest([...rows].filter(([key]) => key !== '["generation"]')),
     read: (keys) => inner.read(keys),
     list: (prefix, limit, after) => inner.list(prefix, limit, after),
     async commit(writes) {

@@ -10,6 +10,6 @@ it.each([
   ['quiet', quietScka as Scka<unknown>],
   ['braid', braid as Scka<unknown>],
   ['slow toy', toyScka(9) as Scka<unknown>],
-])('600 messages in each rhythm, %s SCKA', (_, scka) => {
-  playAll(scka, 600);
+])('400 messages in each rhythm, %s SCKA', (_, scka) => {
+  playAll(scka, 400);
 });

@@ -292,6 +292,12 @@ describe('decrypt', () => {
     expect(bob.receive(forge(alice.state, { padded: bodies[3]! }))).toEqual(new Uint8Array(512));
   });
 
+  it('T36: a body that opens under a key that its commitment does not name is refused', () => {
+    const { alice, bob } = fresh('commitment');
+    expectRejected(bob, forge(alice.state, { commitment: new Uint8Array(32).fill(1) }), 'ERR_DECRYPT');
+    expect(bob.receive(forge(alice.state))).toEqual(new Uint8Array([1, 2, 3]));
+  });
+
   const badHeaders: [string, Forgery][] = [
     ['e = 0', { header: { pqEpoch: 0 } }],
     ['pqCtr = 0', { header: { pqCounter: 0 } }],
@@ -310,6 +316,17 @@ describe('decrypt', () => {
 });
 
 describe('ratchet keys in an authenticated header', () => {
+  it('are looked at before the gap: a key that is none is no reason to give up the session', () => {
+    const { alice, bob } = fresh('before the gap');
+    const far = { n: 25_001, pqCounter: 25_002 };
+    expectRejected(bob, forge(alice.state, { header: far }), 'ERR_SKIP_LIMIT');
+    expectRejected(bob, forge(alice.state, { header: { ...far, ratchetKey: new Uint8Array(32).fill(0xff) } }), 'ERR_DECRYPT');
+    bob.receive(alice.send(text('first')));
+    bob.send(text('answer'));
+    const next = { headerKey: sendingOf(alice).nextSendingHeaderKey };
+    expectRejected(bob, forge(alice.state, { ...next, header: { ...far, previousChainLength: 1, pqCounter: 25_003 } }), 'ERR_DECRYPT');
+  });
+
   it('T01: low-order and non-canonical ones are refused before anything changes', () => {
     const { alice, bob } = fresh('low');
     for (const ratchetKey of LOW_ORDER) expectRejected(bob, forge(alice.state, { header: { ratchetKey } }), 'ERR_DECRYPT');
