@@ -3,13 +3,13 @@ import { keyHash, signDeviceList } from '../../src/identity/account.js';
 import { type DeviceSecrets, generateDevice } from '../../src/identity/device.js';
 import { verifyBundle } from '../../src/pqxdh/bundle.js';
 import { initiate, sealFrame } from '../../src/pqxdh/handshake.js';
+import { braid } from '../../src/ratchet/braid/machine.js';
 import { startInitiator } from '../../src/ratchet/double.js';
 import type { RatchetState } from '../../src/ratchet/state.js';
 import { encrypt, start } from '../../src/ratchet/triple.js';
 import type { BundleBytes, Rng } from '../../src/step.js';
 import { encodeMsgpack } from '../../src/wire/msgpack.js';
 import { encodePlaintext } from '../../src/wire/plaintext.js';
-import { quietScka } from './quiet-scka.js';
 import { testRng } from './rng.js';
 
 /** Somebody who speaks the protocol with the library's own functions and says what they like: real keys, any account name, any plaintext. */
@@ -38,7 +38,7 @@ export function evilPeer(account: string, seed: string, nowMs: number, deviceId?
   const device = numbered(generateDevice(account, rng, nowMs), deviceId, nowMs, rng);
   let state: RatchetState<null> | undefined;
   const step = (plaintext: Uint8Array): Uint8Array => {
-    const { next, out } = encrypt(quietScka, state!, plaintext, rng);
+    const { next, out } = encrypt(braid, state!, plaintext, rng);
     state = next;
     return out;
   };
@@ -49,7 +49,7 @@ export function evilPeer(account: string, seed: string, nowMs: number, deviceId?
     initiate(bundle, plaintext) {
       const verified = verifyBundle(bundle, undefined, nowMs);
       const { secrets, prefix, setId, sealKey } = initiate(device, verified, 1, rng, nowMs);
-      state = start(quietScka, secrets, startInitiator(secrets, rng));
+      state = start(braid, secrets, startInitiator(secrets, rng));
       const seal = (inner: Uint8Array): Uint8Array => sealFrame(verified.address, setId, sealKey, inner, rng);
       return { prefix, ratchetMessage: step(plaintext), seal };
     },

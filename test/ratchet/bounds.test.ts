@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { ratchetLimits, wireLimits } from '../../src/limits.js';
+import { braid } from '../../src/ratchet/braid/machine.js';
 import type * as keysModule from '../../src/ratchet/keys.js';
 import type { Scka } from '../../src/ratchet/scka.js';
 import { receivingTags } from '../../src/ratchet/triple.js';
@@ -7,7 +8,6 @@ import type { Header } from '../../src/wire/ratchet-message.js';
 import { codeOf } from '../helpers/expect-code.js';
 import { forge, skipAhead } from '../helpers/forge.js';
 import { playLateMessages } from '../helpers/late-messages.js';
-import { quietScka } from '../helpers/quiet-scka.js';
 import { testRng } from '../helpers/rng.js';
 import { type Party, session, text } from '../helpers/sessions.js';
 import { type ToyState, toyScka } from '../helpers/toy-scka.js';
@@ -96,7 +96,7 @@ describe('late messages', () => {
 
 describe('outages', () => {
   it.each([1000, 1001, 1500, 9000])('%i lost messages in a row cost these messages only', (count) => {
-    const { alice, bob } = session(quietScka, testRng('outage'), 2);
+    const { alice, bob } = session(braid, testRng('outage'), 2);
     bob.receive(alice.send(text('first')));
     const kept = Math.min(count, ratchetLimits.storedPerGap);
     alice.state = skipAhead(alice.state, count - kept - (count > kept ? 1 : 0));
@@ -111,7 +111,7 @@ describe('outages', () => {
   });
 
   it('two outages of 700 with a message between them keep all keys', () => {
-    const { alice, bob } = session(quietScka, testRng('outages'), 2);
+    const { alice, bob } = session(braid, testRng('outages'), 2);
     const lost: Uint8Array[] = [];
     for (let i = 0; i < 2; i++) {
       lost.push(...sendMany(alice, 700));
@@ -146,7 +146,7 @@ describe('outages', () => {
 
 describe('bounds', () => {
   it('a gap of 25,000 is crossed, one of 25,001 is ERR_SKIP_LIMIT', () => {
-    const { alice, bob } = session(quietScka, testRng('jump'), 2);
+    const { alice, bob } = session(braid, testRng('jump'), 2);
     bob.receive(alice.send(text('first')));
     alice.state = skipAhead(alice.state, ratchetLimits.maxJump);
     const frame = alice.send(text('far'));
@@ -163,7 +163,7 @@ describe('bounds', () => {
   });
 
   it('2,000 keys are kept, the oldest dropped first and wiped', () => {
-    const { alice, bob } = session(quietScka, testRng('keys'), 2);
+    const { alice, bob } = session(braid, testRng('keys'), 2);
     const lost: Uint8Array[][] = [];
     let firstKey = new Uint8Array();
     for (let i = 0; i < 3; i++) {
@@ -179,7 +179,7 @@ describe('bounds', () => {
   });
 
   it('128 old chains are kept, the oldest dropped whole with its header key and tag', () => {
-    const { alice, bob } = session(quietScka, testRng('chains'), 2);
+    const { alice, bob } = session(braid, testRng('chains'), 2);
     const lost: Uint8Array[] = [];
     let firstHeaderKey = new Uint8Array();
     for (let i = 0; i < 131; i++) {
@@ -202,7 +202,7 @@ describe('bounds', () => {
   });
 
   it('a key lives for 4,000 received messages, late ones counted', () => {
-    const { alice, bob } = session(quietScka, testRng('lifetime'), 2);
+    const { alice, bob } = session(braid, testRng('lifetime'), 2);
     const [a, b] = sendMany(alice, 2) as [Uint8Array, Uint8Array];
     const late = sendMany(alice, 1);
     bob.receive(alice.send(text('stored with r = 1')));
@@ -237,7 +237,7 @@ describe('bounds', () => {
   });
 
   it('T16: a forged body after a true header of a wide gap is bounded work, and no key of the gap stays', () => {
-    const { alice, bob } = session(quietScka, testRng('wide'), 2);
+    const { alice, bob } = session(braid, testRng('wide'), 2);
     const frame = forge(alice.state, { header: { n: 25_000, pqCounter: 25_001 } });
     work.steps = 0;
     expectRejected(bob, frame, 'ERR_DECRYPT');
@@ -279,7 +279,7 @@ describe('bounds', () => {
   });
 
   it('within one epoch pqCtr must go on, and pn must be 0 before there is a chain', () => {
-    const { alice, bob } = session(quietScka, testRng('first'), 2);
+    const { alice, bob } = session(braid, testRng('first'), 2);
     expectNoWork(alice, bob, { previousChainLength: 1, pqCounter: 2 }, 'ERR_DECRYPT');
     expectNoWork(alice, bob, { previousChainLength: 1 }, 'ERR_DECRYPT');
     bob.receive(alice.send(text('first')));

@@ -3,9 +3,9 @@ import { equal } from '../../src/bytes.js';
 import { info } from '../../src/crypto/labels.js';
 import { xchachaOpen } from '../../src/crypto/suite.js';
 import { isCyphrError } from '../../src/errors.js';
+import { braid } from '../../src/ratchet/braid/machine.js';
 import { deriveBodyKeys } from '../../src/ratchet/keys.js';
 import { parseRatchetFrame } from '../../src/wire/ratchet-message.js';
-import { quietScka } from '../helpers/quiet-scka.js';
 import { testRng } from '../helpers/rng.js';
 import { Party, ratchetOver, session, text } from '../helpers/sessions.js';
 import { toyScka } from '../helpers/toy-scka.js';
@@ -67,7 +67,7 @@ describe('T20: forward secrecy', () => {
   });
 
   it('the sender keeps no key of what it has sent', () => {
-    const { alice, bob } = session(quietScka, testRng('sender'), 2);
+    const { alice, bob } = session(braid, testRng('sender'), 2);
     const first = alice.send(text('first'));
     const found = finds(alice.snapshot(), alice.state.transcriptHash, first);
     expect(found).toEqual({ body: false, header: true });
@@ -82,8 +82,8 @@ describe('T20: forward secrecy', () => {
 describe('T21: post-compromise security, classical half', () => {
   /** Plays turns after Bob's state was copied, and returns for each of Alice's whether the copy still reads her message. */
   function readable(moment: 'sending' | 'awaitingSend', knowsScalars: boolean): boolean[] {
-    const ratchet = ratchetOver(quietScka);
-    const { alice, bob } = session(quietScka, testRng('compromise'), 2);
+    const ratchet = ratchetOver(braid);
+    const { alice, bob } = session(braid, testRng('compromise'), 2);
     bob.receive(alice.send(text('ping')));
     if (moment === 'sending') alice.receive(bob.send(text('pong')));
     expect(bob.state.ec.kind).toBe(moment);
@@ -113,8 +113,8 @@ describe('T21: post-compromise security, classical half', () => {
   });
 
   it('a copy of the sender stops reading with the sender’s next turn', () => {
-    const ratchet = ratchetOver(quietScka);
-    const { alice, bob } = session(quietScka, testRng('sender copied'), 2);
+    const ratchet = ratchetOver(braid);
+    const { alice, bob } = session(braid, testRng('sender copied'), 2);
     bob.receive(alice.send(text('ping')));
     alice.receive(bob.send(text('pong')));
     // The thief has Alice's state and sees Bob's answers to her keys.

@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fromHex } from '../../src/bytes.js';
 import { StoreError } from '../../src/errors.js';
+import { braid } from '../../src/ratchet/braid/machine.js';
 import { decodeState, decrypt, encodeState, encrypt } from '../../src/ratchet/index.js';
 import { decodeCore, decodeSkippedChain, encodeCore, encodeSkippedChain, type RatchetState } from '../../src/ratchet/state.js';
 import { codeOf } from '../helpers/expect-code.js';
-import { quietScka } from '../helpers/quiet-scka.js';
 import { testRng } from '../helpers/rng.js';
 import { secretsIn } from '../helpers/secrets.js';
 import { ratchetOver, session, text } from '../helpers/sessions.js';
@@ -14,7 +14,7 @@ import { toyScka } from '../helpers/toy-scka.js';
 
 /** A state of each kind, the last two with skipped keys of an old chain and of the one in use. */
 function states(): [name: string, encoded: Uint8Array][] {
-  const { alice, bob } = session(quietScka, testRng('states'), 2);
+  const { alice, bob } = session(braid, testRng('states'), 2);
   const named: [string, Uint8Array][] = [
     ['initiator before a reply', alice.snapshot()],
     ['responder awaiting the first message', bob.snapshot()],
@@ -49,7 +49,7 @@ describe('encodeState and decodeState', () => {
   });
 
   it('T19: a wiped state is refused', () => {
-    const { alice } = session(quietScka, testRng('wiped'), 2);
+    const { alice } = session(braid, testRng('wiped'), 2);
     const { state } = alice;
     alice.send(text('x'));
     expect(codeOf(() => decodeState(encodeState(state)))).toBe('ERR_STORE_CORRUPT');
@@ -139,7 +139,7 @@ describe('encodeState and decodeState', () => {
     expect(codeOf(() => decodeState(sending))).toBe('ERR_STORE_CORRUPT');
     // The quiet SCKA has no state.
     const core = encodeCore(decodeState(encoded), new Uint8Array(1));
-    expect(codeOf(() => decodeCore(core, [], quietScka.decode))).toBe('ERR_STORE_CORRUPT');
+    expect(codeOf(() => decodeCore(core, [], braid.decode))).toBe('ERR_STORE_CORRUPT');
   });
 
   it('hold the state of any SCKA, and a conversation goes on from them at any moment', () => {
@@ -160,7 +160,7 @@ describe('records of a client', () => {
     const state = decodeState(states()[4]![1]);
     const chains = state.skipped.map(encodeSkippedChain);
     expect(chains).toHaveLength(2);
-    expect(decodeCore(encodeCore(state, new Uint8Array(0)), chains.map(decodeSkippedChain), quietScka.decode)).toEqual(state);
+    expect(decodeCore(encodeCore(state, new Uint8Array(0)), chains.map(decodeSkippedChain), braid.decode)).toEqual(state);
   });
 
   it('a skipped chain that is empty, out of order or cut is refused', () => {

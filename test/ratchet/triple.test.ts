@@ -4,6 +4,7 @@ import { concat, fromHex } from '../../src/bytes.js';
 import { generateX25519 } from '../../src/crypto/suite.js';
 import { isCyphrError } from '../../src/errors.js';
 import { wireLimits } from '../../src/limits.js';
+import { braid } from '../../src/ratchet/braid/machine.js';
 import { acceptRatchet, decodeState, decrypt, encodeState, encrypt, initiateRatchet } from '../../src/ratchet/index.js';
 import type { Scka } from '../../src/ratchet/scka.js';
 import { headerOpens, receivingTags } from '../../src/ratchet/triple.js';
@@ -11,12 +12,11 @@ import { padBody } from '../../src/wire/padding.js';
 import type { Header } from '../../src/wire/ratchet-message.js';
 import { codeOf } from '../helpers/expect-code.js';
 import { type Forgery, forge } from '../helpers/forge.js';
-import { quietScka } from '../helpers/quiet-scka.js';
 import { flip, testRng } from '../helpers/rng.js';
 import { handshakeSecrets, type Party, session, text } from '../helpers/sessions.js';
 import { toyScka } from '../helpers/toy-scka.js';
 
-const fresh = (seed: string) => session(quietScka, testRng(seed), 2);
+const fresh = (seed: string) => session(braid, testRng(seed), 2);
 
 function expectRejected<S>(party: Party<S>, frame: Uint8Array, code: string): void {
   const before = party.snapshot();
@@ -152,9 +152,9 @@ describe('encrypt', () => {
 
   it('is ERR_SESSION_DEAD at epoch 2³¹, and ERR_BUG where a state machine runs ahead of its chains', () => {
     const at = (epoch: number): Scka<null> => ({
-      ...quietScka,
+      ...braid,
       send: (state, profile, rng) => {
-        const step = quietScka.send(state, profile, rng);
+        const step = braid.send(state, profile, rng);
         return { ...step, message: { ...step.message, epoch } };
       },
     });
@@ -166,8 +166,8 @@ describe('encrypt', () => {
     expect(codeOf(() => session(at(2), testRng('epochs'), 2).alice.send(text('')))).toBe('ERR_BUG');
     expect(codeOf(() => session(at(3), testRng('epochs'), 2).alice.send(text('')))).toBe('ERR_BUG');
     const emitting: Scka<null> = {
-      ...quietScka,
-      send: (...call) => ({ ...quietScka.send(...call), emitted: { epoch: 2, secret: new Uint8Array(32).fill(1) } }),
+      ...braid,
+      send: (...call) => ({ ...braid.send(...call), emitted: { epoch: 2, secret: new Uint8Array(32).fill(1) } }),
     };
     expect(codeOf(() => session(emitting, testRng('epochs'), 2).alice.send(text('')))).toBe('ERR_BUG');
   });
@@ -418,7 +418,7 @@ describe('late messages and the SCKA', () => {
 
   it('a state machine that emits out of order is ERR_BUG, and its secret is wiped', () => {
     const secret = new Uint8Array(32).fill(5);
-    const ahead: Scka<null> = { ...quietScka, receive: (...call) => ({ ...quietScka.receive(...call), emitted: { epoch: 7, secret } }) };
+    const ahead: Scka<null> = { ...braid, receive: (...call) => ({ ...braid.receive(...call), emitted: { epoch: 7, secret } }) };
     const { alice, bob } = session(ahead, testRng('order'), 2);
     expectRejected(bob, alice.send(text('x')), 'ERR_BUG');
     expect(secret).toEqual(new Uint8Array(32));

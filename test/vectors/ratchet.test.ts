@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { fromHex, toHex } from '../../src/bytes.js';
+import { braid } from '../../src/ratchet/braid/machine.js';
 import { decodeState, decrypt, encodeState, encrypt, initiateRatchet, type RatchetState } from '../../src/ratchet/index.js';
 import type { SessionSecrets } from '../../src/step.js';
 import { codeOf } from '../helpers/expect-code.js';
-import { quietScka } from '../helpers/quiet-scka.js';
 import { makeRatchetVectors, type RatchetVectors, type Role } from '../helpers/ratchet-vectors.js';
 import { ReferenceRatchet } from '../helpers/reference-ratchet.js';
 import { ratchetOver, text } from '../helpers/sessions.js';
@@ -32,7 +32,7 @@ describe('test-vectors/ratchet.json', () => {
   });
 
   it('is played by this implementation, frame by frame', () => {
-    const ratchet = ratchetOver(quietScka);
+    const ratchet = ratchetOver(braid);
     const states: Record<Role, RatchetState> = {
       initiator: initiateRatchet(secrets('initiator'), () => bytes(vectors.initiatorRatchetSecretKey)),
       responder: ratchet.start(secrets('responder'), () => new Uint8Array(0)),
@@ -66,7 +66,7 @@ describe('test-vectors/ratchet.json', () => {
         const random = { nonce: '' };
         const unused = '01'.repeat(32);
         const rng = (): Uint8Array => bytes(random.nonce === '' ? (keys.shift() ?? unused) : random.nonce);
-        return [role, { random, ratchet: new ReferenceRatchet(quietScka, secrets(role), rng) }];
+        return [role, { random, ratchet: new ReferenceRatchet(braid, secrets(role), rng) }];
       }),
     ) as Record<Role, { random: { nonce: string }; ratchet: ReferenceRatchet<null> }>;
     const frames: string[] = [];

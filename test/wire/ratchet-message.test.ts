@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { wireLimits } from '../../src/limits.js';
+import { braid } from '../../src/ratchet/braid/machine.js';
 import {
   CHUNK_BYTES,
   decodeHeader,
@@ -11,7 +12,6 @@ import {
   ratchetTag,
 } from '../../src/wire/ratchet-message.js';
 import { codeOf } from '../helpers/expect-code.js';
-import { quietScka } from '../helpers/quiet-scka.js';
 import { testRng } from '../helpers/rng.js';
 import { session } from '../helpers/sessions.js';
 
@@ -135,7 +135,7 @@ describe('frame', () => {
     [2, 708, 65_732],
     [3, 1828, 66_852],
   ] as const)('of profile %i has %i bytes at least and %i at most', (profile, least, most) => {
-    const { alice } = session(quietScka, testRng('sizes'), profile);
+    const { alice } = session(braid, testRng('sizes'), profile);
     expect(alice.send(new Uint8Array(0)).length).toBe(least);
     expect(alice.send(new Uint8Array(511)).length).toBe(least);
     expect(alice.send(new Uint8Array(65_535)).length).toBe(most);
