@@ -4,7 +4,7 @@ import { ratchetLimits } from '../../../src/limits.js';
 import { braid } from '../../../src/ratchet/braid/machine.js';
 import type { BraidPhase, BraidState } from '../../../src/ratchet/braid/state.js';
 import type * as keysModule from '../../../src/ratchet/keys.js';
-import type { Profile, Rng } from '../../../src/step.js';
+import type { Rng } from '../../../src/step.js';
 import { codeOf } from '../../helpers/expect-code.js';
 import { forgetKeyUses, keyUses } from '../../helpers/key-uses.js';
 import { playLate } from '../../helpers/late-braid.js';
@@ -93,12 +93,9 @@ describe('outages', () => {
   });
 
   it.each(PROFILES)('of 700 and 700 messages across an epoch that she encapsulated, profile %i', (profile) => {
-    const pair = until(
-      profile,
-      `encapsulated ${profile}`,
-      ({ alice, bob }) => alice.state.scka.phase.kind === 'ct2Sampled' && bob !== alice,
-    );
+    const pair = session(braid, testRng(`encapsulated ${profile}`), profile);
     const { alice, bob } = pair;
+    while (phaseOf(alice) !== 'ct2Sampled') exchange(pair, 1);
     const { epoch } = alice.state.scka;
     while (bob.state.scka.epoch === epoch) bob.receive(alice.send(text('ct2')));
     const before = hold(pair, 700);
