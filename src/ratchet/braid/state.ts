@@ -24,7 +24,9 @@
 import { isZero } from '../../bytes.js';
 import { KEM_CT1_BYTES, KEM_CT2_BYTES, KEM_HEADER_BYTES, KEM_VECTOR_BYTES } from '../../crypto/incremental-mlkem.js';
 import { mlKem768 } from '../../crypto/suite.js';
+import { wireLimits } from '../../limits.js';
 import { malformed, type Reader, reader, type Writer, writer } from '../../wire/codec.js';
+import { CHUNK_BYTES } from '../../wire/ratchet-message.js';
 import { type Authenticator, MAC_BYTES } from './authenticator.js';
 import { addChunk, type ErasureDecoder, startDecoder } from './erasure.js';
 
@@ -97,13 +99,17 @@ function writeDecoder(w: Writer, { chunkBytes, chunks }: ErasureDecoder): void {
   for (const { index, chunk } of chunks) w.u16(index).bytes(chunk, chunkBytes);
 }
 
+const CHUNK_SIZES = Object.values(CHUNK_BYTES);
+
+/** A decoder that still waits for a chunk: no state keeps a whole piece in one. */
 function readDecoder(r: Reader, lengthBytes: number): ErasureDecoder {
   const chunkBytes = r.u16();
-  if (chunkBytes === 0 || chunkBytes % 2 !== 0) throw malformed('chunk');
+  const count = r.u16();
+  if (!CHUNK_SIZES.includes(chunkBytes) || count >= Math.ceil(lengthBytes / chunkBytes)) throw malformed('chunks');
   let decoder = startDecoder(lengthBytes, chunkBytes);
-  for (let left = r.u16(); left > 0; left--) {
+  for (let left = count; left > 0; left--) {
     const next = addChunk(decoder, r.u16(), r.bytes(chunkBytes));
-    if (next === decoder) throw malformed('chunk');
+    if (next === decoder) throw malformed('chunks');
     decoder = next;
   }
   return decoder;
@@ -174,7 +180,7 @@ export function decodeBraid(bytes: Uint8Array): BraidState {
   const r = reader(bytes);
   const kind = KINDS[r.u8()];
   const epoch = r.u32();
-  if (kind === undefined || epoch === 0) throw malformed('braid state');
+  if (kind === undefined || epoch === 0 || epoch > wireLimits.counterMax) throw malformed('braid state');
   const auth: Authenticator = { root: readSecret(r, 32), mac: readSecret(r, 32) };
   const phase = readPhase(r, kind);
   r.end();
