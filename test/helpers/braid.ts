@@ -21,7 +21,7 @@ export type TypeName = (typeof TYPES)[number];
 export type Phase<K extends BraidPhase['kind']> = Extract<BraidPhase, { kind: K }>;
 
 /** Secrets of a state: authenticator, seed, m. */
-function secretsOf({ auth, phase }: BraidState): Uint8Array[] {
+export function secretsOf({ auth, phase }: BraidState): Uint8Array[] {
   const secrets = [auth.root, auth.mac];
   if ('key' in phase) secrets.push(phase.key.seed);
   if ('kem' in phase) secrets.push(phase.kem.m);
