@@ -42,7 +42,8 @@ export interface Scka<S> {
   /** Copies what it keeps of `sckaSecret`. */
   start(role: 'initiator' | 'responder', profile: Profile, sckaSecret: Uint8Array): S;
   send(state: S, profile: Profile, rng: Rng): SckaStep<S> & { readonly message: SckaMessage };
-  receive(state: S, message: SckaMessage, profile: Profile): SckaStep<S>;
+  /** `fresh` names the secrets of `next` that `state` did not hold, to be wiped if `next` is dropped. */
+  receive(state: S, message: SckaMessage, profile: Profile): SckaStep<S> & { readonly fresh: readonly Uint8Array[] };
   encode(state: S): Uint8Array;
   decode(bytes: Uint8Array): S;
 }

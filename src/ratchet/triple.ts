@@ -123,20 +123,9 @@ export function receivingTags(state: RatchetState): Uint8Array[] {
   return tags;
 }
 
-function openHeader(state: RatchetState, frame: RatchetFrame, { key }: HeaderKey): Uint8Array {
-  return xchachaOpen(key, frame.headerNonce, info('hdr', state.transcriptHash, frame.prefix), frame.headerCiphertext);
-}
-
-/** Whether the message's header authenticates: local evidence for healing, never an answer to a peer. Throws what parsing throws. */
-export function headerOpens(state: RatchetState, message: Uint8Array): boolean {
-  const frame = parseRatchetFrame(message, state.profile);
-  const { headerKey } = matchTag(state, frame.tag);
-  try {
-    openHeader(state, frame, headerKey);
-    return true;
-  } catch {
-    return false;
-  }
+/** The header, authenticated under its key. Throws `ERR_DECRYPT`. */
+function openHeader(state: RatchetState, frame: RatchetFrame, { key }: HeaderKey): Header {
+  return decodeHeader(xchachaOpen(key, frame.headerNonce, info('hdr', state.transcriptHash, frame.prefix), frame.headerCiphertext));
 }
 
 /**
@@ -148,7 +137,7 @@ export function headerOpens(state: RatchetState, message: Uint8Array): boolean {
 export function decrypt<S>(scka: Scka<S>, state: RatchetState<S>, message: Uint8Array): Step<RatchetState<S>, Uint8Array> {
   const frame = parseRatchetFrame(message, state.profile);
   const match = matchTag(state, frame.tag);
-  const header = decodeHeader(openHeader(state, frame, match.headerKey));
+  const header = openHeader(state, frame, match.headerKey);
   const underNext = match.kind === 'next';
   if (match.kind !== 'old') checkRatchetKey(state.ec, header.ratchetKey, underNext);
   const isLate = match.kind === 'old' || (match.kind === 'current' && header.n < receivingOf(state.ec)!.n);
@@ -174,6 +163,9 @@ export function decrypt<S>(scka: Scka<S>, state: RatchetState<S>, message: Uint8
       skipped: pruneSkippedKeys(opening.skipped, receivedCount, receivingOf(opening.ec)!.headerKey.tag),
     };
     return { next, out, wipe: [...released(state, next), ...agreement.wipe] };
+  } catch (error) {
+    wipe(...agreement.fresh);
+    throw error;
   } finally {
     agreement.emitted?.secret.fill(0);
   }

@@ -60,7 +60,7 @@ export function toyScka(chunks = 1): Scka<ToyState> {
     },
     receive(state, { epoch, type, index, chunk }) {
       const { phase } = state;
-      const stay = { next: state, emitted: null, wipe: [] };
+      const stay = { next: state, emitted: null, fresh: [], wipe: [] };
       if (epoch < state.epoch) return stay;
       if (epoch > state.epoch) {
         if (phase !== 'answering' || epoch !== state.epoch + 1) throw decryptFailed();
@@ -71,7 +71,7 @@ export function toyScka(chunks = 1): Scka<ToyState> {
       if (phase !== 'offering' || type !== CT1) return stay;
       const progress = state.progress | (1 << index);
       if (progress !== (1 << chunks) - 1) return { ...stay, next: { ...state, progress } };
-      return { next: { ...state, phase: 'waiting', epoch: epoch + 1, progress: 0 }, emitted: emit(state), wipe: [] };
+      return { next: { ...state, phase: 'waiting', epoch: epoch + 1, progress: 0 }, emitted: emit(state), fresh: [], wipe: [] };
     },
     encode: ({ phase, epoch, secret, progress }) => concat(new Uint8Array([PHASES.indexOf(phase)]), u32(epoch), u32(progress), secret),
     decode(bytes) {

@@ -4,7 +4,7 @@
  * `send` and `receive` are the two tables of the specification, row by row. Pure: state in, state out; a throw has changed nothing.
  */
 
-import { concat, equal } from '../../bytes.js';
+import { concat, equal, wipe } from '../../bytes.js';
 import {
   encaps1,
   encaps2,
@@ -18,7 +18,7 @@ import { mlKem768 } from '../../crypto/suite.js';
 import { decryptFailed } from '../../errors.js';
 import { draw, type Profile, type Rng } from '../../step.js';
 import { CHUNK_BYTES } from '../../wire/ratchet-message.js';
-import type { Scka, SckaMessage, SckaStep } from '../scka.js';
+import type { Scka, SckaMessage } from '../scka.js';
 import { ciphertextMac, epochSecret, headerMac, startAuthenticator, updateAuthenticator } from './authenticator.js';
 import { addChunk, CHUNK_INDEX_MAX, chunkAt, decoded, type ErasureDecoder, startDecoder } from './erasure.js';
 import {
@@ -35,8 +35,8 @@ import {
 /** Message types, in the order of their numbers. */
 const TYPE = { none: 0, header: 1, ek: 2, ekCt1Ack: 3, ct1Ack: 4, ct1: 5, ct2: 6 } as const;
 
-type Step = SckaStep<BraidState>;
-type SendStep = Step & { readonly message: SckaMessage };
+type SendStep = ReturnType<Scka<BraidState>['send']>;
+type ReceiveStep = ReturnType<Scka<BraidState>['receive']>;
 
 /** The state machine behind the ratchet's interface. */
 export const braid: Scka<BraidState> = {
@@ -60,8 +60,8 @@ function enter(state: BraidState, phase: BraidPhase): BraidState {
   return { epoch: state.epoch, auth: state.auth, phase };
 }
 
-function quiet(next: BraidState): Step {
-  return { next, emitted: null, wipe: [] };
+function quiet(next: BraidState): ReceiveStep {
+  return { next, emitted: null, fresh: [], wipe: [] };
 }
 
 /** Sends the next message: always one of the current epoch. */
@@ -135,7 +135,7 @@ function encapsulate(state: BraidState, header: Uint8Array, profile: Profile, rn
 }
 
 /** Takes in what a message carried. Throws `ERR_DECRYPT` for what an honest peer cannot have sent. */
-function receive(state: BraidState, message: SckaMessage, profile: Profile): Step {
+function receive(state: BraidState, message: SckaMessage, profile: Profile): ReceiveStep {
   if (message.epoch < state.epoch) return quiet(state);
   const { phase } = state;
   if (message.epoch > state.epoch) {
@@ -215,16 +215,16 @@ function collect(
   return { vector, decoder };
 }
 
-/** C2: encaps2 with the whole vector, and the ciphertext's MAC; m is done with. */
-function encapsulateRest(state: BraidState, { header, m, ct1 }: Encapsulating, vector: Uint8Array): Step {
+/** C2: encaps2 with the whole vector, and the ciphertext's MAC; m is done with. Throws `ERR_DECRYPT` for a coefficient that is not below q. */
+function encapsulateRest(state: BraidState, { header, m, ct1 }: Encapsulating, vector: Uint8Array): ReceiveStep {
   const { ct2, sharedSecret } = encaps2(header, vector, m, ct1);
   sharedSecret.fill(0);
   const piece = concat(ct2, ciphertextMac(state.auth, state.epoch, ct1, ct2));
-  return { next: enter(state, { kind: 'ct2Sampled', piece, index: 0 }), emitted: null, wipe: [m] };
+  return { next: enter(state, { kind: 'ct2Sampled', piece, index: 0 }), emitted: null, fresh: [], wipe: [m] };
 }
 
-/** FIN: decapsulate, check that the peer has the same k_e, and begin the next epoch as the side that waits for a header. */
-function finish(state: BraidState, { seed }: HeldKey, ct1: Uint8Array, piece: Uint8Array, profile: Profile): Step {
+/** FIN: decapsulate, check that the peer has the same k_e, and begin the next epoch as the side that waits for a header. Throws `ERR_DECRYPT`. */
+function finish(state: BraidState, { seed }: HeldKey, ct1: Uint8Array, piece: Uint8Array, profile: Profile): ReceiveStep {
   const { epoch } = state;
   const ct2 = piece.subarray(0, KEM_CT2_BYTES);
   const sharedSecret = mlKem768.decapsulate(seed, concat(ct1, ct2));
@@ -232,12 +232,13 @@ function finish(state: BraidState, { seed }: HeldKey, ct1: Uint8Array, piece: Ui
   sharedSecret.fill(0);
   const auth = updateAuthenticator(state.auth, epoch, secret);
   if (!equal(ciphertextMac(auth, epoch, ct1, ct2), piece.subarray(KEM_CT2_BYTES))) {
-    secret.fill(0);
+    wipe(secret, auth.root, auth.mac);
     throw decryptFailed();
   }
   return {
     next: { epoch: epoch + 1, auth, phase: noHeaderReceived(profile) },
     emitted: { epoch, secret },
+    fresh: [auth.root, auth.mac],
     wipe: [seed, state.auth.root, state.auth.mac],
   };
 }
