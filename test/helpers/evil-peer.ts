@@ -4,6 +4,7 @@ import { type DeviceSecrets, generateDevice } from '../../src/identity/device.js
 import { verifyBundle } from '../../src/pqxdh/bundle.js';
 import { initiate, sealFrame } from '../../src/pqxdh/handshake.js';
 import { braid } from '../../src/ratchet/braid/machine.js';
+import type { BraidState } from '../../src/ratchet/braid/state.js';
 import { startInitiator } from '../../src/ratchet/double.js';
 import type { RatchetState } from '../../src/ratchet/state.js';
 import { encrypt, start } from '../../src/ratchet/triple.js';
@@ -25,7 +26,7 @@ export interface EvilPeer {
   /** The next message on the session, bare. */
   next(plaintext: Uint8Array): Uint8Array;
   /** The sending side of the session, for `forge`. */
-  state(): RatchetState<null>;
+  state(): RatchetState<BraidState>;
   /** A text as plaintext, under a fresh message id. */
   text(text: string): Uint8Array;
   /** Any payload bytes as plaintext of a kind. */
@@ -36,7 +37,7 @@ export interface EvilPeer {
 export function evilPeer(account: string, seed: string, nowMs: number, deviceId?: number): EvilPeer {
   const rng = testRng(seed);
   const device = numbered(generateDevice(account, rng, nowMs), deviceId, nowMs, rng);
-  let state: RatchetState<null> | undefined;
+  let state: RatchetState<BraidState> | undefined;
   const step = (plaintext: Uint8Array): Uint8Array => {
     const { next, out } = encrypt(braid, state!, plaintext, rng);
     state = next;

@@ -197,6 +197,7 @@ export class ReferenceRatchet<S> {
 
   encrypt(plaintext: Uint8Array): Bytes {
     if (this.CKs === null || this.HKs === null) throw new Error('nothing received yet');
+    const random = this.rng(32);
     const { next, message, emitted } = this.scka.send(this.sckaState, this.profile, this.rng);
     this.sckaState = next;
     this.addEpoch(emitted);
@@ -221,7 +222,7 @@ export class ReferenceRatchet<S> {
     );
     const padded = PAD(plaintext);
     const digest = node.createHash('sha256').update(header).update(padded).digest();
-    const nonce = HMAC(PRK, INFO('nonce', this.rng(32), digest)).subarray(0, 24);
+    const nonce = HMAC(PRK, INFO('nonce', random, digest)).subarray(0, 24);
     const okm = EXPAND(PRK, INFO('msg', this.TH, nonce), 76);
     const { key, tag } = HK(this.HKs);
     const head = cat(Buffer.from('20010001', 'hex'), tag);

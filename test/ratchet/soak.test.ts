@@ -1,13 +1,11 @@
 import { it } from 'vitest';
 import { braid } from '../../src/ratchet/braid/machine.js';
 import type { Scka } from '../../src/ratchet/scka.js';
-import { quietScka } from '../helpers/quiet-scka.js';
 import { playAll } from '../helpers/soak.js';
 import { toyScka } from '../helpers/toy-scka.js';
 
 // 20,000 messages: `npm run soak`.
 it.each([
-  ['quiet', quietScka as Scka<unknown>],
   ['braid', braid as Scka<unknown>],
   ['slow toy', toyScka(9) as Scka<unknown>],
 ])('400 messages in each rhythm, %s SCKA', (_, scka) => {

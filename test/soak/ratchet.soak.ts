@@ -1,12 +1,10 @@
 import { it } from 'vitest';
 import { braid } from '../../src/ratchet/braid/machine.js';
 import type { Scka } from '../../src/ratchet/scka.js';
-import { quietScka } from '../helpers/quiet-scka.js';
 import { playAll } from '../helpers/soak.js';
 import { toyScka } from '../helpers/toy-scka.js';
 
 it.each([
-  ['quiet', quietScka as Scka<unknown>],
   ['braid', braid as Scka<unknown>],
   ['toy', toyScka() as Scka<unknown>],
   ['slow toy', toyScka(9) as Scka<unknown>],
