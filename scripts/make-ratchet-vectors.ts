@@ -1,10 +1,20 @@
-/** Writes `test-vectors/ratchet.json` and, where it is missing, `test-vectors/ratchet-state-v1.json`, which is never made anew. Run: `npx tsx scripts/make-ratchet-vectors.ts`. */
+/**
+ * Writes `test-vectors/ratchet.json` and `test-vectors/ratchet-state-v1.json` where they are missing. What stands there is never made anew:
+ * released vectors stay as they are, and a new layout gets a new file. Run from the root of the repository: npx tsx scripts/make-ratchet-vectors.ts
+ */
 
 import { existsSync, writeFileSync } from 'node:fs';
 import { makeRatchetVectors, makeStateVectors } from '../test/helpers/ratchet-vectors.js';
 
-const file = (name: string): URL => new URL(`../test-vectors/${name}`, import.meta.url);
-const write = (name: string, value: unknown): void => writeFileSync(file(name), `${JSON.stringify(value, null, 1)}\n`);
-
-write('ratchet.json', makeRatchetVectors());
-if (!existsSync(file('ratchet-state-v1.json'))) write('ratchet-state-v1.json', makeStateVectors());
+for (const [name, make] of [
+  ['ratchet', makeRatchetVectors],
+  ['ratchet-state-v1', makeStateVectors],
+] as const) {
+  const path = `test-vectors/${name}.json`;
+  if (existsSync(path)) {
+    console.log(`kept ${path}`);
+  } else {
+    writeFileSync(path, `${JSON.stringify(make(), null, 1)}\n`);
+    console.log(`wrote ${path}`);
+  }
+}

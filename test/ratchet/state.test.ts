@@ -4,13 +4,18 @@ import { describe, expect, it } from 'vitest';
 import { fromHex } from '../../src/bytes.js';
 import { StoreError } from '../../src/errors.js';
 import { braid } from '../../src/ratchet/braid/machine.js';
-import { decodeState, decrypt, encodeState, encrypt } from '../../src/ratchet/index.js';
-import { decodeCore, decodeSkippedChain, encodeCore, encodeSkippedChain, type RatchetState } from '../../src/ratchet/state.js';
+import type { BraidState } from '../../src/ratchet/braid/state.js';
+import { decodeState, decrypt, encodeState, encrypt, type RatchetState } from '../../src/ratchet/index.js';
+import { decodeCore, decodeSkippedChain, encodeCore, encodeSkippedChain } from '../../src/ratchet/ratchet.js';
+import * as layout from '../../src/ratchet/state.js';
 import { codeOf } from '../helpers/expect-code.js';
+import type { StateVectors } from '../helpers/ratchet-vectors.js';
 import { testRng } from '../helpers/rng.js';
 import { secretsIn } from '../helpers/secrets.js';
 import { ratchetOver, session, text } from '../helpers/sessions.js';
 import { toyScka } from '../helpers/toy-scka.js';
+
+const golden = JSON.parse(readFileSync(new URL('../../test-vectors/ratchet-state-v1.json', import.meta.url), 'utf8')) as StateVectors;
 
 /** A state of each kind, the last two with skipped keys of an old chain and of the one in use. */
 function states(): [name: string, encoded: Uint8Array][] {
@@ -32,18 +37,26 @@ function states(): [name: string, encoded: Uint8Array][] {
   return named;
 }
 
+/** These, and one in each phase of the braid. */
+const allStates = [...states(), ...golden.states.map(({ name, state }): [string, Uint8Array] => [name, fromHex(state)!])];
+
 describe('encodeState and decodeState', () => {
-  it.each(states())('are inverse: %s', (_, encoded) => {
+  it.each(allStates)('are inverse: %s', (_, encoded) => {
     expect(encodeState(decodeState(encoded))).toEqual(encoded);
     expect(decodeState(encodeState(decodeState(encoded)))).toEqual(decodeState(encoded));
   });
 
-  it.each(states())('T19: a zeroed key is refused: %s', (_, encoded) => {
-    const secrets = secretsIn(decodeState(encoded));
-    expect(secrets.length).toBeGreaterThan(6);
+  it.each(allStates)('T19: a zeroed key is refused: %s', (_, encoded) => {
+    const state = decodeState(encoded) as RatchetState & { scka: BraidState };
+    const secrets = secretsIn(state);
+    const { auth, phase } = state.scka;
+    const ofBraid = [auth.root, auth.mac, ...('key' in phase ? [phase.key.seed] : []), ...('kem' in phase ? [phase.kem.m] : [])];
+    expect(secrets).toEqual(expect.arrayContaining(ofBraid));
+    expect(secrets.length).toBeGreaterThan(6 + ofBraid.length);
     for (const secret of secrets) {
       const zeroed = encoded.slice();
-      zeroed.fill(0, Buffer.from(encoded).indexOf(secret), Buffer.from(encoded).indexOf(secret) + 32);
+      const at = Buffer.from(encoded).indexOf(secret);
+      zeroed.fill(0, at, at + secret.length);
       expect(codeOf(() => decodeState(zeroed))).toBe('ERR_STORE_CORRUPT');
     }
   });
@@ -55,7 +68,7 @@ describe('encodeState and decodeState', () => {
     expect(codeOf(() => decodeState(encodeState(state)))).toBe('ERR_STORE_CORRUPT');
   });
 
-  it.each(states())('T50: every truncation and a trailing byte are refused: %s', (_, encoded) => {
+  it.each(allStates)('T50: every truncation and a trailing byte are refused: %s', (_, encoded) => {
     for (let length = 0; length < encoded.length; length++) {
       expect(codeOf(() => decodeState(encoded.subarray(0, length)))).toBe('ERR_STORE_CORRUPT');
     }
@@ -78,7 +91,7 @@ describe('encodeState and decodeState', () => {
   });
 
   it('T40: random and mutated bytes give a state that encodes to the same bytes, or a StoreError', () => {
-    const samples = states().map(([, encoded]) => encoded);
+    const samples = allStates.map(([, encoded]) => encoded);
     const mutated = fc
       .tuple(fc.constantFrom(...samples), fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 }))
       .map(([sample, edits]) => {
@@ -102,9 +115,9 @@ describe('encodeState and decodeState', () => {
   });
 
   it('refuse what no session can be in: role, profile, kind, flags, epochs that only one direction knows', () => {
-    const whole = (change: (state: RatchetState<null>) => object): Uint8Array => {
-      const state = decodeState(states()[0]![1]) as RatchetState<null>;
-      return encodeState({ ...state, ...change(state) } as RatchetState);
+    const whole = (change: (state: RatchetState) => object): Uint8Array => {
+      const state = decodeState(states()[0]![1]);
+      return encodeState({ ...state, ...change(state) });
     };
     const encoded = states()[0]![1];
     // version 1, length 4, then the core: version, role, profile, TH 64, received 8, kind.
@@ -137,9 +150,10 @@ describe('encodeState and decodeState', () => {
     expect(sending[at]).toBe(1);
     sending[at] = 2;
     expect(codeOf(() => decodeState(sending))).toBe('ERR_STORE_CORRUPT');
-    // The quiet SCKA has no state.
-    const core = encodeCore(decodeState(encoded), new Uint8Array(1));
-    expect(codeOf(() => decodeCore(core, [], braid.decode))).toBe('ERR_STORE_CORRUPT');
+    for (const length of [0, 1]) {
+      const core = layout.encodeCore(decodeState(encoded), new Uint8Array(length));
+      expect(codeOf(() => decodeCore(core, []))).toBe('ERR_STORE_CORRUPT');
+    }
   });
 
   it('hold the state of any SCKA, and a conversation goes on from them at any moment', () => {
@@ -160,7 +174,17 @@ describe('records of a client', () => {
     const state = decodeState(states()[4]![1]);
     const chains = state.skipped.map(encodeSkippedChain);
     expect(chains).toHaveLength(2);
-    expect(decodeCore(encodeCore(state, new Uint8Array(0)), chains.map(decodeSkippedChain), braid.decode)).toEqual(state);
+    expect(decodeCore(encodeCore(state), chains.map(decodeSkippedChain))).toEqual(state);
+  });
+
+  it('T50: every truncation of a core, and a trailing byte, is refused', () => {
+    for (const [, encoded] of states()) {
+      const core = encodeCore(decodeState(encoded));
+      for (let length = 0; length < core.length; length++) {
+        expect(codeOf(() => decodeCore(core.subarray(0, length), []))).toBe('ERR_STORE_CORRUPT');
+      }
+      expect(codeOf(() => decodeCore(new Uint8Array([...core, 0]), []))).toBe('ERR_STORE_CORRUPT');
+    }
   });
 
   it('a skipped chain that is empty, out of order or cut is refused', () => {
@@ -177,14 +201,11 @@ describe('records of a client', () => {
 });
 
 describe('golden states of version 1', () => {
-  interface Golden {
-    readonly name: string;
-    readonly state: string;
-    readonly frames: readonly { readonly frame: string; readonly plaintext: string }[];
-  }
-  const golden = JSON.parse(readFileSync(new URL('../../test-vectors/ratchet-state-v1.json', import.meta.url), 'utf8')) as {
-    states: Golden[];
-  };
+  it('are of every kind and every phase', () => {
+    const held = golden.states.map(({ state }) => decodeState(fromHex(state)!) as RatchetState & { scka: BraidState });
+    expect(new Set(held.map(({ ec }) => ec.kind)).size).toBe(3);
+    expect(new Set(held.map(({ scka }) => scka.phase.kind)).size).toBe(11);
+  });
 
   it.each(golden.states.map((each) => [each.name, each] as const))(
     'T46: %s still decodes, decrypts and encodes to the same bytes',
