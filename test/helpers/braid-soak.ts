@@ -3,7 +3,7 @@ import { toHex } from '../../src/bytes.js';
 import { braid } from '../../src/ratchet/braid/machine.js';
 import type { Profile } from '../../src/step.js';
 import { parseRatchetFrame } from '../../src/wire/ratchet-message.js';
-import { converse, PATTERNS, type Pattern, receiveSame, TRAFFIC } from './conversation.js';
+import { converse, PATTERNS, type Pattern, PER_EPOCH, receiveSame, TRAFFIC } from './conversation.js';
 import { forgetKeyUses, keyUses } from './key-uses.js';
 import { testRng } from './rng.js';
 import { type Party, session } from './sessions.js';
@@ -68,24 +68,12 @@ export function soakBraid(profile: Profile, pattern: Pattern, count: number): So
   };
 }
 
-/**
- * Messages that an epoch takes: on average at most, and the longest that one may take, by pattern and profile. Both a quarter or more above
- * what long runs took, the second with the 1,000 messages of a silence. More is a braid that stalls.
- */
-const AT_MOST: Readonly<Record<Pattern, Readonly<Record<Profile, readonly [average: number, longest: number]>>>> = {
-  'ping-pong': { 1: [19, 20], 2: [110, 110], 3: [7, 8] },
-  'bursts of 5': { 1: [44, 45], 2: [120, 125], 3: [32, 35] },
-  '9:1': { 1: [90, 95], 2: [480, 500], 3: [32, 40] },
-  'random, 20 % lost': { 1: [46, 110], 2: [165, 300], 3: [28, 90] },
-  silences: { 1: [58, 1100], 2: [350, 1300], 3: [20, 1050] },
-};
-
-/** Throws unless epochs were reached as often as the pattern allows, the first two at least, and none waited too long. */
+/** Throws unless epochs came about as often as they should, two at least, and none was waited for too long: a quarter and a half are the margins. */
 export function expectProgress(profile: Profile, pattern: Pattern, { messages, epochs, longestWait }: SoakReport): void {
-  const [average, longest] = AT_MOST[pattern][profile];
+  const [average, longest] = PER_EPOCH[pattern][profile];
   const what = `${pattern}, profile ${profile}`;
-  expect(epochs, what).toBeGreaterThanOrEqual(Math.max(2, Math.floor(messages / average)));
-  expect(longestWait, what).toBeLessThanOrEqual(longest);
+  expect(epochs, what).toBeGreaterThanOrEqual(Math.max(2, Math.floor(messages / (1.25 * average))));
+  expect(longestWait, what).toBeLessThanOrEqual(1.5 * longest);
 }
 
 /** One row for each pattern, one column for each profile: messages per epoch, and the longest wait for one. */

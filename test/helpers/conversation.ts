@@ -1,7 +1,7 @@
 /** A conversation over a network that loses, delays and reorders: the traffic that the braid's long runs are played with. */
 
 import { equal } from '../../src/bytes.js';
-import type { Rng } from '../../src/step.js';
+import type { Profile, Rng } from '../../src/step.js';
 import { type Party, text } from './sessions.js';
 
 /** Who sends a message, and after how many further messages it arrives; `null` if it never does. */
@@ -33,6 +33,15 @@ export const TRAFFIC = {
 
 export type Pattern = keyof typeof TRAFFIC;
 export const PATTERNS = Object.keys(TRAFFIC) as Pattern[];
+
+/** What 20,000 messages took: messages for an epoch on average, and at most. A run that takes far more has stalled. */
+export const PER_EPOCH: Readonly<Record<Pattern, Readonly<Record<Profile, readonly [average: number, longest: number]>>>> = {
+  'ping-pong': { 1: [15, 15], 2: [87, 87], 3: [5, 5] },
+  'bursts of 5': { 1: [35, 35], 2: [95, 95], 3: [25, 25] },
+  '9:1': { 1: [70, 71], 2: [377, 391], 3: [25, 29] },
+  'random, 20 % lost': { 1: [36, 72], 2: [129, 171], 3: [22, 44] },
+  silences: { 1: [46, 1015], 2: [267, 1087], 3: [16, 1005] },
+};
 
 /** Bursts of 1 to 11 messages of which one in five is lost and one in twenty comes late, by up to `late` messages. */
 export function lateTraffic(late: number, rng: Rng): Traffic {
