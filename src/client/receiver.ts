@@ -183,7 +183,9 @@ export function receiver(
   };
 
   const markDead = async ({ id, facts }: LiveSession): Promise<void> => {
-    const { writes, peer } = await sessions.peerWrites(facts, died(await sessions.peer(facts), fromHex(id)!));
+    const known = await sessions.peer(facts);
+    if (known.sessions.some((session) => session.dead && toHex(session.id) === id)) return;
+    const { writes, peer } = await sessions.peerWrites(facts, died(known, fromHex(id)!));
     await ctx.db.commit(writes);
     sessions.installPeer(facts, peer);
     undecryptable('ERR_SKIP_LIMIT', 'by-itself', facts.account);
