@@ -13,7 +13,7 @@ import { inbox as openInbox } from './inbox.js';
 import { takeDeliveries } from './incoming.js';
 import { keyring as openKeyring } from './keyring.js';
 import { life as beginLife } from './life.js';
-import { checkAccount, checkFunction, checkId, checkOptions, checkReceiveOptions, checkSendOptions } from './options.js';
+import { checkAccount, checkFunction, checkId, checkOptions, checkReceiveOptions, checkSendOptions, checkWaitOptions } from './options.js';
 import { outbox as openOutbox } from './outbox.js';
 import { abortable, abortReason, clientClock, clientRng, emitter, mutex, timer } from './platform.js';
 import { bindDirectory, bindTransport, deviceLogin } from './ports.js';
@@ -290,8 +290,9 @@ async function open(options: ClientOptions, settings: Context['settings'], rng: 
         life.assertOpen();
         return contacts.view(checkAccount(account, 'account'));
       },
-      on(type, listener, { signal } = {}) {
+      on(type, listener, listenOptions = {}) {
         life.assertOpen();
+        const { signal } = checkWaitOptions(listenOptions);
         checkFunction(listener, 'listener');
         if (signal?.aborted === true) return () => {};
         const unlisten = events.listen((event) => {

@@ -10,6 +10,7 @@ import type { Write } from '../store/port.js';
 import { VERSION } from '../wire/codec.js';
 import { type DeviceEntry, parseDeviceList } from '../wire/objects.js';
 import type { Context } from './context.js';
+import { checkWaitOptions } from './options.js';
 import { abortable } from './platform.js';
 import { type ContactRecord, contactRecord, deviceRecord, keys } from './records.js';
 import type { Contact, SafetyNumber, Trust } from './types.js';
@@ -222,14 +223,14 @@ export async function contacts(ctx: Context): Promise<Contacts> {
       };
       return {
         account,
-        async identity({ signal } = {}) {
+        async identity(options = {}) {
           ctx.life.assertOpen();
-          const contact = await current(signal);
+          const contact = await current(checkWaitOptions(options).signal);
           return { trust: trustOf(contact), sinceMs: contact.sinceMs, devices: contact.devices.map(({ device: id }) => id) };
         },
-        async safetyNumber({ signal } = {}) {
+        async safetyNumber(options = {}) {
           ctx.life.assertOpen();
-          return numberFor(account, await current(signal));
+          return numberFor(account, await current(checkWaitOptions(options).signal));
         },
         unverify: () =>
           ctx.lock(`contact ${account}`, async () => {
@@ -262,6 +263,7 @@ export async function contacts(ctx: Context): Promise<Contacts> {
       digits,
       qr: copy(qr),
       async scan(payload) {
+        if (!(payload instanceof Uint8Array)) throw new UsageError('ERR_ARGUMENT', 'payload must be a Uint8Array', { field: 'payload' });
         const result = compareSafetyQr(own, peer, payload);
         if (result === 'match') await settle(true);
         return result;

@@ -66,17 +66,22 @@ function checkSignal(signal: unknown): void {
   if (given !== undefined && typeof given?.addEventListener !== 'function') throw wrong('signal', 'must be an AbortSignal');
 }
 
-/** Checks `send`'s options. */
-export function checkSendOptions(options: SendOptions): SendOptions {
+/** Checks options that hold a signal only. */
+export function checkWaitOptions(options: { readonly signal?: AbortSignal | undefined }): { readonly signal?: AbortSignal | undefined } {
   if (typeof options !== 'object' || options === null) throw wrong('options', 'must be an object');
   checkSignal(options.signal);
+  return options;
+}
+
+/** Checks `send`'s options. */
+export function checkSendOptions(options: SendOptions): SendOptions {
+  checkWaitOptions(options);
   return { key: options.key === undefined ? undefined : checkKey(options.key), signal: options.signal };
 }
 
 /** Checks the options of `messages` and `subscribe`. */
 export function checkReceiveOptions(options: ReceiveOptions): ReceiveOptions {
-  if (typeof options !== 'object' || options === null) throw wrong('options', 'must be an object');
-  checkSignal(options.signal);
+  checkWaitOptions(options);
   if (options.end !== undefined && options.end !== 'never' && options.end !== 'when-drained') {
     throw wrong('end', 'must be one of never, when-drained');
   }

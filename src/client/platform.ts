@@ -31,6 +31,15 @@ function platformRng(): Rng | undefined {
   };
 }
 
+/** Calls a function of the application's; what it throws becomes the cause of `ERR_ARGUMENT`. */
+function called<T>(field: 'rng' | 'now', call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    throw new UsageError('ERR_ARGUMENT', `${field} failed`, { field, cause });
+  }
+}
+
 /** Draws shorter than this may repeat by chance. */
 const CHECKED_BYTES = 16;
 
@@ -38,7 +47,7 @@ const CHECKED_BYTES = 16;
 function checked(rng: Rng): Rng {
   let last: Uint8Array = new Uint8Array(CHECKED_BYTES);
   return (lengthBytes) => {
-    const bytes = rng(lengthBytes);
+    const bytes = called('rng', () => rng(lengthBytes));
     const isBytes = bytes instanceof Uint8Array && bytes.length === lengthBytes;
     const start = isBytes && lengthBytes >= CHECKED_BYTES ? bytes.slice(0, CHECKED_BYTES) : undefined;
     if (!isBytes || (start !== undefined && (equal(start, last) || isZero(start)))) {
@@ -72,7 +81,7 @@ export function clientRng(given: Rng | undefined): Rng {
 /** The client's clock: whole milliseconds that every record can hold. Throws `ERR_ARGUMENT` (`field: 'now'`) for what is no time. */
 export function clientClock(given: Now = Date.now): Now {
   return () => {
-    const ms = given();
+    const ms = called('now', given);
     if (!Number.isFinite(ms)) throw new UsageError('ERR_ARGUMENT', 'the clock is broken', { field: 'now' });
     return Math.min(Math.max(0, Math.floor(ms)), MAX_MS);
   };

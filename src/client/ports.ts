@@ -1,9 +1,9 @@
 /** The network ports of one client: bound to its login, and with every failure as an error of ours. */
 
 import { copy, equal } from '../bytes.js';
-import { InternalError, isCyphrError, StoreError, TransportError } from '../errors.js';
+import { InternalError, isCyphrError, StoreError, TransportError, UsageError } from '../errors.js';
 import { type DeviceSecrets, proveLogin, readOwnLogin } from '../identity/index.js';
-import type { Rng } from '../step.js';
+import type { BundleBytes, Rng } from '../step.js';
 import type { Bound, Directory, Login, Transport } from '../transport/port.js';
 import type { Database } from './database.js';
 import type { Life } from './life.js';
@@ -26,8 +26,18 @@ export function deviceLogin(device: () => DeviceSecrets, db: Database, life: Lif
   };
 }
 
+/** Makes a port; what its factory throws is ours, or the cause of `ERR_ARGUMENT`. */
+function made<P>(field: 'transport' | 'directory', make: () => P): P {
+  try {
+    return make();
+  } catch (cause) {
+    if (isCyphrError(cause)) throw cause;
+    throw new UsageError('ERR_ARGUMENT', `${field} could not be made`, { field, cause });
+  }
+}
+
 function bind<P>(field: 'transport' | 'directory', port: Bound<P>, login: Login): P {
-  const bound = typeof port === 'function' ? (port as (login: Login) => P)(login) : port;
+  const bound = typeof port === 'function' ? made(field, () => (port as (login: Login) => P)(login)) : port;
   checkPort(field, bound);
   return bound;
 }
@@ -54,8 +64,20 @@ export function bindTransport(port: Bound<Transport>, login: Login): Transport {
     limits: transport.limits,
     send: (to, envelope, options) => guarded(() => transport.send(to, envelope, options), options?.signal),
     deliveries: (options) => transport.deliveries(options),
-    close: () => transport.close(),
+    close: () => guarded(() => transport.close()),
   };
+}
+
+/** What a directory answered, if it has the shape of bundles; whether they are genuine is another question. Throws `ERR_REJECTED`. */
+function checkBundles(answer: unknown): BundleBytes[] {
+  const isBytes = (value: unknown): boolean => value instanceof Uint8Array;
+  const isBundle = (value: BundleBytes | null | undefined): boolean =>
+    typeof value?.address?.account === 'string' &&
+    isBytes(value.identity) &&
+    isBytes(value.signedSet) &&
+    (value.oneTime === undefined || (isBytes(value.oneTime?.head) && isBytes(value.oneTime.entry)));
+  if (!Array.isArray(answer) || !answer.every(isBundle)) throw new TransportError('ERR_REJECTED', 'the directory answered no bundles');
+  return answer;
 }
 
 /** Binds a directory. Throws `ERR_ARGUMENT` if it is none. */
@@ -64,7 +86,7 @@ export function bindDirectory(port: Bound<Directory>, login: Login): Directory {
   const { remaining } = directory;
   return {
     publish: (keys, options) => guarded(() => directory.publish(keys, options), options?.signal),
-    fetch: (account, options) => guarded(() => directory.fetch(account, options), options?.signal),
+    fetch: async (account, options) => checkBundles(await guarded(() => directory.fetch(account, options), options?.signal)),
     ...(remaining === undefined ? {} : { remaining: () => guarded(() => remaining.call(directory)) }),
   };
 }

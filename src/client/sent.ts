@@ -3,6 +3,7 @@
 import { type AnyCyphrError, TransportError, UsageError } from '../errors.js';
 import type { Write } from '../store/port.js';
 import type { Context } from './context.js';
+import { checkWaitOptions } from './options.js';
 import { abortable, emitter } from './platform.js';
 import { keys, type SentRecord, sentRecord } from './records.js';
 import type { ClientEvent, MessageId, Sent, SentState } from './types.js';
@@ -60,8 +61,9 @@ export function sentMessages(ctx: Context, cancel: (id: string, record: SentReco
       id: id as MessageId,
       to: { kind: 'person', account: record.to },
       state: record.state as SentState,
-      async until(state, { signal } = {}) {
+      async until(state, options = {}) {
         ctx.life.assertOpen();
+        const { signal } = checkWaitOptions(options);
         if (state !== 'accepted')
           throw new UsageError('ERR_ARGUMENT', 'receipts are off: only accepted can be waited for', { field: 'state' });
         const { settled, stop } = acceptance(id, record);
