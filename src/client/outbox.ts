@@ -22,7 +22,7 @@ import type { Sent, SentState } from './types.js';
 
 /** Ceilings of the pauses between attempts: what the network refused, and what waits for the other side or for a person. */
 const RETRY_MS = { base: 500, cap: 60_000 };
-const HELD_RETRY_MS = { base: 60_000, cap: 3_600_000 };
+const HELD_RETRY_MS = { base: 5_000, cap: 3_600_000 };
 /** Envelopes of one lane that may wait for acceptance at the same time; they leave in order. */
 const IN_FLIGHT = 16;
 
