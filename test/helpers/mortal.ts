@@ -23,8 +23,8 @@ export interface Mortal {
   run<T>(step: (client: Client) => Promise<T>): Promise<T>;
   /** Waits until every text was shown, acknowledging as it goes. */
   receive(texts: readonly string[]): Promise<void>;
-  /** Shows and acknowledges what there is. */
-  drain(): Promise<void>;
+  /** Shows what there is, and acknowledges it unless told not to. */
+  drain(options?: { ack: boolean }): Promise<void>;
   /** The process ends and begins again. */
   restart(): Promise<void>;
   /** The process will die at its n-th commit from now. */
@@ -58,7 +58,14 @@ function deathwatch(store: Store, onDeath: () => void): Store {
   };
 }
 
-export function mortal(account: string, network: Network, clock: Clock, options: Partial<ClientOptions> = {}, plan?: Plan): Mortal {
+export function mortal(
+  account: string,
+  network: Network,
+  clock: Clock,
+  options: Partial<ClientOptions> = {},
+  plan?: Plan,
+  seed = '',
+): Mortal {
   const store = glassStore();
   const acked = new Set<string>();
   let armed = plan;
@@ -77,7 +84,8 @@ export function mortal(account: string, network: Network, clock: Clock, options:
     // The plan may come while the process runs: commits are counted from then on.
     let current: Store = store;
     const switching = (): Store => {
-      if (armed !== undefined) current = crashingStore(store, armed);
+      if (armed === undefined || isDead) return current;
+      current = crashingStore(store, armed);
       armed = undefined;
       return current;
     };
@@ -92,7 +100,7 @@ export function mortal(account: string, network: Network, clock: Clock, options:
       ...network,
       ...options,
       store: deathwatch(changing, () => die()),
-      rng: testRng(`${account} ${lives++}`),
+      rng: testRng(`${seed} ${account} ${lives++}`),
       now: () => clock.ms,
     });
     client.catch(() => {});
@@ -102,8 +110,8 @@ export function mortal(account: string, network: Network, clock: Clock, options:
       // A supervisor begins it again at once.
       reborn: death.catch(async () => {
         self.crashes += 1;
-        await end();
-        begin();
+        if (life === begun) await end();
+        if (life === undefined) begin();
       }),
       isDead: () => isDead,
     };
@@ -139,13 +147,17 @@ export function mortal(account: string, network: Network, clock: Clock, options:
         const has = (): boolean => texts.every((text) => self.order.some((shown) => shown.text === text));
         if (has()) return;
         for await (const message of client.messages()) {
-          await take(message);
+          show(message);
+          await acknowledge(message);
           if (has()) return;
         }
       }),
-    drain: () =>
+    drain: ({ ack } = { ack: true }) =>
       self.run(async (client) => {
-        for await (const message of client.messages({ end: 'when-drained' })) await take(message);
+        for await (const message of client.messages({ end: 'when-drained' })) {
+          show(message);
+          if (ack) await acknowledge(message);
+        }
       }),
     restart: end,
     arm(next) {
@@ -153,10 +165,12 @@ export function mortal(account: string, network: Network, clock: Clock, options:
     },
     close: end,
   };
-  const take = async (message: Message): Promise<void> => {
+  const show = (message: Message): void => {
     if (acked.has(message.id)) self.shownAfterAck.push(message.id);
     if (!self.shown.has(message.id)) self.order.push({ from: message.from.account, text: message.text });
     self.shown.set(message.id, message.text);
+  };
+  const acknowledge = async (message: Message): Promise<void> => {
     await message.ack();
     acked.add(message.id);
   };
