@@ -74,9 +74,13 @@ export const sessionLimits = {
   newPerDeviceDay: 3,
   newPerHour: 30,
   claimedCount: 64,
+  /** Messages of senders that the directory has not confirmed; above, the relay keeps theirs. */
+  claimedMessages: 1_000,
   unknownFlightsPerMinute: 30,
   /** How often the directory is asked whether a pinned identity has changed, because a first flight says so. */
   identityCheckMs: DAY_MS,
+  /** How often the directory is asked for a newer list or set of one account, at most. */
+  listRefetchMs: 10 * MINUTE_MS,
   silenceMs: 7 * DAY_MS,
 } as const;
 

@@ -3,12 +3,14 @@
 import { copy, equal } from '../bytes.js';
 import { isCyphrError, TransportError, TrustError, UsageError } from '../errors.js';
 import { compareSafetyQr, keyHash, safetyNumber } from '../identity/index.js';
+import { keyLimits, sessionLimits } from '../limits.js';
 import { type VerifiedBundle, verifyBundle } from '../pqxdh/bundle.js';
-import type { BundleBytes } from '../step.js';
+import type { Address, BundleBytes } from '../step.js';
 import type { Write } from '../store/port.js';
 import { VERSION } from '../wire/codec.js';
 import { type DeviceEntry, parseDeviceList } from '../wire/objects.js';
 import type { Context } from './context.js';
+import { checkWaitOptions } from './options.js';
 import { abortable } from './platform.js';
 import { type ContactRecord, contactRecord, deviceRecord, keys } from './records.js';
 import type { Contact, SafetyNumber, Trust } from './types.js';
@@ -28,11 +30,13 @@ export type ContactDevice = ReturnType<typeof deviceRecord.decode>;
 /** The contacts of one client. */
 export interface Contacts {
   load(account: string): Promise<KnownContact | undefined>;
-  device(account: string, device: number): Promise<ContactDevice | undefined>;
-  trust(contact: KnownContact): Trust;
+  /** The newest known set of a contact's device, to seal a frame to; `undefined` once its secrets may be gone. */
+  sealingSet(address: Address): Promise<ContactDevice | undefined>;
+  /** How a message of this identity is to be shown. */
+  trustIn(account: string, accountKeyHash: Uint8Array): Trust;
   /** Throws what stops sending to this contact by policy: `ERR_IDENTITY_CHANGED`, `ERR_DEVICE_UNTRUSTED`. */
   assertSendable(contact: KnownContact | undefined): void;
-  /** Whether a message that came from this identity may be shown now. */
+  /** Whether a message that came from this identity may be shown now: it is the pin, or was when the message came. */
   mayShow(account: string, accountKeyHash: Uint8Array): boolean;
   /** Asks the directory, verifies, pins at first use. `take`: whose one-time prekeys to hand out. Throws `ERR_NO_SESSION` for an unknown account. */
   refresh(account: string, take: 'all' | readonly number[]): Promise<readonly VerifiedBundle[]>;
@@ -42,6 +46,8 @@ export interface Contacts {
 }
 
 const nothing = (): void => {};
+/** Identities of one contact that are remembered, so that what they wrote can still be shown. */
+const FORMER_PINS = 8;
 
 function changedError(): TrustError {
   return new TrustError('ERR_IDENTITY_CHANGED', 'the identity of this contact has changed');
@@ -58,13 +64,26 @@ export async function contacts(ctx: Context): Promise<Contacts> {
   for (const { key, value } of await ctx.db.list(['contact'])) known.set(key[1]!, withPin(contactRecord.decode(value)));
 
   const save = async (account: string, record: ContactRecord, others: readonly Write[] = []): Promise<KnownContact> => {
-    const { identity, sinceMs, verified, list, changedTo, changedList } = record;
-    const stored = { identity, sinceMs, verified, list, changedTo, changedList };
+    const { identity, sinceMs, verified, list, changedTo, changedList, former } = record;
+    const stored = { identity, sinceMs, verified, list, changedTo, changedList, former };
     await ctx.db.commit([{ key: keys.contact(account), value: contactRecord.encode(stored) }, ...others]);
     const contact = withPin(stored);
     known.set(account, contact);
     for (const listener of listeners) listener(account);
     return contact;
+  };
+  /** Replaces the pin. What is known of the devices belongs to the old one. */
+  const savePin = async (
+    account: string,
+    { pin, former = [] }: KnownContact,
+    next: Pick<ContactRecord, 'identity' | 'list' | 'verified'>,
+  ): Promise<KnownContact> => {
+    const devices = await ctx.db.list(['contact-device', account]);
+    return save(
+      account,
+      { ...next, sinceMs: ctx.now(), former: [...former, pin].slice(-FORMER_PINS) },
+      devices.map(({ key }): Write => ({ key, value: null })),
+    );
   };
   const trustOf = (contact: KnownContact): Trust =>
     contact.changedTo !== undefined ? 'changed' : contact.verified ? 'verified' : 'unverified';
@@ -97,7 +116,7 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     const isNews = contact.changedTo === undefined || !equal(contact.changedTo, identity);
     const mayGoOn = ctx.settings.trust === 'warn' && !contact.verified;
     const next = mayGoOn
-      ? await save(account, { ...contact, identity, list, sinceMs: ctx.now(), changedTo: undefined, changedList: undefined })
+      ? await savePin(account, contact, { identity, list, verified: false })
       : isNews
         ? await save(account, { ...contact, changedTo: identity, changedList: list })
         : contact;
@@ -146,16 +165,37 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     // Where the directory shows the pinned identity (again) there is nothing left to decide.
     const record: ContactRecord =
       contact === undefined
-        ? { identity: first.accountKey, sinceMs: ctx.now(), verified: false, list: newest.bytes }
+        ? { identity: first.accountKey, sinceMs: ctx.now(), verified: false, list: newest.bytes, former: [] }
         : { ...contact, list: newest.bytes, changedTo: undefined, changedList: undefined };
     await save(account, record, deviceWrites);
     return usable;
   };
 
+  const askedAtMs = new Map<string, number>();
+  /** Fetches a contact's newest sets in the background, now and then. */
+  const askForSet = (account: string): void => {
+    const nowMs = ctx.now();
+    if (Math.abs(nowMs - (askedAtMs.get(account) ?? Number.NEGATIVE_INFINITY)) < sessionLimits.listRefetchMs) return;
+    askedAtMs.set(account, nowMs);
+    self
+      .refresh(account, [])
+      .catch((error: unknown) => ctx.observer.log('info', 'set-refresh-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
+  };
+
   const self: Contacts = {
     load: async (account) => known.get(account),
-    device,
-    trust: trustOf,
+    async sealingSet(address) {
+      const known = await device(address.account, address.device);
+      // A set is numbered by the time of its making.
+      const ageMs = known === undefined ? 0 : Math.abs(ctx.now() - known.setSeq);
+      if (ageMs > keyLimits.setRotationMs) askForSet(address.account);
+      return ageMs > keyLimits.setLifetimeMs ? undefined : known;
+    },
+    trustIn(account, accountKeyHash) {
+      const contact = known.get(account);
+      if (contact === undefined) return 'unverified';
+      return equal(contact.pin, accountKeyHash) ? trustOf(contact) : 'changed';
+    },
     assertSendable(contact) {
       if (contact?.changedTo !== undefined) throw changedError();
       if (ctx.settings.trust === 'pinned-only' && contact?.verified !== true) {
@@ -164,10 +204,11 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     },
     mayShow(account, accountKeyHash) {
       const contact = known.get(account);
-      return contact !== undefined && equal(contact.pin, accountKeyHash);
+      return contact !== undefined && [contact.pin, ...(contact.former as Uint8Array[])].some((pin) => equal(pin, accountKeyHash));
     },
     async refresh(account, take) {
-      const bundles = await ctx.observer.span('directory.fetch', () => ctx.directory.fetch(account, { take }));
+      const fetch = (): Promise<BundleBytes[]> => ctx.life.race(ctx.directory.fetch(account, { take }));
+      const bundles = await ctx.observer.span('directory.fetch', fetch);
       if (bundles.length === 0) throw new UsageError('ERR_NO_SESSION', 'the directory knows no device of this account', { field: 'to' });
       return ctx.lock(`contact ${account}`, () => accept(account, bundles));
     },
@@ -182,15 +223,18 @@ export async function contacts(ctx: Context): Promise<Contacts> {
       };
       return {
         account,
-        async identity({ signal } = {}) {
-          const contact = await current(signal);
+        async identity(options = {}) {
+          ctx.life.assertOpen();
+          const contact = await current(checkWaitOptions(options).signal);
           return { trust: trustOf(contact), sinceMs: contact.sinceMs, devices: contact.devices.map(({ device: id }) => id) };
         },
-        async safetyNumber({ signal } = {}) {
-          return numberFor(account, await current(signal));
+        async safetyNumber(options = {}) {
+          ctx.life.assertOpen();
+          return numberFor(account, await current(checkWaitOptions(options).signal));
         },
         unverify: () =>
           ctx.lock(`contact ${account}`, async () => {
+            ctx.life.assertOpen();
             const contact = known.get(account);
             if (contact?.verified === true) await save(account, { ...contact, verified: false });
           }),
@@ -207,17 +251,19 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     /** Makes the shown identity the pin, if it still is the current one. */
     const settle = (verified: boolean): Promise<void> =>
       ctx.lock(`contact ${account}`, async () => {
+        ctx.life.assertOpen();
         const contact = known.get(account);
         const now = contact?.changedTo ?? contact?.identity;
         if (contact === undefined || now === undefined || !equal(now, identity)) throw changedError();
-        const { changedTo, changedList, ...kept } = contact;
-        const isNewPin = changedTo !== undefined;
-        await save(account, { ...kept, identity, list: changedList ?? kept.list, verified, sinceMs: isNewPin ? ctx.now() : kept.sinceMs });
+        const { changedTo, changedList } = contact;
+        if (changedTo !== undefined) await savePin(account, contact, { identity, list: changedList ?? contact.list, verified });
+        else if (verified) await save(account, { ...contact, verified });
       });
     return {
       digits,
       qr: copy(qr),
       async scan(payload) {
+        if (!(payload instanceof Uint8Array)) throw new UsageError('ERR_ARGUMENT', 'payload must be a Uint8Array', { field: 'payload' });
         const result = compareSafetyQr(own, peer, payload);
         if (result === 'match') await settle(true);
         return result;

@@ -7,6 +7,7 @@ import type { DeviceSecrets, VerifiedDeviceList } from '../identity/index.js';
 import type { Now, Rng } from '../step.js';
 import type { Directory, Transport } from '../transport/port.js';
 import type { Database } from './database.js';
+import type { Life } from './life.js';
 import type { Emitter, Mutex } from './platform.js';
 import type { ClientEvent, ClientOptions, Observation } from './types.js';
 
@@ -34,7 +35,7 @@ export interface Context {
   setDevice(device: DeviceSecrets): void;
   /** A number greater than any before it: the order of rows. */
   nextSeq(): number;
-  closed(): boolean;
+  readonly life: Life;
 }
 
 type SpanName = Extract<Observation, { kind: 'span' }>['name'];

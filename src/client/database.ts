@@ -1,13 +1,15 @@
 /**
  * The client's view of its store: one writer, one guard, one commit for all that waits.
  *
- * Every commit carries the row `['generation']` (storeId ‖ generation) under its revision, so that a second writer on the same store
- * makes the commit conflict instead of losing an update, and a copy can be told by its generation. What waits while a commit
- * runs goes into the next one together (group commit); nothing resolves before the commit that covers it.
+ * Every commit carries the row `['generation']` (storeId 16 ‖ generation u64 ‖ 16 random bytes that name the commit) under its revision,
+ * so that a second writer on the same store makes the commit conflict instead of losing an update, and a copy can be told by its
+ * generation. What waits while a commit runs goes into the next one together (group commit); nothing resolves before the commit
+ * that covers it. After a commit that failed, that row tells whether it happened all the same.
  */
 
-import { compare, concat, u64 } from '../bytes.js';
-import { isCyphrError, StoreError } from '../errors.js';
+import { compare, concat, u64, wipe } from '../bytes.js';
+import { type AnyCyphrError, isCyphrError, StoreError, UsageError } from '../errors.js';
+import type { Now, Rng } from '../step.js';
 import type { Store, StoreKey, StoreRecord, Write } from '../store/port.js';
 import { reader } from '../wire/codec.js';
 
@@ -15,6 +17,7 @@ import { reader } from '../wire/codec.js';
 const PAGE = 256;
 /** Where the generation stands. */
 const GENERATION: StoreKey = ['generation'];
+const GUARD_BYTES = 40;
 
 /** Reads and commits of one client. */
 export interface Database {
@@ -25,8 +28,14 @@ export interface Database {
   read(key: StoreKey): Promise<Uint8Array | undefined>;
   /** The records below `prefix`, in order: all, or at most `limit` after `after`. */
   list(prefix: StoreKey, limit?: number, after?: StoreKey): Promise<(StoreRecord & { readonly key: StoreKey })[]>;
-  /** Durable when it resolves, together with whatever else waited. Keys of one call are distinct. */
+  /**
+   * Durable when it resolves, together with whatever else waited. Keys of one call are distinct. Takes the values over, and wipes them.
+   * A rejection means that nothing was written, unless the store can't say: then later commits reject too if it was.
+   */
   commit(writes: readonly Write[]): Promise<void>;
+  /** From now on commits reject with `error`. The first call decides. */
+  fail(error: AnyCyphrError): void;
+  /** Lets the running commit end, then closes the store. */
   close(): Promise<void>;
 }
 
@@ -40,28 +49,44 @@ export async function storeCall<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
+/** What an open database needs from its client. */
+export interface DatabaseHost {
+  rng: Rng;
+  now: Now;
+  onCommit(durationMs: number): void;
+  /** Another writer was met, or a commit that was thought to have failed: what is in memory does not match the store any more. */
+  onLost(error: StoreError): void;
+}
+
+interface Waiting {
+  readonly writes: readonly Write[];
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** Opens the database; `storeId` is written with the first commit of an empty store. Throws what the store throws, `ERR_STORE_CORRUPT`. */
-export async function openDatabase(
-  store: Store,
-  freshStoreId: () => Uint8Array,
-  onCommit: (durationMs: number) => void,
-  now: () => number,
-): Promise<Database> {
-  const [found] = await storeCall(() => store.read([GENERATION]));
-  if (found !== undefined && found.value.length !== 24) throw new StoreError('ERR_STORE_CORRUPT', 'the generation row is damaged');
-  const storeId = found === undefined ? freshStoreId() : found.value.slice(0, 16);
-  let generation = found === undefined ? 0 : reader(found.value.subarray(16)).u64();
+export async function openDatabase(store: Store, host: DatabaseHost): Promise<Database> {
+  const readGuard = async (): Promise<StoreRecord | undefined> => (await storeCall(() => store.read([GENERATION])))[0];
+  const found = await readGuard();
+  if (found !== undefined && found.value.length !== GUARD_BYTES) {
+    throw new StoreError('ERR_STORE_CORRUPT', 'the generation row is damaged');
+  }
+  const storeId = found === undefined ? host.rng(16) : found.value.slice(0, 16);
+  let generation = found === undefined ? 0 : reader(found.value.subarray(16, 24)).u64();
   let rev = found === undefined ? 0 : found.rev;
 
-  interface Waiting {
-    readonly writes: readonly Write[];
-    readonly resolve: () => void;
-    readonly reject: (error: unknown) => void;
-  }
   let waiting: Waiting[] = [];
-  let running = false;
-  /** Set once another writer was met: nothing in memory is known to match the store any more. */
-  let lost: StoreError | undefined;
+  let running: Promise<void> | undefined;
+  let failed: AnyCyphrError | undefined;
+  /** A commit failed, and the store could not say whether it happened. */
+  let inDoubt = false;
+
+  const lost = (): StoreError => {
+    const error = new StoreError('ERR_STORE_CONFLICT', 'the store holds a commit that this client did not make');
+    failed ??= error;
+    host.onLost(error);
+    return error;
+  };
 
   /** Takes what can go into one commit: no key twice, in call order. */
   const takeGroup = (): Waiting[] => {
@@ -77,39 +102,51 @@ export async function openDatabase(
     return group;
   };
 
-  const commitGroup = async (group: readonly Waiting[]): Promise<void> => {
-    const startMs = now();
-    const value = concat(storeId, u64(generation + 1));
+  const commit = async (writes: readonly Write[]): Promise<void> => {
+    if (failed !== undefined) throw failed;
+    if (inDoubt && ((await readGuard())?.rev ?? 0) !== rev) throw lost();
+    inDoubt = false;
+    const startMs = host.now();
+    const value = concat(storeId, u64(generation + 1), host.rng(16));
+    let failure: unknown = new StoreError('ERR_STORE_IO', 'the store forgot a commit');
+    inDoubt = true;
     try {
-      await storeCall(() => store.commit([{ key: GENERATION, value, ifRev: rev }, ...group.flatMap((entry) => entry.writes)]));
+      await storeCall(() => store.commit([{ key: GENERATION, value, ifRev: rev }, ...writes]));
     } catch (error) {
-      // A commit that failed may have happened all the same: the generation tells.
-      const [row] = await storeCall(() => store.read([GENERATION]));
-      if ((row?.rev ?? 0) === rev) throw error;
+      failure = error;
     }
-    const [row] = await storeCall(() => store.read([GENERATION]));
-    if (row === undefined || compare(row.value, value) !== 0) {
-      lost = new StoreError('ERR_STORE_CONFLICT', 'another writer uses this store');
-      throw lost;
+    let row: StoreRecord | undefined;
+    try {
+      row = await readGuard();
+    } catch (error) {
+      throw failure instanceof StoreError ? failure : error;
     }
+    inDoubt = false;
+    if ((row?.rev ?? 0) === rev) throw failure;
+    if (row === undefined || compare(row.value, value) !== 0) throw lost();
     generation += 1;
     rev = row.rev;
-    onCommit(now() - startMs);
+    host.onCommit(host.now() - startMs);
+  };
+
+  const commitAll = async (entries: readonly Waiting[]): Promise<void> => {
+    try {
+      await commit(entries.flatMap(({ writes }) => writes));
+      for (const { resolve } of entries) resolve();
+    } catch (error) {
+      // One of them may be at fault: none of the others fails for it.
+      if (entries.length > 1) for (const entry of entries) await commitAll([entry]);
+      else entries[0]!.reject(error);
+    }
   };
 
   const run = async (): Promise<void> => {
-    running = true;
     while (waiting.length > 0) {
       const group = takeGroup();
-      try {
-        if (lost !== undefined) throw lost;
-        await commitGroup(group);
-        for (const entry of group) entry.resolve();
-      } catch (error) {
-        for (const entry of group) entry.reject(error);
-      }
+      await commitAll(group);
+      for (const { writes } of group) for (const { value } of writes) if (value !== null) wipe(value);
     }
-    running = false;
+    running = undefined;
   };
 
   return {
@@ -132,8 +169,15 @@ export async function openDatabase(
     commit: (writes) =>
       new Promise((resolve, reject) => {
         waiting.push({ writes, resolve, reject });
-        if (!running) void run();
+        running ??= run();
       }),
-    close: () => storeCall(() => store.close()),
+    fail(error) {
+      failed ??= error;
+    },
+    async close() {
+      failed ??= new UsageError('ERR_CLOSED', 'the client is closed');
+      await running;
+      await storeCall(() => store.close());
+    },
   };
 }

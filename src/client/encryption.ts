@@ -41,7 +41,8 @@ const SLOW_MESSAGES_PER_SECOND = 5;
 /** The encryption of `ctx`. */
 export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions): Encryption {
   const { transport, settings, rng } = ctx;
-  const startedAtMs: number[] = [];
+  /** Sessions that were started from here in the last hour. */
+  let startedAtMs: number[] = [];
 
   /** The application's choice, else what the carrier bears; the peer's SignedSet has the last word. */
   const profileFor = (allowed: number): Profile => {
@@ -90,8 +91,8 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
     if (init !== null) {
       frame = sealFrame(address, init.setId, init.sealKey, concat(init.prefix, out), rng);
     } else if (settings.metadata === 'sealed') {
-      const device = await contacts.device(address.account, address.device);
-      if (device !== undefined) frame = sealFrame(address, device.setId, device.sealKey, out, rng);
+      const set = await contacts.sealingSet(address);
+      if (set !== undefined) frame = sealFrame(address, set.setId, set.sealKey, out, rng);
     }
     const peerRows = peer === undefined ? undefined : await sessions.peerWrites(live.facts, peer);
     return {
@@ -121,8 +122,8 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
       const { account, device } = bundle.address;
       const deviceKeyHash = keyHash(bundle.deviceKey);
       const peer = await sessions.peer({ account, deviceKeyHash });
-      const recent = startedAtMs.filter((at) => Math.abs(nowMs - at) < 3_600_000);
-      if (!mayStart(peer, nowMs) || recent.length >= sessionLimits.newPerHour) {
+      startedAtMs = startedAtMs.filter((at) => Math.abs(nowMs - at) < 3_600_000);
+      if (!mayStart(peer, nowMs) || startedAtMs.length >= sessionLimits.newPerHour) {
         throw new UsageError('ERR_SESSION_DEAD', 'too many new sessions: the old one can’t be used and a new one not started yet', {
           field: 'to',
         });
@@ -162,7 +163,7 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
         ...encrypted,
         install() {
           encrypted.install();
-          startedAtMs.splice(0, startedAtMs.length, ...recent, nowMs);
+          startedAtMs.push(nowMs);
         },
       };
     },

@@ -1,6 +1,5 @@
 /** Messages that were committed and wait for the application: yielded until acknowledged, one loop at a time. */
 
-import { equal } from '../bytes.js';
 import { UsageError } from '../errors.js';
 import { limits } from '../limits.js';
 import type { Write } from '../store/port.js';
@@ -17,14 +16,15 @@ export interface Inbox {
   added(seq: number, record: InboxRecord): void;
   /** Messages that wait, shown or not. */
   count(): number;
-  isFull(): boolean;
+  /** How many of them wait for a pin. */
+  unconfirmedCount(): number;
   /** Resolves when it is not full any more. */
   room(): Promise<void>;
   messages(options?: ReceiveOptions): AsyncIterable<Message>;
   /** Accounts of which messages wait for a pin. */
   unconfirmed(): Set<string>;
-  /** Deletes what came under this account's name from other identities than its pin. Returns how many messages. */
-  discardOthers(account: string, pin: Uint8Array): Promise<number>;
+  /** Deletes what came under this account's name from identities that never were its pin. Returns how many messages. */
+  discardStrangers(account: string): Promise<number>;
   /** Something changed that may let a loop go on: a pin, the connection, the end. */
   stir(): void;
 }
@@ -64,7 +64,6 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
     const row = await ctx.db.read(keys.inbox(seq));
     if (row === undefined) return undefined;
     const record = inboxRecord.decode(row);
-    const contact = await contacts.load(record.account);
     const { content, text, sentAtMs } = decodeContent(record.payload);
     let acknowledged: Promise<void> | undefined;
     return {
@@ -75,9 +74,10 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
       text,
       sentAtMs,
       receivedAtMs: record.receivedAtMs,
-      trust: contact === undefined ? 'unverified' : contacts.trust(contact),
+      trust: contacts.trustIn(record.account, record.accountKeyHash),
       replayable: record.replayable,
-      ack() {
+      async ack() {
+        ctx.life.assertOpen();
         acknowledged ??= ctx.db.commit([{ key: ['inbox', seqKey(seq)], value: null }]).then(
           () => remove(seq),
           (error: unknown) => {
@@ -89,6 +89,8 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
       },
     };
   };
+
+  const isUnconfirmed = ({ account, accountKeyHash }: Entry): boolean => !contacts.mayShow(account, accountKeyHash);
 
   /** The oldest message that may be shown and is not with the application. */
   const nextSeq = (): number | undefined => {
@@ -110,13 +112,29 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
       }
       return { done: true, value: undefined };
     };
+    /** A client that is closed ends the loop; one that its store has halted says so. */
+    const ended = (): IteratorResult<Message> => {
+      const result = finish();
+      const error = ctx.life.isClosed() ? undefined : ctx.life.halted();
+      if (error !== undefined) throw error;
+      return result;
+    };
     const onAbort = (): void => void finish();
     signal?.addEventListener('abort', onAbort);
     if (signal?.aborted === true) finish();
 
     const next = async (): Promise<IteratorResult<Message>> => {
+      try {
+        return await nextMessage();
+      } catch (error) {
+        finish();
+        throw error;
+      }
+    };
+    const nextMessage = async (): Promise<IteratorResult<Message>> => {
       for (;;) {
-        if (over || ctx.closed()) return finish();
+        if (over) return finish();
+        if (ctx.life.hasEnded()) return ended();
         const seq = nextSeq();
         if (seq === undefined) {
           if (end === 'when-drained' && isDrained()) return finish();
@@ -126,7 +144,6 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
           continue;
         }
         if (yieldedCount >= limits.unackedYieldedCount) {
-          finish();
           throw new UsageError('ERR_LENGTH', 'too many messages are not acknowledged', {
             field: 'ack',
             got: yieldedCount,
@@ -162,8 +179,9 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
       wakeLoop();
     },
     count: () => entries.size,
-    isFull: () => entries.size >= limits.inboxCount,
-    room: () => (entries.size < limits.inboxCount || ctx.closed() ? Promise.resolve() : new Promise((resolve) => makeRoom.push(resolve))),
+    unconfirmedCount: () => [...entries.values()].filter(isUnconfirmed).length,
+    room: () =>
+      entries.size < limits.inboxCount || ctx.life.hasEnded() ? Promise.resolve() : new Promise((resolve) => makeRoom.push(resolve)),
     messages: (options = {}) => ({
       [Symbol.asyncIterator]() {
         if (busy) throw new UsageError('ERR_ARGUMENT', 'a loop over the messages is running already: one at a time', { field: 'messages' });
@@ -171,21 +189,16 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
         return loop(options);
       },
     }),
-    unconfirmed: () =>
-      new Set(
-        [...entries.values()]
-          .filter(({ account, accountKeyHash }) => !contacts.mayShow(account, accountKeyHash))
-          .map(({ account }) => account),
-      ),
-    async discardOthers(account, pin) {
-      const seqs = [...entries].filter(([, entry]) => entry.account === account && !equal(entry.accountKeyHash, pin)).map(([seq]) => seq);
+    unconfirmed: () => new Set([...entries.values()].filter(isUnconfirmed).map(({ account }) => account)),
+    async discardStrangers(account) {
+      const seqs = [...entries].filter(([, entry]) => entry.account === account && isUnconfirmed(entry)).map(([seq]) => seq);
       if (seqs.length > 0) await ctx.db.commit(seqs.map((seq) => ({ key: keys.inbox(seq), value: null })));
       for (const seq of seqs) remove(seq);
       return seqs.length;
     },
     stir() {
       wakeLoop();
-      if (!ctx.closed()) return;
+      if (!ctx.life.hasEnded()) return;
       for (const resolve of makeRoom) resolve();
       makeRoom = [];
     },

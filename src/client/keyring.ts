@@ -68,7 +68,7 @@ export function keyring(ctx: Context, initial: PrekeyState): Keyring {
       batchId === undefined || batchHead === undefined
         ? undefined
         : { id: batchId, head: batchHead, entries: (batchEntries ?? []) as Uint8Array[] };
-    await ctx.directory.publish({ address: { account, device }, identity, signedSet, batch });
+    await ctx.life.race(ctx.directory.publish({ address: { account, device }, identity, signedSet, batch }));
     await ctx.lock('prekeys', async () => {
       const next = prekeysPublished(state, ctx.now());
       await commit(
@@ -82,7 +82,7 @@ export function keyring(ctx: Context, initial: PrekeyState): Keyring {
   };
 
   const renew = async (): Promise<void> => {
-    const remaining = await ctx.directory.remaining?.();
+    const remaining = ctx.directory.remaining && (await ctx.life.race(ctx.directory.remaining()));
     if (remaining !== undefined) {
       ctx.observer.gauge('oneTimePrekeys', remaining);
       if (remaining < keyLimits.batchRefillBelow) ctx.events.emit({ type: 'prekeysLow', oneTimeCount: remaining });

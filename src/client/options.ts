@@ -4,7 +4,7 @@ import { encodeUtf8 } from '../bytes.js';
 import { UsageError } from '../errors.js';
 import { limits } from '../limits.js';
 import type { Settings } from './context.js';
-import type { ClientOptions } from './types.js';
+import type { ClientOptions, ReceiveOptions, SendOptions } from './types.js';
 
 const CHOICES = {
   trust: ['warn', 'block', 'pinned-only'],
@@ -47,24 +47,71 @@ export function checkKey(value: unknown): string {
   return value;
 }
 
+const METHODS = {
+  store: ['read', 'list', 'commit', 'close'],
+  transport: ['send', 'deliveries', 'close'],
+  directory: ['publish', 'fetch'],
+} as const;
+
+/** Throws `ERR_ARGUMENT` unless `port` has the methods of the port that `field` names, and a transport its limits. */
+export function checkPort(field: keyof typeof METHODS, port: unknown): void {
+  const given = port as Record<string, unknown> | null | undefined;
+  const isPort = typeof given === 'object' && given !== null && METHODS[field].every((method) => typeof given[method] === 'function');
+  const hasLimits = field !== 'transport' || typeof (given as { limits?: { maxBytes?: unknown } })?.limits?.maxBytes === 'number';
+  if (!isPort || !hasLimits) throw wrong(field, `must be a ${field}`);
+}
+
+function checkSignal(signal: unknown): void {
+  const given = signal as Partial<AbortSignal> | null | undefined;
+  if (given !== undefined && typeof given?.addEventListener !== 'function') throw wrong('signal', 'must be an AbortSignal');
+}
+
+/** Checks options that hold a signal only. */
+export function checkWaitOptions(options: { readonly signal?: AbortSignal | undefined }): { readonly signal?: AbortSignal | undefined } {
+  if (typeof options !== 'object' || options === null) throw wrong('options', 'must be an object');
+  checkSignal(options.signal);
+  return options;
+}
+
+/** Checks `send`'s options. */
+export function checkSendOptions(options: SendOptions): SendOptions {
+  checkWaitOptions(options);
+  return { key: options.key === undefined ? undefined : checkKey(options.key), signal: options.signal };
+}
+
+/** Checks the options of `messages` and `subscribe`. */
+export function checkReceiveOptions(options: ReceiveOptions): ReceiveOptions {
+  checkWaitOptions(options);
+  if (options.end !== undefined && options.end !== 'never' && options.end !== 'when-drained') {
+    throw wrong('end', 'must be one of never, when-drained');
+  }
+  return options;
+}
+
+/** A message id as an application kept it. Throws `ERR_ARGUMENT`. */
+export function checkId(value: unknown): string {
+  if (typeof value !== 'string') throw wrong('id', 'must be a string');
+  return value;
+}
+
+/** Throws `ERR_ARGUMENT` unless `value` is a function. */
+export function checkFunction(value: unknown, field: string): void {
+  if (typeof value !== 'function') throw wrong(field, 'must be a function');
+}
+
 /** Checks `createClient`'s options before anything is touched. */
 export function checkOptions(options: ClientOptions): Settings {
   if (typeof options !== 'object' || options === null) throw wrong('options', 'must be an object');
   checkAccount(options.account, 'account');
-  for (const method of ['read', 'list', 'commit', 'close'] as const) {
-    if (typeof options.store?.[method] !== 'function') throw wrong('store', 'must be a store');
-  }
-  for (const field of ['transport', 'directory'] as const) {
-    const port: unknown = options[field];
-    if (typeof port !== 'function' && (typeof port !== 'object' || port === null))
-      throw wrong(field, 'must be a port, or a function that makes one');
-  }
+  checkPort('store', options.store);
+  for (const field of ['transport', 'directory'] as const) if (typeof options[field] !== 'function') checkPort(field, options[field]);
   for (const [field, allowed] of Object.entries(CHOICES)) {
     const value = options[field as keyof typeof CHOICES];
     if (value !== undefined && !(allowed as readonly unknown[]).includes(value)) throw wrong(field, `must be one of ${allowed.join(', ')}`);
   }
   for (const field of ['observe', 'rng', 'now'] as const) {
-    if (options[field] !== undefined && typeof options[field] !== 'function') throw wrong(field, 'must be a function');
+    if (options[field] !== undefined) checkFunction(options[field], field);
   }
+  checkSignal(options.signal);
   return { trust: options.trust ?? 'block', bandwidth: options.bandwidth, metadata: options.metadata ?? 'tag' };
 }

@@ -11,23 +11,25 @@ import { type AnyCyphrError, InternalError, isCyphrError, TransportError, UsageE
 import { keyHash } from '../identity/index.js';
 import { limits } from '../limits.js';
 import type { VerifiedBundle } from '../pqxdh/bundle.js';
-import type { Write } from '../store/port.js';
+import type { StoreKey, Write } from '../store/port.js';
 import type { Contacts, KnownContact } from './contacts.js';
 import type { Context } from './context.js';
 import type { Encrypted, Encryption } from './encryption.js';
-import { abortable, emitter, timer } from './platform.js';
-import { keys, outboxRecord, pendingRecord, type SentRecord, sentRecord } from './records.js';
-import type { ClientEvent, MessageId, Sent, SentState } from './types.js';
+import { abortReason, timer } from './platform.js';
+import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
+import { sentMessages } from './sent.js';
+import type { Sent, SentState } from './types.js';
 
-const RETRY_BASE_MS = 500;
-const RETRY_CAP_MS = 60_000;
+/** Ceilings of the pauses between attempts: what the network refused, and what waits for the other side or for a person. */
+const RETRY_MS = { base: 500, cap: 60_000 };
+const HELD_RETRY_MS = { base: 5_000, cap: 3_600_000 };
 /** Envelopes of one lane that may wait for acceptance at the same time; they leave in order. */
 const IN_FLIGHT = 16;
 
 /** The outgoing side of one client. */
 export interface Outbox {
   /** Commits a message that the caller has checked and encoded. Throws what policy or store say; then nothing happened. */
-  send(account: string, payload: Uint8Array, key: string | undefined): Promise<Sent>;
+  send(account: string, payload: Uint8Array, options: { key?: string | undefined; signal?: AbortSignal | undefined }): Promise<Sent>;
   sent(id: string): Promise<Sent | undefined>;
   wake(account: string): void;
   wakeAll(): void;
@@ -35,6 +37,9 @@ export interface Outbox {
   /** Waits for what is in flight. */
   close(): Promise<void>;
 }
+
+/** An encryption for one device of the recipient. */
+type ForDevice = Encrypted & { readonly device: number };
 
 interface Lane {
   running: Promise<void> | undefined;
@@ -47,82 +52,68 @@ interface Lane {
 /** The outbox of `ctx`, with everything that an earlier run left waiting. */
 export async function outbox(ctx: Context, contacts: Contacts, encryption: Encryption, onCount: () => void): Promise<Outbox> {
   const { db, transport } = ctx;
-  const changes = emitter<Extract<ClientEvent, { type: 'sent' }>>();
-  /** Messages that wait, by account. */
+  /** Messages that wait, by account. A message that is cancelled leaves at once, before its rows do. */
   const waiting = new Map<string, Set<string>>();
-  /** Why a message is held or has failed. */
-  const verdicts = new Map<string, AnyCyphrError>();
   const lanes = new Map<string, Lane>();
-  const inFlight = new Set<string>();
+  /** How many envelopes of a message are with the carrier. */
+  const inFlight = new Map<string, number>();
 
-  const enqueue = (account: string, id: string): void => {
+  const note = (account: string, id: string): void => {
     waiting.set(account, (waiting.get(account) ?? new Set<string>()).add(id));
+  };
+  const counted = (): void => {
     ctx.observer.gauge('queued', queuedCount());
     onCount();
+  };
+  const enqueue = (account: string, id: string): void => {
+    note(account, id);
+    counted();
   };
   const dequeue = (account: string, id: string): void => {
     const ids = waiting.get(account);
     ids?.delete(id);
     if (ids?.size === 0) waiting.delete(account);
-    ctx.observer.gauge('queued', queuedCount());
-    onCount();
+    counted();
   };
+  const isWaiting = (account: string, id: string): boolean => waiting.get(account)?.has(id) === true;
   const queuedCount = (): number => [...waiting.values()].reduce((sum, ids) => sum + ids.size, 0);
-  for (const { key, value } of await db.list(['pending'])) enqueue(key[1]!, pendingRecord.decode(value).id);
-  for (const { key, value } of await db.list(['outbox'])) enqueue(key[1]!, outboxRecord.decode(value).id);
+  for (const { key, value } of await db.list(['pending'])) note(key[1]!, pendingRecord.decode(value).id);
+  for (const { key, value } of await db.list(['outbox'])) note(key[1]!, outboxRecord.decode(value).id);
 
-  const announce = (id: string, state: SentState, error?: AnyCyphrError): void => {
-    if (error === undefined) verdicts.delete(id);
-    else verdicts.set(id, error);
-    const event = { type: 'sent', id: id as MessageId, state, ...(error === undefined ? {} : { error }) } as const;
-    changes.emit(event);
-    ctx.events.emit(event);
-  };
-  const load = async (id: string): Promise<SentRecord | undefined> => {
-    const row = await db.read(keys.sent(id));
-    return row === undefined ? undefined : sentRecord.decode(row);
-  };
-  const setState = (id: string, record: SentRecord): Write => ({ key: keys.sent(id), value: sentRecord.encode(record) });
   const isLeaving = (record: SentRecord): boolean => record.state === 'queued' || record.state === 'held';
+  const isTooOld = (atMs: number): boolean => ctx.now() - atMs > limits.queueAgeMs;
+  const tooOld = (): TransportError => new TransportError('ERR_REJECTED', 'the message waited for 30 days');
   /** Every row of a message that has not been accepted everywhere. */
   const rowsOf = ({ to, seq, waitingFor }: SentRecord): Write[] => [
     { key: keys.pending(to, seq), value: null },
     ...waitingFor.map((device): Write => ({ key: keys.outbox(to, seq, device as number), value: null })),
   ];
-  /** Ends a message before it was accepted. The caller holds the lock of its account. */
-  const finish = async (id: string, record: SentRecord, state: 'cancelled' | 'failed', error?: AnyCyphrError): Promise<void> => {
-    await db.commit([...rowsOf(record), setState(id, { ...record, state, waitingFor: [] })]);
-    dequeue(record.to, id);
-    announce(id, state, error);
-  };
+  /** Ends a message that was not accepted everywhere, whatever became of it meanwhile; returns its state. */
+  const finish = (id: string, state: 'cancelled' | 'failed', error?: AnyCyphrError): Promise<SentState> =>
+    ctx.lock(`sent ${id}`, async () => {
+      const record = (await messages.load(id))!;
+      if (!isLeaving(record)) return record.state as SentState;
+      await db.commit([...rowsOf(record), messages.write(id, { ...record, state, waitingFor: [], code: error?.code })]);
+      dequeue(record.to, id);
+      messages.announce(id, state, error);
+      return state;
+    });
 
-  const handle = (id: string, record: SentRecord): Sent => ({
-    id: id as MessageId,
-    to: { kind: 'person', account: record.to },
-    state: record.state as SentState,
-    until(state, { signal } = {}) {
-      if (state !== 'accepted') return Promise.reject(new UsageError('ERR_ARGUMENT', 'receipts are off', { field: 'state' }));
-      let stop = (): void => {};
-      const settled = new Promise<void>((resolve, reject) => {
-        const judge = (now: SentState): void => {
-          if (now === 'accepted') resolve();
-          else if (now === 'cancelled') reject(new UsageError('ERR_CLOSED', 'the message was cancelled'));
-          else if (now === 'failed') reject(verdicts.get(id) ?? new TransportError('ERR_REJECTED', 'the message was refused for good'));
-          else if (now === 'held' && verdicts.has(id)) reject(verdicts.get(id));
-        };
-        stop = changes.listen((event) => event.id === id && judge(event.state));
-        load(id).then((current) => judge((current ?? record).state as SentState), reject);
-      });
-      return abortable(settled, signal).finally(() => stop());
-    },
-    cancel: () =>
-      ctx.lock(`peer ${record.to}`, async () => {
-        const current = (await load(id)) ?? record;
-        if (!isLeaving(current) || inFlight.has(id)) return current.state as SentState;
-        await finish(id, current, 'cancelled');
-        return 'cancelled';
-      }),
-  });
+  const messages = sentMessages(ctx, (id, { to }) =>
+    ctx.lock(`peer ${to}`, async () => {
+      const record = await messages.load(id);
+      if (record === undefined || !isLeaving(record)) return (record?.state ?? 'failed') as SentState;
+      if (record.accepted > 0 || inFlight.has(id)) return record.state as SentState;
+      waiting.get(to)?.delete(id);
+      try {
+        return await finish(id, 'cancelled');
+      } catch (error) {
+        enqueue(to, id);
+        self.wake(to);
+        throw error;
+      }
+    }),
+  );
 
   /** Encrypts one payload for every device of the contact that has a session or a bundle; `undefined` if one has neither. */
   const encryptAll = async (
@@ -131,9 +122,9 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
     id: string,
     payload: Uint8Array,
     bundles: readonly VerifiedBundle[],
-  ): Promise<(Encrypted & { device: number })[] | undefined> => {
+  ): Promise<ForDevice[] | undefined> => {
     const messageId = fromHex(id)!;
-    const all: (Encrypted & { device: number })[] = [];
+    const all: ForDevice[] = [];
     for (const entry of contact.devices) {
       const { device } = entry;
       const address = { account, device };
@@ -150,25 +141,36 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
         live !== undefined
           ? await encryption.onSession(contact, address, live, messageId, payload)
           : await encryption.onNewSession(contact, bundle!, messageId, payload);
+      const { maxBytes } = transport.limits;
+      if (encrypted.frame.length > maxBytes) {
+        throw new UsageError('ERR_LENGTH', 'content is too long for this carrier', {
+          field: 'content',
+          got: encrypted.frame.length,
+          max: maxBytes,
+        });
+      }
       all.push({ ...encrypted, device });
     }
     return all;
   };
-  const outboxRows = (account: string, seq: number, id: string, encrypted: readonly (Encrypted & { device: number })[]): Write[] =>
+  const outboxRows = (account: string, { seq, atMs }: SentRecord, id: string, encrypted: readonly ForDevice[]): Write[] =>
     encrypted.flatMap(({ device, frame, writes }) => [
       ...writes,
-      { key: keys.outbox(account, seq, device), value: outboxRecord.encode({ id, bytes: frame }) },
+      { key: keys.outbox(account, seq, device), value: outboxRecord.encode({ id, bytes: frame, atMs }) },
     ]);
 
-  const send = async (account: string, payload: Uint8Array, key: string | undefined): Promise<Sent> => {
+  /** The message that `key` stands for, if it was sent in the last 30 days. */
+  const earlier = async (key: string): Promise<Sent | undefined> => {
+    const row = await db.read(keys.once(key));
+    const id = row === undefined ? '' : toHex(row);
+    const record = row === undefined ? undefined : await messages.load(id);
+    return record !== undefined && ctx.now() - record.atMs < limits.idempotencyKeyMs ? messages.handle(id, record) : undefined;
+  };
+
+  const send = async (account: string, payload: Uint8Array, key: string | undefined, signal: AbortSignal | undefined): Promise<Sent> => {
+    const known = key === undefined ? undefined : await earlier(key);
+    if (known !== undefined) return known;
     const contact = await contacts.load(account);
-    if (key !== undefined) {
-      const row = await db.read(keys.once(key));
-      const earlier = row === undefined ? undefined : toHex(row);
-      const record = earlier === undefined ? undefined : await load(earlier);
-      if (earlier !== undefined && record !== undefined && ctx.now() - record.atMs < limits.idempotencyKeyMs)
-        return handle(earlier, record);
-    }
     if (contact !== undefined) contacts.assertSendable(contact);
     const id = toHex(ctx.rng(16));
     const seq = ctx.nextSeq();
@@ -177,60 +179,70 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
     const mustWait = contact === undefined || (await db.list(['pending', account], 1)).length > 0;
     const encrypted = mustWait ? undefined : await encryptAll(contact, account, id, payload, []);
     const waitingFor = encrypted?.map(({ device }) => device) ?? [];
-    const record: SentRecord = { to: account, state: 'queued', atMs, seq, waitingFor, key };
-    const rows: Write[] = [setState(id, record)];
+    const record: SentRecord = { to: account, state: 'queued', atMs, seq, waitingFor, accepted: 0, key };
+    const rows: Write[] = [messages.write(id, record)];
     if (key !== undefined) rows.push({ key: keys.once(key), value: fromHex(id)! });
     if (encrypted === undefined) rows.push({ key: keys.pending(account, seq), value: pendingRecord.encode({ id, payload, atMs }) });
-    else rows.push(...outboxRows(account, seq, id, encrypted));
+    else rows.push(...outboxRows(account, record, id, encrypted));
+    ctx.life.assertOpen();
+    if (signal?.aborted === true) throw abortReason(signal);
     await db.commit(rows);
     for (const each of encrypted ?? []) each.install();
     enqueue(account, id);
     self.wake(account);
-    return handle(id, record);
+    return messages.handle(id, record);
+  };
+
+  /** Encrypts the oldest message that waits for a session. `ask` is the answer while a device of the account has neither session nor bundle. */
+  const encryptOldest = async (account: string, bundles: readonly VerifiedBundle[]): Promise<'done' | 'next' | 'ask'> => {
+    const [row] = await db.list(['pending', account], 1);
+    if (row === undefined) return 'done';
+    const { id, payload, atMs } = pendingRecord.decode(row.value);
+    if (isTooOld(atMs)) {
+      await finish(id, 'failed', tooOld());
+      return 'next';
+    }
+    const contact = await contacts.load(account);
+    if (contact === undefined) return 'ask';
+    contacts.assertSendable(contact);
+    let encrypted: ForDevice[] | undefined;
+    try {
+      encrypted = await encryptAll(contact, account, id, payload, bundles);
+    } catch (error) {
+      if (!isCyphrError(error) || error.code !== 'ERR_LENGTH') throw error;
+      await finish(id, 'failed', error);
+      return 'next';
+    }
+    if (encrypted === undefined) return 'ask';
+    const record = (await messages.load(id))!;
+    const next: SentRecord = { ...record, state: 'queued', code: undefined, waitingFor: encrypted.map(({ device }) => device) };
+    await db.commit([{ key: row.key, value: null }, messages.write(id, next), ...outboxRows(account, next, id, encrypted)]);
+    for (const each of encrypted) each.install();
+    if (record.state === 'held') messages.announce(id, 'queued');
+    return 'next';
   };
 
   /** Encrypts what waits for a session, in order. Asks the directory only if a device has no session. Throws what holds the messages. */
   const encryptPending = async (account: string): Promise<void> => {
     let bundles: readonly VerifiedBundle[] = [];
-    let asked = false;
     // Perhaps the directory shows the pinned identity again; if not, this throws what holds the messages.
     if ((await contacts.load(account))?.changedTo !== undefined) await contacts.refresh(account, []);
+    let asked = 0;
     for (;;) {
-      const outcome = await ctx.lock(`peer ${account}`, async () => {
-        const [row] = await db.list(['pending', account], 1);
-        if (row === undefined) return 'done';
-        const contact = await contacts.load(account);
-        if (contact === undefined) return 'ask';
-        contacts.assertSendable(contact);
-        const { id, payload } = pendingRecord.decode(row.value);
-        const record = (await load(id))!;
-        if (ctx.now() - record.atMs > limits.queueAgeMs) {
-          await finish(id, record, 'failed', new TransportError('ERR_REJECTED', 'the message waited for 30 days'));
-          return 'next';
-        }
-        const encrypted = await encryptAll(contact, account, id, payload, bundles);
-        if (encrypted === undefined) return 'ask';
-        const waitingFor = encrypted.map(({ device }) => device);
-        await db.commit([
-          { key: row.key, value: null },
-          setState(id, { ...record, state: 'queued', code: undefined, waitingFor }),
-          ...outboxRows(account, record.seq, id, encrypted),
-        ]);
-        for (const each of encrypted) each.install();
-        if (record.state === 'held') announce(id, 'queued');
-        return 'next';
-      });
-      if (outcome === 'done') return;
-      if (outcome === 'ask') {
-        if (asked) throw new UsageError('ERR_NO_SESSION', 'a device of this account has published no keys', { field: 'to' });
-        asked = true;
-        const contact = await contacts.load(account);
-        const missing = contact === undefined ? 'all' : await missingDevices(account, contact);
-        bundles = await ctx.observer.span('handshake', () => contacts.refresh(account, missing));
-      }
+      const outcome = await ctx.lock(`peer ${account}`, () => encryptOldest(account, bundles));
+      if (outcome === 'done' || ctx.life.hasEnded()) return;
+      if (outcome === 'next') continue;
+      const missing = await ctx.lock(`peer ${account}`, () => missingDevices(account));
+      // The first question may only have been whose account it is.
+      asked += missing.length === 0 ? 1 : 2;
+      if (asked > 3) throw new UsageError('ERR_NO_SESSION', 'a device of this account has published no keys', { field: 'to' });
+      bundles = await ctx.observer.span('handshake', () => contacts.refresh(account, missing));
     }
   };
-  const missingDevices = async (account: string, contact: KnownContact): Promise<number[]> => {
+  /** The devices to which a session must be started; none while an unknown account has started one itself. */
+  const missingDevices = async (account: string): Promise<'all' | number[]> => {
+    const contact = await contacts.load(account);
+    if (contact === undefined) return (await db.list(['peer', account], 1)).length > 0 ? [] : 'all';
     const missing: number[] = [];
     for (const entry of contact.devices) if ((await encryption.usable(contact, account, entry)) === undefined) missing.push(entry.device);
     return missing;
@@ -241,61 +253,72 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
     ctx.lock(`peer ${account}`, async () => {
       for (const { value } of await db.list(['pending', account])) {
         const { id } = pendingRecord.decode(value);
-        const record = await load(id);
+        const record = await messages.load(id);
         if (record === undefined) continue;
-        if (record.state !== 'held') await db.commit([setState(id, { ...record, state: 'held', code: error.code })]);
-        announce(id, 'held', error);
+        const isNews = record.state !== 'held' || record.code !== error.code;
+        if (isNews) await db.commit([messages.write(id, { ...record, state: 'held', code: error.code })]);
+        messages.announce(id, 'held', error, isNews);
       }
     });
 
   /** One device has it: forget the bytes, and say so when it was the last. */
   const accepted = (account: string, id: string, device: number): Promise<void> =>
     ctx.lock(`sent ${id}`, async () => {
-      const record = await load(id);
+      const record = await messages.load(id);
       if (record === undefined || !isLeaving(record)) return;
       const waitingFor = record.waitingFor.filter((other) => other !== device);
       const state = waitingFor.length === 0 ? 'accepted' : record.state;
-      await db.commit([{ key: keys.outbox(account, record.seq, device), value: null }, setState(id, { ...record, state, waitingFor })]);
+      const next = { ...record, state, waitingFor, accepted: record.accepted + 1 };
+      await db.commit([{ key: keys.outbox(account, record.seq, device), value: null }, messages.write(id, next)]);
       if (state !== 'accepted') return;
       dequeue(account, id);
-      announce(id, 'accepted');
+      messages.announce(id, 'accepted');
     });
 
-  const isForGood = (error: unknown): error is TransportError =>
-    error instanceof TransportError && error.code === 'ERR_REJECTED' && error.retryAfterMs === undefined;
+  const isForGood = (error: unknown): error is AnyCyphrError =>
+    isCyphrError(error) &&
+    (error.code === 'ERR_REJECTED' ? error.retryAfterMs === undefined : error.action === 'fix' && error.code !== 'ERR_CLOSED');
+
+  /** Hands one envelope to the carrier; settles once it is accepted, or refused for good. */
+  const transmitOne = async (account: string, device: number, id: string, bytes: Uint8Array): Promise<void> => {
+    inFlight.set(id, (inFlight.get(id) ?? 0) + 1);
+    try {
+      const task = (): Promise<void> => ctx.life.race(transport.send({ account, device }, bytes));
+      await ctx.observer.span('transport.send', task, { paddedBytes: bytes.length });
+      await accepted(account, id, device);
+    } catch (error) {
+      if (!isForGood(error)) throw error;
+      await finish(id, 'failed', error);
+    } finally {
+      const count = inFlight.get(id)! - 1;
+      if (count === 0) inFlight.delete(id);
+      else inFlight.set(id, count);
+    }
+  };
 
   /** Transmits what is encrypted, oldest first, a few at a time. Throws the first failure that a later attempt may mend. */
   const transmit = async (account: string): Promise<void> => {
-    let after: Parameters<typeof db.list>[2];
+    let after: StoreKey | undefined;
     let failure: unknown;
     const flying = new Set<Promise<void>>();
-    while (failure === undefined && !ctx.closed()) {
+    while (failure === undefined && !ctx.life.hasEnded()) {
       const page = await db.list(['outbox', account], IN_FLIGHT, after);
       if (page.length === 0) break;
       for (const { key, value } of page) {
         if (flying.size >= IN_FLIGHT) await Promise.race(flying);
-        if (failure !== undefined || ctx.closed()) break;
+        if (failure !== undefined || ctx.life.hasEnded()) break;
         after = key;
-        const { id, bytes } = outboxRecord.decode(value);
-        const device = Number(key[3]);
-        inFlight.add(id);
-        const flight = ctx.observer
-          .span('transport.send', () => transport.send({ account, device }, bytes), { paddedBytes: bytes.length })
-          .then(
-            () => accepted(account, id, device),
-            async (error: unknown) => {
-              if (!isForGood(error)) throw error;
-              const record = await load(id);
-              if (record !== undefined && isLeaving(record)) await finish(id, record, 'failed', error);
-            },
-          )
-          .catch((error: unknown) => {
+        const { id, bytes, atMs } = outboxRecord.decode(value);
+        // Cancelled since the page was read.
+        if (!isWaiting(account, id)) continue;
+        const task = isTooOld(atMs) ? finish(id, 'failed', tooOld()) : transmitOne(account, Number(key[3]), id, bytes);
+        const flight: Promise<void> = task.then(
+          () => void flying.delete(flight),
+          (error: unknown) => {
             failure ??= error;
-          })
-          .finally(() => {
-            inFlight.delete(id);
             flying.delete(flight);
-          });
+          },
+        );
         flying.add(flight);
       }
     }
@@ -313,37 +336,40 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
         } catch (error) {
           if (!isCyphrError(error) || error.action === 'retry') throw error;
           held = error;
+          await hold(account, held);
         }
-        if (held !== undefined) await hold(account, held);
         await transmit(account);
-        lane.attempts = 0;
+        if (held === undefined) lane.attempts = 0;
+        else retryLater(account, lane, HELD_RETRY_MS);
       } catch (error) {
-        if (ctx.closed()) return;
-        retryLater(account, lane, error);
-        return;
+        if (ctx.life.hasEnded()) return;
+        const known = isCyphrError(error) ? error : new InternalError('ERR_BUG', 'unexpected failure while sending', { cause: error });
+        ctx.observer.log('info', 'send-retry', known.code);
+        return retryLater(account, lane, RETRY_MS, known.retryAfterMs);
       }
-    } while (lane.again && !ctx.closed());
+    } while (lane.again && !ctx.life.hasEnded());
   };
 
-  const retryLater = (account: string, lane: Lane, error: unknown): void => {
-    const known = isCyphrError(error) ? error : new InternalError('ERR_BUG', 'unexpected failure while sending', { cause: error });
-    ctx.observer.log('info', 'send-retry', known.code);
-    const ceiling = Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** lane.attempts);
+  const retryLater = (account: string, lane: Lane, { base, cap }: typeof RETRY_MS, askedMs = 0): void => {
+    const ceiling = Math.min(cap, base * 2 ** lane.attempts);
     const [byte] = ctx.rng(1);
-    const delayMs = known.retryAfterMs ?? (ceiling * (byte! + 1)) / 256;
     lane.attempts += 1;
-    lane.again = false;
-    lane.cancelTimer = timer(() => self.wake(account), delayMs);
+    lane.cancelTimer();
+    lane.cancelTimer = timer(() => self.wake(account), Math.min(HELD_RETRY_MS.cap, Math.max(askedMs, (ceiling * (byte! + 1)) / 256)));
   };
 
   const self: Outbox = {
-    send: (account, payload, key) => ctx.lock(`peer ${account}`, () => send(account, payload, key)),
+    send: (account, payload, { key, signal }) =>
+      ctx.lock(`peer ${account}`, () => {
+        const task = (): Promise<Sent> => send(account, payload, key, signal);
+        return key === undefined ? task() : ctx.lock(`key ${key}`, task);
+      }),
     async sent(id) {
-      const record = await load(id);
-      return record === undefined ? undefined : handle(id, record);
+      const record = await messages.load(id);
+      return record === undefined ? undefined : messages.handle(id, record);
     },
     wake(account) {
-      if (ctx.closed() || !waiting.has(account)) return;
+      if (ctx.life.hasEnded() || !waiting.has(account)) return;
       const lane = lanes.get(account) ?? { running: undefined, again: false, attempts: 0, cancelTimer: () => {} };
       lanes.set(account, lane);
       lane.cancelTimer();

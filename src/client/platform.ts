@@ -1,10 +1,12 @@
 /** What the client takes from the platform: randomness, timers, locks in this process. Nothing below the client does. */
 
-import { equal } from '../bytes.js';
+import { equal, isZero } from '../bytes.js';
 import { UsageError } from '../errors.js';
-import type { Rng } from '../step.js';
+import type { Now, Rng } from '../step.js';
 
 const POOL_BYTES = 4096;
+/** Year 5138: lifetimes can be added to any time up to it. */
+const MAX_MS = 1e14;
 
 interface PlatformCrypto {
   getRandomValues(target: Uint8Array): Uint8Array;
@@ -29,16 +31,29 @@ function platformRng(): Rng | undefined {
   };
 }
 
-/** Refuses what a broken or forked generator gives: a wrong length, or the same 16 bytes or more twice in a row. */
+/** Calls a function of the application's; what it throws becomes the cause of `ERR_ARGUMENT`. */
+function called<T>(field: 'rng' | 'now', call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    throw new UsageError('ERR_ARGUMENT', `${field} failed`, { field, cause });
+  }
+}
+
+/** Draws shorter than this may repeat by chance. */
+const CHECKED_BYTES = 16;
+
+/** Refuses what a broken or forked generator gives: a wrong length, zeros, or the same first 16 bytes twice in a row. */
 function checked(rng: Rng): Rng {
-  let last: Uint8Array = new Uint8Array(0);
+  let last: Uint8Array = new Uint8Array(CHECKED_BYTES);
   return (lengthBytes) => {
-    const bytes = rng(lengthBytes);
-    const broken = !(bytes instanceof Uint8Array) || bytes.length !== lengthBytes;
-    if (broken || (lengthBytes >= 16 && (equal(bytes, last) || bytes.every((byte) => byte === 0)))) {
+    const bytes = called('rng', () => rng(lengthBytes));
+    const isBytes = bytes instanceof Uint8Array && bytes.length === lengthBytes;
+    const start = isBytes && lengthBytes >= CHECKED_BYTES ? bytes.slice(0, CHECKED_BYTES) : undefined;
+    if (!isBytes || (start !== undefined && (equal(start, last) || isZero(start)))) {
       throw new UsageError('ERR_ARGUMENT', 'the random generator is broken', { field: 'rng' });
     }
-    if (lengthBytes >= 16) last = bytes.slice();
+    last = start ?? last;
     return bytes;
   };
 }
@@ -60,6 +75,15 @@ export function clientRng(given: Rng | undefined): Rng {
     const mixed = own(lengthBytes);
     for (let i = 0; i < lengthBytes; i++) out[i]! ^= mixed[i]!;
     return out;
+  };
+}
+
+/** The client's clock: whole milliseconds that every record can hold. Throws `ERR_ARGUMENT` (`field: 'now'`) for what is no time. */
+export function clientClock(given: Now = Date.now): Now {
+  return () => {
+    const ms = called('now', given);
+    if (!Number.isFinite(ms)) throw new UsageError('ERR_ARGUMENT', 'the clock is broken', { field: 'now' });
+    return Math.min(Math.max(0, Math.floor(ms)), MAX_MS);
   };
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { equal, fromHex, toHex, wipe } from '../bytes.js';
-import { DecodeError, decryptFailed, type ErrorCode, isCyphrError, ReplayError, TrustError, UsageError } from '../errors.js';
+import { DecodeError, decryptFailed, type ErrorCode, isCyphrError, ReplayError, StoreError, TrustError, UsageError } from '../errors.js';
 import { sessionLimits } from '../limits.js';
 import { acceptInit, findSeen, openFrame } from '../pqxdh/handshake.js';
 import { encodePrekeys, encodeSeen, findSet, seenKey } from '../pqxdh/prekeys.js';
@@ -17,7 +17,7 @@ import type { Delivery } from '../transport/port.js';
 import { FRAME_INIT, FRAME_SEALED, frameType, type InitFrame, parseInit, parseSealed } from '../wire/frames.js';
 import { parsePlaintext } from '../wire/plaintext.js';
 import { ratchetTag } from '../wire/ratchet-message.js';
-import type { Contacts } from './contacts.js';
+import type { Contacts, KnownContact } from './contacts.js';
 import { decodeContent, decodeHello, type Hello } from './content.js';
 import type { Context } from './context.js';
 import type { Inbox } from './inbox.js';
@@ -34,6 +34,8 @@ export interface Receiver {
   retry(): Promise<void>;
   /** Asks who the senders of unconfirmed first messages are; called when the connection is up. */
   confirmAll(): void;
+  /** Whether a sender is being asked for: messages may be shown soon that can't be yet. */
+  isAsking(): boolean;
   close(): void;
 }
 
@@ -95,7 +97,8 @@ export function receiver(
     before: LiveSession | undefined,
     live: LiveSession,
     step: Step<LiveSession['state'], Uint8Array>,
-    extra: readonly Write[],
+    extra: readonly Write[] = [],
+    onCommitted: () => void = () => {},
   ): Promise<void> => {
     const { account, device, accountKeyHash, replayable } = live.facts;
     const owner = live.facts;
@@ -110,6 +113,9 @@ export function receiver(
     }
     const nowMs = ctx.now();
     const id = fromHex(live.id)!;
+    const contact = await contacts.load(account);
+    const isStranger = contact !== undefined && !equal(contact.pin, accountKeyHash);
+    if (isStranger) throw new TrustError('ERR_DEVICE_UNTRUSTED', 'the session is not with the pinned identity');
     const known = await sessions.peer(owner);
     let peer = before === undefined ? accepted(known, id, nowMs) : received(known, id, nowMs);
     const startedHere = peer.sessions.some((session) => session.initiatedByUs && toHex(session.id) === live.id);
@@ -136,13 +142,13 @@ export function receiver(
         value: fromHex(nowMs.toString(16).padStart(16, '0'))!,
       });
     }
-    await ctx.db.commit(rows);
+    await ctx.db.commit(rows).catch((error: unknown) => {
+      const isTaken = error instanceof StoreError && error.code === 'ERR_STORE_CONFLICT' && !ctx.life.hasEnded();
+      throw isTaken ? new ReplayError('ERR_DUPLICATE', 'a tag of the session is taken', { cause: error }) : error;
+    });
     sessions.install(after);
-    if (peerRows !== undefined) {
-      sessions.installPeer(owner, peerRows.peer);
-      for (const { id: other } of known.sessions)
-        if (!peerRows.peer.sessions.some((kept) => toHex(kept.id) === toHex(other))) sessions.forget(toHex(other));
-    }
+    if (peerRows !== undefined) sessions.installPeer(owner, peerRows.peer);
+    onCommitted();
     wipe(...step.wipe, step.out);
     if (message !== undefined) inbox.added(seq, message);
     if (unreadable !== undefined) undecryptable(unreadable, 'needs-person', account);
@@ -159,16 +165,12 @@ export function receiver(
     const id = await sessions.byTag(tag);
     if (id === undefined) throw new UsageError('ERR_NO_SESSION', 'no session has the tag of the message');
     if (only !== undefined && id !== only) throw decryptFailed();
-    const found = await sessions.load(id);
-    if (found === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
-    await ctx.lock(`peer ${found.facts.account}`, async () => {
+    const account = await sessions.accountOf(id);
+    if (account === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
+    if ((await contacts.load(account)) === undefined && inbox.unconfirmedCount() >= sessionLimits.claimedMessages) throw new Later('pin');
+    await ctx.lock(`peer ${account}`, async () => {
       const live = await sessions.load(id);
       if (live === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
-      const contact = await contacts.load(live.facts.account);
-      // The name is somebody else's: nothing on this session will ever be shown, so nothing of it is kept.
-      if (contact !== undefined && !equal(contact.pin, live.facts.accountKeyHash)) {
-        throw new TrustError('ERR_DEVICE_UNTRUSTED', 'the session is with another identity than the pinned one');
-      }
       let step: Step<LiveSession['state'], Uint8Array>;
       try {
         step = decrypt(live.state, frame);
@@ -176,12 +178,14 @@ export function receiver(
         if (error instanceof ReplayError && error.code === 'ERR_SKIP_LIMIT') await markDead(live);
         throw error;
       }
-      await deliver(live, live, step, []);
+      await deliver(live, live, step);
     });
   };
 
   const markDead = async ({ id, facts }: LiveSession): Promise<void> => {
-    const { writes, peer } = await sessions.peerWrites(facts, died(await sessions.peer(facts), fromHex(id)!));
+    const known = await sessions.peer(facts);
+    if (known.sessions.some((session) => session.dead && toHex(session.id) === id)) return;
+    const { writes, peer } = await sessions.peerWrites(facts, died(known, fromHex(id)!));
     await ctx.db.commit(writes);
     sessions.installPeer(facts, peer);
     undecryptable('ERR_SKIP_LIMIT', 'by-itself', facts.account);
@@ -190,41 +194,62 @@ export function receiver(
   /** A first flight (section 2.4). */
   const receiveInit = async (inner: Uint8Array): Promise<void> => {
     const init = parseInit(inner);
-    const seen = findSeen(keyring.prekeys(), init);
-    if (seen !== undefined) {
-      flightTokens += 1;
-      if ((await sessions.load(toHex(seen.sessionId))) === undefined)
-        throw new ReplayError('ERR_DUPLICATE', 'this first flight was accepted before');
-      return receiveRatchet(init.ratchetMessage, toHex(seen.sessionId));
-    }
-    try {
-      const event = await ctx.lock(`peer ${init.account}`, () => ctx.lock('prekeys', () => acceptFlight(init)));
-      if (event !== undefined) ctx.events.emit(event);
-    } catch (error) {
-      if (!(error instanceof TrustError) || error.code !== 'ERR_IDENTITY_CHANGED') throw error;
+    for (;;) {
+      const outcome = await ctx.lock(`peer ${init.account}`, () => ctx.lock('prekeys', () => acceptOnce(init)));
+      if (outcome === 'accepted') break;
+      if (outcome instanceof Uint8Array) {
+        flightTokens += 1;
+        const id = toHex(outcome);
+        if ((await sessions.accountOf(id)) === undefined) throw new ReplayError('ERR_DUPLICATE', 'this first flight was accepted before');
+        return receiveRatchet(init.ratchetMessage, id);
+      }
       // The pin stands. Whether the identity has changed is the directory's to say, and a person's to accept; meanwhile it waits.
-      if (await isNewIdentity(init.account, init.accountKey)) throw new Later('pin');
-      throw error;
+      if ((await standing(init.account, init.accountKey)) === 'waits') throw new Later('pin');
     }
     keyring.used();
     if ((await contacts.load(init.account)) === undefined) confirm(init.account);
   };
 
-  const isNewIdentity = async (account: string, identity: Uint8Array): Promise<boolean> => {
+  /** Accepts a flight, unless it was: then returns the id of its session, 16 bytes. Concurrent copies of one flight come one after another. */
+  const acceptOnce = async (init: InitFrame): Promise<'accepted' | 'other-identity' | Uint8Array> => {
+    const seen = findSeen(keyring.prekeys(), init);
+    if (seen !== undefined) return seen.sessionId;
+    const contact = await contacts.load(init.account);
+    if (contact === undefined && inbox.unconfirmedCount() >= sessionLimits.claimedMessages) throw new Later('pin');
+    try {
+      await acceptFlight(init, contact);
+      return 'accepted';
+    } catch (error) {
+      if (error instanceof TrustError && error.code === 'ERR_IDENTITY_CHANGED') return 'other-identity';
+      throw error;
+    }
+  };
+
+  /**
+   * What the directory says of an identity that is not the pin: `pinned` if it is by now, `waits` for a person or for the directory;
+   * throws if it is nobody's.
+   */
+  const standing = async (account: string, identity: Uint8Array): Promise<'pinned' | 'waits'> => {
     const nowMs = ctx.now();
     const askedAtMs = asked.get(account);
     if (askedAtMs === undefined || Math.abs(nowMs - askedAtMs) > sessionLimits.identityCheckMs) {
       asked.set(account, nowMs);
-      await contacts.refresh(account, []).catch((error: unknown) => {
-        if (!isCyphrError(error) || error.code !== 'ERR_IDENTITY_CHANGED') asked.delete(account);
-      });
+      try {
+        await contacts.refresh(account, []);
+      } catch (error) {
+        if (!isCyphrError(error) || error.code !== 'ERR_IDENTITY_CHANGED') {
+          asked.delete(account);
+          return 'waits';
+        }
+      }
     }
-    const changedTo = (await contacts.load(account))?.changedTo;
-    return changedTo !== undefined && equal(changedTo, identity);
+    const contact = await contacts.load(account);
+    if (contact !== undefined && equal(contact.identity, identity)) return 'pinned';
+    if (contact?.changedTo !== undefined && equal(contact.changedTo, identity)) return 'waits';
+    throw new TrustError('ERR_IDENTITY_CHANGED', 'the identity is neither the pinned one nor what the directory shows');
   };
 
-  const acceptFlight = async (init: InitFrame) => {
-    const contact = await contacts.load(init.account);
+  const acceptFlight = async (init: InitFrame, contact: KnownContact | undefined): Promise<void> => {
     const step = acceptInit(keyring.prekeys(), ctx.device(), init, { pinnedIdentity: contact?.pin, storedList: contact?.list }, ctx.now());
     const { secrets, ratchetMessage, replayable, sessionId, initId, peer } = step.out;
     const state = acceptRatchet(secrets);
@@ -246,13 +271,15 @@ export function receiver(
     };
     const opened = decrypt(state, ratchetMessage);
     const name = seenKey(init.setId, init.otId, init.ephemeralKey);
-    await deliver(undefined, live, opened, [
+    const rows: Write[] = [
       { key: keys.prekeys, value: encodePrekeys(step.next) },
       { key: keys.seen(name), value: encodeSeen({ setId: init.setId, otId: init.otId, initId, sessionId }), ifRev: 0 },
-    ]);
-    keyring.install(step.next);
-    wipe(...step.wipe);
-    return replayable ? ({ type: 'lastResortUsed', address: peer.address } as const) : undefined;
+    ];
+    await deliver(undefined, live, opened, rows, () => {
+      keyring.install(step.next);
+      wipe(...step.wipe);
+    });
+    if (replayable) ctx.events.emit({ type: 'lastResortUsed', address: peer.address });
   };
 
   /** Asks the directory who an unknown sender is. Its messages wait meanwhile; a false claim is dropped with all that came with it. */
@@ -261,14 +288,18 @@ export function receiver(
     claims.add(account);
     contacts
       .refresh(account, [])
-      .then(async () => {
-        const contact = await contacts.load(account);
-        const dropped = contact === undefined ? 0 : await inbox.discardOthers(account, contact.pin);
-        if (dropped > 0) undecryptable('ERR_DEVICE_UNTRUSTED', 'never', account);
-        inbox.stir();
-      })
       .catch((error: unknown) => ctx.observer.log('info', 'claim-unconfirmed', isCyphrError(error) ? error.code : 'ERR_BUG'))
-      .finally(() => claims.delete(account));
+      .finally(() => {
+        claims.delete(account);
+        inbox.stir();
+      });
+  };
+
+  /** A pin was made or changed: what came under the account's name from strangers goes, and what had to wait is tried again. */
+  const onPinned = async (account: string): Promise<void> => {
+    const dropped = await ctx.lock(`peer ${account}`, () => inbox.discardStrangers(account));
+    if (dropped > 0) undecryptable('ERR_DEVICE_UNTRUSTED', 'never', account);
+    await self.retry();
   };
 
   const handle = async (bytes: Uint8Array): Promise<void> => {
@@ -298,39 +329,63 @@ export function receiver(
     );
   };
 
+  /** If this fails the envelope comes again, and is recognised. Not waited for: the next envelope need not. */
+  const acknowledge = (delivery: Delivery): void => {
+    const ack = async (): Promise<void> => delivery.ack();
+    ack().catch(() => ctx.observer.log('debug', 'ack-failed'));
+  };
+
   const self: Receiver = {
     async receive(delivery) {
       try {
-        await ctx.observer.span('receive', () => handle(delivery.bytes), { paddedBytes: delivery.bytes.length });
+        const outcome = await ctx.observer.span('receive', () => unlessLater(handle(delivery.bytes)), {
+          paddedBytes: delivery.bytes.length,
+        });
+        if (outcome instanceof Later) return defer(delivery, outcome.why);
       } catch (error) {
-        if (error instanceof Later) return defer(delivery, error.why);
-        if (!isCyphrError(error) || error.code.startsWith('ERR_STORE')) throw error;
+        if (ctx.life.hasEnded() || error instanceof StoreError) throw error;
+        // A fault of ours is no reason to lose the envelope, nor to take no other: it stays with the relay.
+        if (!isCyphrError(error) || error.action === 'report') return ctx.observer.log('error', 'envelope-kept', 'ERR_BUG');
         ctx.observer.log('info', 'envelope-dropped', error.code);
       }
-      // If this fails the envelope comes again, and is recognised.
-      delivery.ack().catch(() => ctx.observer.log('debug', 'ack-failed'));
+      acknowledge(delivery);
     },
     async retry() {
       const again = deferred;
       deferred = [];
-      for (const delivery of again) if (!ctx.closed()) await self.receive(delivery);
+      for (const delivery of again) if (!ctx.life.hasEnded()) await self.receive(delivery);
     },
     confirmAll() {
       for (const account of inbox.unconfirmed()) confirm(account);
     },
+    isAsking: () => claims.size > 0,
     close() {
       cancelTimer();
       deferred = [];
     },
   };
+  contacts.onPinned((account) => {
+    onPinned(account).catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
+  });
   return self;
 }
 
-/** Not now: too many unknown flights in this minute, or a person has to decide first. */
+/** Not now: too many unknown flights in this minute, or somebody has to say whose identity it is. */
 class Later extends Error {
   readonly why: 'flights' | 'pin';
   constructor(why: 'flights' | 'pin') {
     super('not now');
     this.why = why;
+  }
+}
+
+/** `Later` as a result: it is no failure. */
+async function unlessLater(task: Promise<void>): Promise<Later | undefined> {
+  try {
+    await task;
+    return undefined;
+  } catch (error) {
+    if (error instanceof Later) return error;
+    throw error;
   }
 }

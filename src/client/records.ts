@@ -110,6 +110,8 @@ export const contactRecord = record('contact', {
   /** What the directory shows instead of the pin, until a person decides. */
   changedTo: 'bytes?',
   changedList: 'bytes?',
+  /** Earlier pins, H(AIK). */
+  former: 'list',
 });
 export type ContactRecord = ReturnType<typeof contactRecord.decode>;
 
@@ -168,7 +170,10 @@ export const sentRecord = record('sent', {
   state: 'string',
   atMs: 'number',
   seq: 'number',
+  /** Devices that have not got it. */
   waitingFor: 'list',
+  /** How many have. */
+  accepted: 'number',
   key: 'string?',
   code: 'string?',
 });
@@ -176,7 +181,7 @@ export type SentRecord = ReturnType<typeof sentRecord.decode>;
 
 export const pendingRecord = record('pending', { id: 'string', payload: 'bytes', atMs: 'number' });
 
-export const outboxRecord = record('outbox', { id: 'string', bytes: 'bytes' });
+export const outboxRecord = record('outbox', { id: 'string', bytes: 'bytes', atMs: 'number' });
 
 export const inboxRecord = record('inbox', {
   id: 'string',

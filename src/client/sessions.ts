@@ -1,10 +1,9 @@
 /** Sessions as rows: loaded once, kept decoded while they are used, written with every step. The only place that pairs rows and ratchet states. */
 
-import { fromHex, toHex, wipe } from '../bytes.js';
+import { compare, fromHex, toHex } from '../bytes.js';
 import { decodeCore, decodeSkippedChain, encodeCore, encodeSkippedChain, type RatchetState, receivingTags } from '../ratchet/ratchet.js';
 import type { SkippedChain } from '../ratchet/skipped.js';
 import { activeSession, expire, NO_SESSIONS, type PeerSessions, type SessionFacts } from '../session/peer.js';
-import type { Step } from '../step.js';
 import type { StoreKey, Write } from '../store/port.js';
 import type { Database } from './database.js';
 import { decodeFacts, encodeFacts, initRecord, keys, peerRecord, type SessionRecord, sessionRecord } from './records.js';
@@ -35,10 +34,12 @@ export interface PeerDevice {
   readonly deviceKeyHash: Uint8Array;
 }
 
-/** The sessions of one client. Callers hold the lock of the account that they change. */
+/** The sessions of one client. Callers hold the lock of the account, for reading too: what is loaded is kept. */
 export interface Sessions {
   load(id: string): Promise<LiveSession | undefined>;
-  /** The session whose index has `tag` now. */
+  /** The account of a session, which never changes: the lock that `load` needs. Holds no lock, and keeps nothing. */
+  accountOf(id: string): Promise<string | undefined>;
+  /** The session whose index has `tag`. */
   byTag(tag: Uint8Array): Promise<string | undefined>;
   peer(owner: PeerDevice): Promise<PeerSessions>;
   /** The session that sends to this device go out on. */
@@ -47,12 +48,9 @@ export interface Sessions {
   writes(before: LiveSession | undefined, after: LiveSession): Write[];
   /** The rows of a changed peer, with those of the sessions that expire through it. */
   peerWrites(owner: PeerDevice, peer: PeerSessions): Promise<{ writes: Write[]; peer: PeerSessions }>;
-  /** The rows to delete with a session. */
-  deletion(live: LiveSession): Write[];
   /** After the commit: what was written is what is used from now on. */
   install(live: LiveSession): void;
   installPeer(owner: PeerDevice, peer: PeerSessions): void;
-  forget(id: string): void;
 }
 
 /** A map that drops what was not used for longest. */
@@ -76,19 +74,24 @@ function recent<V>(max: number): { get(key: string): V | undefined; set(key: str
   };
 }
 
-/** Wipes what a committed step says. */
-export function wipeStep(step: Step<unknown, unknown>): void {
-  wipe(...step.wipe);
+function tagSet(state: RatchetState | undefined): Set<string> {
+  return new Set(state === undefined ? [] : receivingTags(state).map(toHex));
+}
+
+/** The rows to delete with a session. */
+function deletion({ id, state, init }: LiveSession): Write[] {
+  const rowKeys: StoreKey[] = [keys.session(id)];
+  if (init !== null) rowKeys.push(keys.init(id));
+  for (const tag of tagSet(state)) rowKeys.push(keys.tag(tag));
+  for (const { headerKey } of state.skipped) rowKeys.push(keys.skipped(id, toHex(headerKey.tag)));
+  return rowKeys.map((key) => ({ key, value: null }));
 }
 
 /** The sessions in `db`. */
 export function sessions(db: Database): Sessions {
   const live = recent<LiveSession>(LIVE_SESSIONS);
   const peers = recent<PeerSessions>(LIVE_SESSIONS);
-  /** Tags of the sessions in `live`. */
-  const tags = new Map<string, string>();
   const peerName = ({ account, deviceKeyHash }: PeerDevice): string => JSON.stringify([account, toHex(deviceKeyHash)]);
-  const tagSet = (state: RatchetState | undefined): Set<string> => new Set(state === undefined ? [] : receivingTags(state).map(toHex));
 
   const load = async (id: string): Promise<LiveSession | undefined> => {
     const known = live.get(id);
@@ -108,11 +111,14 @@ export function sessions(db: Database): Sessions {
 
   const self: Sessions = {
     load,
+    async accountOf(id) {
+      const known = live.get(id);
+      if (known !== undefined) return known.facts.account;
+      const row = await db.read(keys.session(id));
+      return row === undefined ? undefined : sessionRecord.decode(row).account;
+    },
     async byTag(tag) {
-      const name = toHex(tag);
-      const id = tags.get(name);
-      if (id !== undefined) return id;
-      const row = await db.read(keys.tag(name));
+      const row = await db.read(keys.tag(toHex(tag)));
       return row === undefined ? undefined : toHex(row);
     },
     async peer(owner) {
@@ -158,26 +164,16 @@ export function sessions(db: Database): Sessions {
       const rows: Write[] = [{ key: keys.peer(owner.account, owner.deviceKeyHash), value: record }];
       for (const id of expired) {
         const session = await load(toHex(id));
-        if (session !== undefined) rows.push(...self.deletion(session));
+        if (session !== undefined) rows.push(...deletion(session));
       }
       return { writes: rows, peer: next };
     },
-    deletion({ id, state, init }) {
-      const rowKeys: StoreKey[] = [keys.session(id)];
-      if (init !== null) rowKeys.push(keys.init(id));
-      for (const tag of tagSet(state)) rowKeys.push(keys.tag(tag));
-      for (const { headerKey } of state.skipped) rowKeys.push(keys.skipped(id, toHex(headerKey.tag)));
-      return rowKeys.map((key) => ({ key, value: null }));
-    },
-    install(session) {
-      for (const tag of tagSet(live.get(session.id)?.state)) tags.delete(tag);
-      live.set(session.id, session);
-      for (const tag of tagSet(session.state)) tags.set(tag, session.id);
-    },
-    installPeer: (owner, peer) => peers.set(peerName(owner), peer),
-    forget(id) {
-      for (const tag of tagSet(live.get(id)?.state)) tags.delete(tag);
-      live.delete(id);
+    install: (session) => live.set(session.id, session),
+    installPeer(owner, peer) {
+      for (const { id } of peers.get(peerName(owner))?.sessions ?? []) {
+        if (!peer.sessions.some((kept) => compare(kept.id, id) === 0)) live.delete(toHex(id));
+      }
+      peers.set(peerName(owner), peer);
     },
   };
   return self;

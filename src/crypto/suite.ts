@@ -7,8 +7,7 @@
  */
 
 import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js';
-import { expand, extract, hkdf } from '@noble/hashes/hkdf.js';
-import { hmac } from '@noble/hashes/hmac.js';
+import { hkdf } from '@noble/hashes/hkdf.js';
 import * as sha2 from '@noble/hashes/sha2.js';
 import * as sha3 from '@noble/hashes/sha3.js';
 import { backend } from '#backend';
@@ -17,6 +16,7 @@ import { decryptFailed, InternalError } from '../errors.js';
 import type { KeyPair, Rng } from '../step.js';
 import type { Encapsulation, KemBackend } from './backend/backend.js';
 import { FIELD_PRIME, isBelow, requireLength } from './guard.js';
+import { expand, hmac } from './hmac.js';
 
 /** SHA-256 (FIPS 180-4), 32 bytes. */
 export function sha256(data: Uint8Array): Uint8Array {
@@ -50,25 +50,28 @@ export function shake256(data: Uint8Array, lengthBytes: number): Uint8Array {
 
 /** HMAC-SHA-256 (RFC 2104), 32 bytes; a key of any length. */
 export function hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array {
-  return hmac(sha2.sha256, key, data);
+  return hmac(key, data);
 }
 
 /** HKDF-Extract with SHA-256 (RFC 5869 section 2.2), 32 bytes. */
 export function hkdfExtractSha256(salt: Uint8Array, ikm: Uint8Array): Uint8Array {
-  return extract(sha2.sha256, ikm, salt);
+  return hmac(salt, ikm);
 }
 
 /** HKDF-Expand with SHA-256 (RFC 5869 section 2.3) of a 32-byte `prk`; `lengthBytes` is at most 8,160. */
 export function hkdfExpandSha256(prk: Uint8Array, info: Uint8Array, lengthBytes: number): Uint8Array {
   requireLength(prk, 32, 'prk');
   requireHkdfLength(lengthBytes, 32);
-  return expand(sha2.sha256, prk, info, lengthBytes);
+  return expand(prk, info, lengthBytes);
 }
 
 /** HKDF with SHA-256 (RFC 5869); `lengthBytes` is at most 8,160. */
 export function hkdfSha256(salt: Uint8Array, ikm: Uint8Array, info: Uint8Array, lengthBytes: number): Uint8Array {
   requireHkdfLength(lengthBytes, 32);
-  return hkdf(sha2.sha256, ikm, salt, info, lengthBytes);
+  const prk = hmac(salt, ikm);
+  const out = expand(prk, info, lengthBytes);
+  prk.fill(0);
+  return out;
 }
 
 /** HKDF with SHA-512 (RFC 5869); `lengthBytes` is at most 16,320. */

@@ -16,7 +16,7 @@ export interface SessionFacts {
   /** When the first message of the other side decrypted; `null` while unanswered. */
   readonly answeredAtMs: number | null;
   readonly status: 'active' | 'archived' | 'receiveOnly';
-  /** When it stopped being active; 0 before. */
+  /** When it stopped being active, later than any retired before it; 0 while active. */
   readonly retiredAtMs: number;
   /** A gap beyond MAX_JUMP or used-up counters: never sent on again. */
   readonly dead: boolean;
@@ -35,8 +35,12 @@ export const NO_SESSIONS: PeerSessions = { sessions: [], startedAtMs: [], incarn
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => compare(a, b) === 0;
 
-function retire(session: SessionFacts, status: 'archived' | 'receiveOnly', nowMs: number): SessionFacts {
-  return { ...session, status, retiredAtMs: nowMs };
+type Retired = Exclude<SessionFacts['status'], 'active'>;
+
+/** Retires sessions of one peer: always as the latest, so that a clock that went back costs no key. */
+function retiring({ sessions }: PeerSessions, nowMs: number): (session: SessionFacts, status: Retired) => SessionFacts {
+  const retiredAtMs = Math.max(nowMs, ...sessions.map((session) => session.retiredAtMs + 1));
+  return (session, status) => ({ ...session, status, retiredAtMs });
 }
 
 /** The session that sends go out on, if it can. */
@@ -52,6 +56,7 @@ export function mayStart(peer: PeerSessions, nowMs: number): boolean {
 
 /** A session was started from here: it is active at once. */
 export function started(peer: PeerSessions, id: Uint8Array, nowMs: number): PeerSessions {
+  const retire = retiring(peer, nowMs);
   const session: SessionFacts = {
     id,
     initiatedByUs: true,
@@ -62,7 +67,7 @@ export function started(peer: PeerSessions, id: Uint8Array, nowMs: number): Peer
     dead: false,
   };
   return {
-    sessions: [session, ...peer.sessions.map((other) => (other.status === 'active' ? retire(other, 'archived', nowMs) : other))],
+    sessions: [session, ...peer.sessions.map((other) => (other.status === 'active' ? retire(other, 'archived') : other))],
     startedAtMs: [...peer.startedAtMs.filter((at) => at > nowMs - 86_400_000), nowMs],
     incarnation: peer.incarnation,
   };
@@ -73,6 +78,7 @@ export function started(peer: PeerSessions, id: Uint8Array, nowMs: number): Peer
  * at once: the smaller id is active on both sides, the other only receives. Else the accepted one replaces what was active.
  */
 export function accepted(peer: PeerSessions, id: Uint8Array, nowMs: number): PeerSessions {
+  const retire = retiring(peer, nowMs);
   const crossing = peer.sessions.find(
     (other) =>
       other.status === 'active' &&
@@ -86,20 +92,21 @@ export function accepted(peer: PeerSessions, id: Uint8Array, nowMs: number): Pee
     initiatedByUs: false,
     createdAtMs: nowMs,
     answeredAtMs: nowMs,
-    status: wins ? 'active' : 'receiveOnly',
-    retiredAtMs: wins ? 0 : nowMs,
+    status: 'active',
+    retiredAtMs: 0,
     dead: false,
   };
   const others = peer.sessions.map((other) => {
     if (!wins || other.status !== 'active') return other;
-    return retire(other, other === crossing ? 'receiveOnly' : 'archived', nowMs);
+    return retire(other, other === crossing ? 'receiveOnly' : 'archived');
   });
-  return { ...peer, sessions: [session, ...others] };
+  return { ...peer, sessions: [wins ? session : retire(session, 'receiveOnly'), ...others] };
 }
 
 /**
- * The peer's hello on session `id`: what it names in `replaces`, and every older session if its incarnation changed, only
- * receives from now on, and `id` is active. A replacement is no crossing: there is no tie-break.
+ * The peer's hello on session `id`: what it names in `replaces`, and every other session if its incarnation changed, only receives
+ * from now on, without a tie-break. Where none that can be sent on is left, `id` is it; a session that the hello doesn't know stands
+ * by the tie-break, so that both sides agree when both replace at once.
  */
 export function replaced(
   peer: PeerSessions,
@@ -108,15 +115,13 @@ export function replaced(
   replaces: readonly Uint8Array[],
   nowMs: number,
 ): PeerSessions {
+  const retire = retiring(peer, nowMs);
   const restarted = peer.incarnation !== null && !same(peer.incarnation, incarnation);
   const isReplaced = (other: SessionFacts): boolean =>
-    !same(other.id, id) && (restarted || replaces.some((named) => same(named, other.id)));
-  const any = peer.sessions.some(isReplaced);
-  const sessions = peer.sessions.map((other) => {
-    if (isReplaced(other)) return other.status === 'receiveOnly' ? other : retire(other, 'receiveOnly', nowMs);
-    return any && same(other.id, id) ? { ...other, status: 'active' as const, retiredAtMs: 0 } : other;
-  });
-  return { sessions, startedAtMs: peer.startedAtMs, incarnation };
+    !same(other.id, id) && other.status !== 'receiveOnly' && (restarted || replaces.some((named) => same(named, other.id)));
+  const next = { ...peer, sessions: peer.sessions.map((other) => (isReplaced(other) ? retire(other, 'receiveOnly') : other)), incarnation };
+  if (activeSession(next) !== undefined) return next;
+  return { ...next, sessions: next.sessions.map((other) => (same(other.id, id) ? { ...other, status: 'active', retiredAtMs: 0 } : other)) };
 }
 
 /** A message decrypted on `id`: it is answered, and an archived session is active again (the peer still uses it); a receive-only one never. */
@@ -124,12 +129,13 @@ export function received(peer: PeerSessions, id: Uint8Array, nowMs: number): Pee
   const session = peer.sessions.find((other) => same(other.id, id));
   if (session === undefined || (session.answeredAtMs !== null && session.status !== 'archived')) return peer;
   const promoted = session.status === 'archived' && !session.dead;
+  const retire = retiring(peer, nowMs);
   const sessions = peer.sessions.map((other) => {
     if (other === session) {
       const answeredAtMs = session.answeredAtMs ?? nowMs;
       return promoted ? { ...session, answeredAtMs, status: 'active' as const, retiredAtMs: 0 } : { ...session, answeredAtMs };
     }
-    return promoted && other.status === 'active' ? retire(other, 'archived', nowMs) : other;
+    return promoted && other.status === 'active' ? retire(other, 'archived') : other;
   });
   return { ...peer, sessions };
 }

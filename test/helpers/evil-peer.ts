@@ -3,6 +3,7 @@ import { keyHash, signDeviceList } from '../../src/identity/account.js';
 import { type DeviceSecrets, generateDevice } from '../../src/identity/device.js';
 import { verifyBundle } from '../../src/pqxdh/bundle.js';
 import { initiate, sealFrame } from '../../src/pqxdh/handshake.js';
+import { generatePrekeys } from '../../src/pqxdh/prekeys.js';
 import { braid } from '../../src/ratchet/braid/machine.js';
 import type { BraidState } from '../../src/ratchet/braid/state.js';
 import { startInitiator } from '../../src/ratchet/double.js';
@@ -29,6 +30,8 @@ export interface EvilPeer {
   state(): RatchetState<BraidState>;
   /** A text as plaintext, under a fresh message id. */
   text(text: string): Uint8Array;
+  /** What a directory would hold of this peer. */
+  published(): BundleBytes;
   /** Any payload bytes as plaintext of a kind. */
   raw(payload: Uint8Array, kind?: 'app' | 'control'): Uint8Array;
 }
@@ -61,6 +64,10 @@ export function evilPeer(account: string, seed: string, nowMs: number, deviceId?
     next: step,
     state: () => state!,
     text: (text) => raw(encodeMsgpack({ t: 'text', at: nowMs, text })),
+    published() {
+      const { address, identity, signedSet } = generatePrekeys(device, testRng(`${seed} prekeys`), nowMs).out;
+      return { address, identity, signedSet };
+    },
     raw,
   };
   return self;

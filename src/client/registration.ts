@@ -1,0 +1,74 @@
+/** How a client comes by its identity: from its store, or by registering in an empty one. */
+
+import { StoreError, TransportError, TrustError, UsageError } from '../errors.js';
+import { type DeviceSecrets, decodeDevice, encodeDevice } from '../identity/index.js';
+import { encodePrekeys, generatePrekeys, type PrekeyState } from '../pqxdh/prekeys.js';
+import type { Rng } from '../step.js';
+import type { Directory } from '../transport/port.js';
+import type { Database } from './database.js';
+import { loadPrekeys, publishWrite } from './keyring.js';
+import { abortable, abortReason } from './platform.js';
+import { keys, metaRecord } from './records.js';
+
+/** A device that is stored. */
+export interface Identity {
+  readonly device: DeviceSecrets;
+  readonly prekeys: PrekeyState;
+}
+
+/**
+ * The identity in the store; `undefined` if the store is empty. Throws `ERR_ARGUMENT` for another account's store, `ERR_STORE_VERSION`
+ * for a newer one, `ERR_STORE_CORRUPT`.
+ */
+export async function loadIdentity(db: Database, account: string): Promise<Identity | undefined> {
+  const [meta, device] = [await db.read(keys.meta), await db.read(keys.device)];
+  const corrupt = (): StoreError => new StoreError('ERR_STORE_CORRUPT', 'the store holds an account without all of its rows');
+  if (meta === undefined) {
+    if (device !== undefined) throw corrupt();
+    return undefined;
+  }
+  if (metaRecord.decode(meta).account !== account) {
+    throw new UsageError('ERR_ARGUMENT', 'this store belongs to another account', { field: 'account' });
+  }
+  const prekeys = await loadPrekeys(db);
+  if (device === undefined || prekeys === undefined || db.generation() === 0) throw corrupt();
+  return { device: decodeDevice(device), prekeys };
+}
+
+/**
+ * Makes the first rows of an empty store, once the directory has said that the account is free. Throws `ERR_ACCOUNT_EXISTS`,
+ * `ERR_OFFLINE`, or `signal.reason`; then nothing is written.
+ */
+export async function register(
+  device: DeviceSecrets,
+  db: Database,
+  directory: Directory,
+  rng: Rng,
+  nowMs: number,
+  signal: AbortSignal | undefined,
+): Promise<Identity> {
+  const known = await abortable(directory.fetch(device.account, { take: [], signal }), signal);
+  if (known.length > 0) {
+    throw new TrustError('ERR_ACCOUNT_EXISTS', 'the directory knows this account, and this store is empty: link this device instead');
+  }
+  const { next, out } = generatePrekeys(device, rng, nowMs);
+  if (signal?.aborted === true) throw abortReason(signal);
+  await db.commit([
+    { key: keys.meta, value: metaRecord.encode({ account: device.account, device: device.device }), ifRev: 0 },
+    { key: keys.device, value: encodeDevice(device) },
+    { key: keys.prekeys, value: encodePrekeys(next) },
+    publishWrite(out),
+  ]);
+  return { device, prekeys: next };
+}
+
+/** The first publication claims the account's name. Offline, it goes out later; refused, somebody else was faster, and the store is empty again. */
+export async function publishFirst(publish: () => Promise<void>, db: Database): Promise<void> {
+  try {
+    await publish();
+  } catch (error) {
+    if (!(error instanceof TransportError) || error.code !== 'ERR_REJECTED' || error.retryAfterMs !== undefined) return;
+    await db.commit([keys.meta, keys.device, keys.prekeys, keys.publish].map((key) => ({ key, value: null })));
+    throw new TrustError('ERR_ACCOUNT_EXISTS', 'the account was registered by another device at the same time', { cause: error });
+  }
+}

@@ -1,0 +1,82 @@
+/** What became of each message that was sent: its row, its events, and the handle that an application holds. */
+
+import { type AnyCyphrError, TransportError, UsageError } from '../errors.js';
+import type { Write } from '../store/port.js';
+import type { Context } from './context.js';
+import { checkWaitOptions } from './options.js';
+import { abortable, emitter } from './platform.js';
+import { keys, type SentRecord, sentRecord } from './records.js';
+import type { ClientEvent, MessageId, Sent, SentState } from './types.js';
+
+/** The sent messages of one client. */
+export interface SentMessages {
+  load(id: string): Promise<SentRecord | undefined>;
+  write(id: string, record: SentRecord): Write;
+  /** After the commit: tells who waits for the message, and unless `isNews` is false everybody. */
+  announce(id: string, state: SentState, error?: AnyCyphrError, isNews?: boolean): void;
+  handle(id: string, record: SentRecord): Sent;
+}
+
+/** The sent messages of `ctx`; `cancel` takes one back. */
+export function sentMessages(ctx: Context, cancel: (id: string, record: SentRecord) => Promise<SentState>): SentMessages {
+  const changes = emitter<Extract<ClientEvent, { type: 'sent' }>>();
+  /** Why a message is held or has failed. */
+  const verdicts = new Map<string, AnyCyphrError>();
+
+  const load = async (id: string): Promise<SentRecord | undefined> => {
+    const row = await ctx.db.read(keys.sent(id));
+    return row === undefined ? undefined : sentRecord.decode(row);
+  };
+
+  /** Settles as soon as the message has left, or can't for now. */
+  const acceptance = (id: string, record: SentRecord): { settled: Promise<void>; stop: () => void } => {
+    let stop = (): void => {};
+    const settled = new Promise<void>((resolve, reject) => {
+      const judge = (now: string): void => {
+        const verdict = verdicts.get(id);
+        if (now === 'accepted') resolve();
+        else if (now === 'cancelled') reject(new UsageError('ERR_CLOSED', 'the message was cancelled'));
+        else if (now === 'failed') reject(verdict ?? new TransportError('ERR_REJECTED', 'the message was refused for good'));
+        else if (now === 'held' && verdict !== undefined) reject(verdict);
+      };
+      stop = changes.listen((event) => {
+        if (event.id === id) judge(event.state);
+      });
+      load(id).then((current) => judge((current ?? record).state), reject);
+    });
+    return { settled, stop: () => stop() };
+  };
+
+  return {
+    load,
+    write: (id, record) => ({ key: keys.sent(id), value: sentRecord.encode(record) }),
+    announce(id, state, error, isNews = true) {
+      if (error === undefined) verdicts.delete(id);
+      else verdicts.set(id, error);
+      const event = { type: 'sent', id: id as MessageId, state, ...(error === undefined ? {} : { error }) } as const;
+      changes.emit(event);
+      if (isNews) ctx.events.emit(event);
+    },
+    handle: (id, record) => ({
+      id: id as MessageId,
+      to: { kind: 'person', account: record.to },
+      state: record.state as SentState,
+      async until(state, options = {}) {
+        ctx.life.assertOpen();
+        const { signal } = checkWaitOptions(options);
+        if (state !== 'accepted')
+          throw new UsageError('ERR_ARGUMENT', 'receipts are off: only accepted can be waited for', { field: 'state' });
+        const { settled, stop } = acceptance(id, record);
+        try {
+          await abortable(ctx.life.race(settled), signal);
+        } finally {
+          stop();
+        }
+      },
+      async cancel() {
+        ctx.life.assertOpen();
+        return cancel(id, record);
+      },
+    }),
+  };
+}

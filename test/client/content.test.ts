@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'vitest';
+import { decodeContent, decodeHello, encodeContent, encodeHello, toContent } from '../../src/client/content.js';
+import { limits } from '../../src/limits.js';
+import { encodeMsgpack } from '../../src/wire/msgpack.js';
+import { coded, usage } from '../helpers/matchers.js';
+
+const encode = (content: unknown): Uint8Array => encodeContent(toContent(content), 1_767_225_600_123);
+const round = (content: unknown) => decodeContent(encode(content));
+
+describe('content', () => {
+  test('text, bytes and application data come back as they were', () => {
+    expect(round('Grüße 👋')).toEqual({ content: { kind: 'text', text: 'Grüße 👋' }, text: 'Grüße 👋', sentAtMs: 1_767_225_600_123 });
+    expect(round({ kind: 'text', text: '' }).text).toBe('');
+    expect(round(new Uint8Array([0, 1, 255])).content).toEqual({ kind: 'bytes', bytes: new Uint8Array([0, 1, 255]) });
+    expect(round({ kind: 'bytes', bytes: new Uint8Array(0) }).text).toBe('');
+    const data = { q: 'Lunch?', options: ['yes', null, true, -5, 2 ** 40, 0.5, 2n ** 60n, new Uint8Array([9])], nested: { a: [[{}]] } };
+    expect(round({ kind: 'app', type: 'com.example.poll', data, fallback: 'A poll' })).toMatchObject({
+      content: { kind: 'app', type: 'com.example.poll', data, fallback: 'A poll' },
+      text: 'A poll',
+    });
+    expect(round({ kind: 'app', type: 'x' })).toMatchObject({ content: { data: null, fallback: undefined }, text: '' });
+  });
+
+  test('what has no encoding is named by its path', () => {
+    const app = (data: unknown) => () => encode({ kind: 'app', type: 't', data });
+    expect(app({ options: [1, 2, () => 3] })).toThrow(usage('ERR_ARGUMENT', 'content.data.options[2]'));
+    expect(app({ when: new Date() })).toThrow(usage('ERR_ARGUMENT', 'content.data.when'));
+    expect(app([Number.NaN])).toThrow(usage('ERR_ARGUMENT', 'content.data[0]'));
+    expect(app({ '': 1 })).toThrow(usage('ERR_ARGUMENT', 'content.data.'));
+    expect(app({ text: 'a\ud800' })).toThrow(usage('ERR_ARGUMENT', 'content.data.text'));
+    expect(app(Symbol('s'))).toThrow(usage('ERR_ARGUMENT', 'content.data'));
+  });
+
+  test('unpaired surrogates and wrong kinds are refused', () => {
+    expect(() => toContent('a\udc00')).toThrow(usage('ERR_ARGUMENT', 'content'));
+    expect(() => toContent({ kind: 'text', text: '\ud800b' })).toThrow(usage('ERR_ARGUMENT', 'content.text'));
+    expect(() => toContent({ kind: 'text' })).toThrow(usage('ERR_ARGUMENT', 'content.text'));
+    expect(() => toContent({ kind: 'bytes', bytes: [1] })).toThrow(usage('ERR_ARGUMENT', 'content.bytes'));
+    expect(() => toContent({ kind: 'app', type: '' })).toThrow(usage('ERR_ARGUMENT', 'content.type'));
+    expect(() => toContent({ kind: 'app', type: 't', fallback: 5 })).toThrow(usage('ERR_ARGUMENT', 'content.fallback'));
+    expect(() => toContent({ kind: 'poll' })).toThrow(usage('ERR_ARGUMENT', 'content.kind'));
+    for (const content of [undefined, null, 5]) expect(() => toContent(content)).toThrow(usage('ERR_ARGUMENT', 'content'));
+  });
+
+  test('the largest content goes, one byte more does not', () => {
+    const overhead = encode('').length;
+    // 3 bytes announce a length beyond 255, one a short one.
+    const most = limits.contentBytes - overhead - 2;
+    expect(encode('x'.repeat(most)).length).toBe(limits.contentBytes);
+    expect(() => encode('x'.repeat(most + 1))).toThrow(
+      expect.objectContaining({ code: 'ERR_LENGTH', field: 'content', got: limits.contentBytes + 1, max: limits.contentBytes }),
+    );
+  });
+
+  test('T46: a kind of a later version is told from damage, and unknown fields are ignored', () => {
+    expect(() => decodeContent(encodeMsgpack({ t: 'reaction', at: 1 }))).toThrow(coded('ERR_VERSION'));
+    expect(decodeContent(encodeMsgpack({ t: 'text', at: 1, text: 'hi', replyTo: 'x' })).text).toBe('hi');
+  });
+
+  test('T40: malformed content is a DecodeError', () => {
+    for (const value of [
+      null,
+      [],
+      'text',
+      {},
+      { t: 'text', text: 'x' },
+      { t: 5, at: 1 },
+      { t: 'text', at: 1 },
+      { t: 'bytes', at: 1, bytes: 'x' },
+      { t: 'app', at: 1 },
+      { t: 'app', at: 1, type: 't', fallback: 1 },
+    ]) {
+      expect(() => decodeContent(encodeMsgpack(value))).toThrow(expect.objectContaining({ name: 'DecodeError', code: 'ERR_DECODE' }));
+    }
+    expect(() => decodeContent(new Uint8Array([0xc1]))).toThrow(coded('ERR_DECODE'));
+  });
+});
+
+describe('hello', () => {
+  const incarnation = new Uint8Array(16).fill(1);
+
+  test('comes back as it was, with and without a first message', () => {
+    const hello = { incarnation, replaces: [new Uint8Array(16).fill(2)], app: encode('hi') };
+    expect(decodeHello(encodeHello(hello))).toEqual(hello);
+    expect(decodeHello(encodeHello({ incarnation, replaces: [] }))).toEqual({ incarnation, replaces: [] });
+  });
+
+  test('T40: anything else is refused, unknown fields too', () => {
+    const good = { t: 'hello', incarnation, replaces: [] as unknown[] };
+    for (const value of [
+      { ...good, t: 'bye' },
+      { ...good, incarnation: new Uint8Array(15) },
+      { ...good, replaces: [new Uint8Array(15)] },
+      { ...good, replaces: ['x'] },
+      { ...good, replaces: Array.from({ length: 6 }, () => new Uint8Array(16)) },
+      { ...good, more: 1 },
+      { t: 'hello', replaces: [] },
+    ]) {
+      expect(() => decodeHello(encodeMsgpack(value))).toThrow(coded('ERR_DECODE'));
+    }
+  });
+});
