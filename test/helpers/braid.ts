@@ -1,8 +1,8 @@
 /** The braid's states on the way through an epoch, and its steps with their contract checked. */
 
 import { isDeepStrictEqual } from 'node:util';
-import { expect } from 'vitest';
-import { concat } from '../../src/bytes.js';
+import { expect, vi } from 'vitest';
+import { concat, toHex } from '../../src/bytes.js';
 import { mlKem768Header, mlKem768Vector } from '../../src/crypto/incremental-mlkem.js';
 import { headerMac } from '../../src/ratchet/braid/authenticator.js';
 import { chunkAt } from '../../src/ratchet/braid/erasure.js';
@@ -66,6 +66,22 @@ export function receive(state: BraidState, message: SckaMessage, profile: Profil
   }
 }
 
+/** What every buffer held, in hexadecimal, that was filled while `run` ran. */
+export function filledDuring(run: () => unknown): string[] {
+  const held: string[] = [];
+  const { fill } = Uint8Array.prototype;
+  const spy = vi.spyOn(Uint8Array.prototype, 'fill').mockImplementation(function (this: Uint8Array, ...rest) {
+    held.push(toHex(this));
+    return fill.apply(this, rest);
+  });
+  try {
+    run();
+  } finally {
+    spy.mockRestore();
+  }
+  return held;
+}
+
 /** The pieces of one epoch as its messages carry them, MACs included. */
 export interface Pieces {
   readonly header: Uint8Array;
@@ -116,7 +132,8 @@ export function walk(profile: Profile, epoch = 2, seed = `walk ${profile} ${epoc
   const sckaSecret = rng(32);
   let holder = braid.start('initiator', profile, sckaSecret);
   let encapsulator = braid.start('responder', profile, sckaSecret);
-  while (holder.epoch < epoch) {
+  for (let rounds = 0; holder.epoch < epoch; rounds++) {
+    if (rounds > 100 * epoch) expect.fail('the braid stands still');
     const sent = braid.send(holder, profile, rng);
     encapsulator = braid.receive(encapsulator, sent.message, profile).next;
     const answer = braid.send(encapsulator, profile, rng);

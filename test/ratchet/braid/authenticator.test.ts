@@ -1,6 +1,6 @@
 import * as node from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { isZero } from '../../../src/bytes.js';
+import { concat, isZero, toHex } from '../../../src/bytes.js';
 import {
   ciphertextMac,
   epochSecret,
@@ -9,6 +9,7 @@ import {
   startAuthenticator,
   updateAuthenticator,
 } from '../../../src/ratchet/braid/authenticator.js';
+import { filledDuring } from '../../helpers/braid.js';
 import { flip, testRng } from '../../helpers/rng.js';
 
 // --- Section 4.4 once more, with another library ---
@@ -68,6 +69,12 @@ it('mutates nothing, and gives buffers of its own', () => {
   expect(isZero(mac)).toBe(false);
   startAuthenticator(secret).root.fill(1);
   expect(startAuthenticator(secret)).toEqual(startAuthenticator(secret.slice()));
+});
+
+it('T20: wipes what the step was made of', () => {
+  const { root: next, mac } = updateAuthenticator({ root }, 1, secret);
+  const filled = filledDuring(() => updateAuthenticator({ root }, 1, secret));
+  expect(filled).toEqual(expect.arrayContaining([toHex(concat(root, secret)), toHex(concat(next, mac))]));
 });
 
 it('T15: no MAC or secret stands for another epoch, root, piece or purpose', () => {

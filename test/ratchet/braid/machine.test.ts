@@ -1,13 +1,25 @@
 import { describe, expect, it } from 'vitest';
 import { concat, toHex } from '../../../src/bytes.js';
 import { encaps1, mlKem768Header } from '../../../src/crypto/incremental-mlkem.js';
+import { mlKem768 } from '../../../src/crypto/suite.js';
 import { epochSecret, headerMac, updateAuthenticator } from '../../../src/ratchet/braid/authenticator.js';
 import { chunkAt } from '../../../src/ratchet/braid/erasure.js';
 import { braid } from '../../../src/ratchet/braid/machine.js';
 import { type BraidPhase, type BraidState, heldKey } from '../../../src/ratchet/braid/state.js';
 import type { SckaMessage, SckaStep } from '../../../src/ratchet/scka.js';
 import type { Profile, Rng } from '../../../src/step.js';
-import { chunksIn, garbageOf, messageOf, type Phase, receive, send, TYPES, type TypeName, walk } from '../../helpers/braid.js';
+import {
+  chunksIn,
+  filledDuring,
+  garbageOf,
+  messageOf,
+  type Phase,
+  receive,
+  send,
+  TYPES,
+  type TypeName,
+  walk,
+} from '../../helpers/braid.js';
 import { codeOf } from '../../helpers/expect-code.js';
 import { testRng } from '../../helpers/rng.js';
 
@@ -222,6 +234,15 @@ describe('receive', () => {
       phase: { kind: 'noHeaderReceived', header: { lengthBytes: 96, chunkBytes: 32, chunks: [] } },
     });
   });
+});
+
+it('T20: both sides wipe the shared secret that k_e was made of', () => {
+  const { header } = at('headerReceived').phase as Phase<'headerReceived'>;
+  const encapsulated = filledDuring(() => braid.send(at('headerReceived'), 2, testRng('m')));
+  expect(encapsulated).toContain(toHex(encaps1(header, testRng('m')(32)).sharedSecret));
+  const { key } = at('ct1Received').phase as Phase<'ct1Received'>;
+  const decapsulated = filledDuring(() => braid.receive(at('ekSentCt1Received, one left'), messageOf(pieces, epoch, 2, 'ct2', FRESH), 2));
+  expect(decapsulated).toContain(toHex(mlKem768.decapsulate(key.seed, concat(pieces.ct1, pieces.ct2.slice(0, 128)))));
 });
 
 describe('a piece of one chunk is whole with the first', () => {

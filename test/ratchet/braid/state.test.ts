@@ -150,6 +150,7 @@ describe('encodeBraid and decodeBraid', () => {
     it('T08: has the chunk size of a profile', () => {
       for (const bytes of [0, 1, 2, 31, 33, 34, 64, 191, 1153, 0xffff]) {
         expect(codeOf(() => decodeBraid(edited(0, bytes >>> 8, bytes & 0xff)))).toBe('ERR_DECODE');
+        expect(codeOf(() => decodeBraid(edited(0, bytes >>> 8, bytes & 0xff, 0, 0).subarray(0, start + 4)))).toBe('ERR_DECODE');
       }
     });
   });
