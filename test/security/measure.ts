@@ -2,7 +2,8 @@
 
 import type { Profile } from '../../src/step.js';
 import { PATTERNS, type Pattern, PER_EPOCH } from '../helpers/conversation.js';
-import { type Broken, follow, type Outcome, type Recording, record } from './simulator.js';
+import type { Broken } from './follower.js';
+import { follow, type Outcome, type Recording, record } from './simulator.js';
 
 /** What may be broken, by the name that the table gives it. */
 export const ASSUMPTIONS = {

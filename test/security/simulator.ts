@@ -7,30 +7,14 @@
  * follower derives a key that fits its commitment.
  */
 
-import { copy, equal } from '../../src/bytes.js';
-import { isCyphrError } from '../../src/errors.js';
 import { braid } from '../../src/ratchet/braid/machine.js';
-import type { BraidState } from '../../src/ratchet/braid/state.js';
-import { sendingStep } from '../../src/ratchet/double.js';
-import { combineMessageKeys, deriveBodyKeys, deriveEcMessageKey, stepPqChain } from '../../src/ratchet/keys.js';
-import { enterEpoch, type Scka, stepChain } from '../../src/ratchet/scka.js';
-import type { RatchetState } from '../../src/ratchet/state.js';
-import * as triple from '../../src/ratchet/triple.js';
-import type { Profile, Rng } from '../../src/step.js';
-import { parseRatchetFrame } from '../../src/wire/ratchet-message.js';
+import { combineMessageKeys, deriveEcMessageKey, stepPqChain } from '../../src/ratchet/keys.js';
+import type { Profile } from '../../src/step.js';
 import { below, converse, type Pattern, receiveSame, TRAFFIC } from '../helpers/conversation.js';
 import { testRng } from '../helpers/rng.js';
 import { secretsIn } from '../helpers/secrets.js';
-import { type Party, ratchetOver, session } from '../helpers/sessions.js';
-
-type State = RatchetState<BraidState>;
-
-/** What the sender's state held after a send, of what it draws itself. */
-interface Leak {
-  readonly scalar: Uint8Array;
-  readonly seed: Uint8Array | null;
-  readonly m: Uint8Array | null;
-}
+import { ratchetOver, session } from '../helpers/sessions.js';
+import { type Broken, Follower, isKeyOf, type Leak, leakOf } from './follower.js';
 
 type Event =
   | { readonly kind: 'sent'; readonly index: number; readonly from: 0 | 1; readonly frame: Uint8Array; readonly leak: Leak }
@@ -48,16 +32,6 @@ export interface Recording {
   readonly profile: Profile;
   readonly events: readonly Event[];
   readonly snapshots: readonly Snapshot[];
-}
-
-function leakOf({ state }: Party<BraidState>): Leak {
-  const { ec, scka } = state;
-  if (ec.kind !== 'sending') throw new Error('a sender is sending');
-  return {
-    scalar: copy(ec.ratchetKeyPair.secretKey),
-    seed: 'key' in scka.phase ? copy(scka.phase.key.seed) : null,
-    m: 'kem' in scka.phase ? copy(scka.phase.kem.m) : null,
-  };
 }
 
 /** Records a conversation of `count` messages with `thefts` snapshots, spread over the messages from `first` to `last`. */
@@ -97,83 +71,6 @@ export function record(
     },
   });
   return { profile, events, snapshots };
-}
-
-/** What the attacker is told beside the stolen state. */
-export interface Broken {
-  readonly x25519: boolean;
-  readonly mlKem: boolean;
-}
-
-/** The braid for who follows with wrong guesses: what does not fit is left out, where an honest party would refuse the message. */
-const tolerantBraid: Scka<BraidState> = {
-  ...braid,
-  receive(state, message, profile) {
-    try {
-      return braid.receive(state, message, profile);
-    } catch (error) {
-      if (!isCyphrError(error)) throw error;
-      // A message of an earlier epoch changes nothing.
-      return braid.receive(state, { ...message, epoch: 0 }, profile);
-    }
-  },
-};
-
-/** The attacker: the stolen state, carried on. */
-class Follower {
-  private state: State;
-  private readonly broken: Broken;
-  private readonly guess: Rng = testRng('guess');
-
-  constructor(stolen: State, broken: Broken) {
-    this.state = stolen;
-    this.broken = broken;
-  }
-
-  /** Makes the owner's send again. Whether the key is that of the real frame. */
-  ownerSends(frame: Uint8Array, leak: Leak): boolean {
-    const { broken, guess, state } = this;
-    const told = (isBroken: boolean, secret: Uint8Array | null, lengthBytes: number): Uint8Array =>
-      isBroken && secret !== null ? copy(secret) : guess(lengthBytes);
-    const ec = sendingStep(state.ec, (lengthBytes) => told(broken.x25519, leak.scalar, lengthBytes));
-    let draws = 0;
-    const rng: Rng = (lengthBytes) => {
-      // The first draw only makes the header nonce; what follows is a seed of 64 bytes or an m of 32.
-      if (draws++ === 0) return guess(lengthBytes);
-      return told(broken.mlKem, lengthBytes === 64 ? leak.seed : leak.m, lengthBytes);
-    };
-    const { next } = triple.encrypt(tolerantBraid, { ...state, ec }, new Uint8Array(0), rng);
-    const chain = enterEpoch(state.pq.sending, next.pq.sending.epoch)!;
-    const prk = combineMessageKeys(stepChain(chain).messageKey, deriveEcMessageKey(ec.sendingChainKey));
-    this.state = next;
-    return isKeyOf(prk, state, frame);
-  }
-
-  /** Whether a frame to the owner can be read now; the state stays. */
-  reads(frame: Uint8Array): boolean {
-    return this.opened(frame) !== null;
-  }
-
-  /** Follows the owner, who receives a frame; whether it can be read. */
-  ownerReceives(frame: Uint8Array): boolean {
-    const next = this.opened(frame);
-    this.state = next ?? this.state;
-    return next !== null;
-  }
-
-  private opened(frame: Uint8Array): State | null {
-    try {
-      return triple.decrypt(tolerantBraid, this.state, frame).next;
-    } catch (error) {
-      if (!isCyphrError(error)) throw error;
-      return null;
-    }
-  }
-}
-
-function isKeyOf(prk: Uint8Array, { transcriptHash, profile }: State, frame: Uint8Array): boolean {
-  const { headerNonce, commitment } = parseRatchetFrame(frame, profile);
-  return equal(deriveBodyKeys(prk, transcriptHash, headerNonce).commitment, commitment);
 }
 
 const { decode } = ratchetOver(braid);
