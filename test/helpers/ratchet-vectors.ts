@@ -34,7 +34,7 @@ export type VectorStep =
     }
   /** `message` counts the `send` steps from 0. */
   | { readonly op: 'receive'; readonly to: Role; readonly message: number; readonly plaintext: string }
-  | { readonly op: 'reject'; readonly to: Role; readonly why: string; readonly frame: string; readonly error: string };
+  | { readonly op: 'reject'; readonly to: Role; readonly why: string; readonly frame: string; readonly code: string };
 
 export interface RatchetVectors {
   readonly description: string;
@@ -97,7 +97,7 @@ export function makeRatchetVectors(): RatchetVectors {
     steps.push({ op: 'receive', to, message, plaintext });
   };
   const reject = (to: Role, why: string, frame: Uint8Array): void => {
-    steps.push({ op: 'reject', to, why, frame: toHex(frame), error: codeOf(() => decrypt(states[to], frame)) });
+    steps.push({ op: 'reject', to, why, frame: toHex(frame), code: codeOf(() => decrypt(states[to], frame)) });
   };
   const forged = (from: Role, why: string, change: Forgery): void => reject(other(from), why, forge(states[from], change));
 
@@ -160,7 +160,7 @@ export function makeRatchetVectors(): RatchetVectors {
   const { transcriptHash, rootKey, headerKeyA, nextHeaderKeyB, sckaSecret, signedPrekey } = responder;
   return {
     description:
-      'Ratchet of protocol version 1, section 4: one session between an initiator and a responder, in order. A `send` draws nonceRandom (32), then ratchetSecretKey (32) if it starts a chain, then kemSeed (64) or kemRandom (32) if the braid samples, and gives `frame`. A `receive` of the frame of the `message`-th send (from 0) gives `plaintext`. A `reject` is refused with `error` and changes nothing.',
+      'Ratchet of protocol version 1, section 4: one session between an initiator and a responder, in order. A `send` draws nonceRandom (32), then ratchetSecretKey (32) if it starts a chain, then kemSeed (64) or kemRandom (32) if the braid samples, and gives `frame`. A `receive` of the frame of the `message`-th send (from 0) gives `plaintext`. A `reject` is refused with `code` and changes nothing.',
     profile: 1,
     transcriptHash: toHex(transcriptHash),
     rootKey: toHex(rootKey),

@@ -58,7 +58,7 @@ describe('test-vectors/ratchet.json', () => {
         expect(out).toEqual(text(step.plaintext));
         states[step.to] = next;
       } else {
-        expect([step.why, codeOf(() => decrypt(states[step.to], bytes(step.frame)))]).toEqual([step.why, step.error]);
+        expect([step.why, codeOf(() => decrypt(states[step.to], bytes(step.frame)))]).toEqual([step.why, step.code]);
       }
     }
     expect(frames).toHaveLength(100);
