@@ -10,7 +10,7 @@ import { isCyphrError } from '../../src/errors.js';
 import { braid } from '../../src/ratchet/braid/machine.js';
 import type { BraidState } from '../../src/ratchet/braid/state.js';
 import { sendingStep } from '../../src/ratchet/double.js';
-import { combineMessageKeys, deriveBodyKeys, deriveEcMessageKey } from '../../src/ratchet/keys.js';
+import { combineMessageKeys, deriveBodyKeys, deriveEcMessageKey, nextEpochChains } from '../../src/ratchet/keys.js';
 import { enterEpoch, type Scka, stepChain } from '../../src/ratchet/scka.js';
 import { type RatchetState, receivingOf } from '../../src/ratchet/state.js';
 import * as triple from '../../src/ratchet/triple.js';
@@ -60,8 +60,8 @@ const tolerantBraid: Scka<BraidState> = {
   },
 };
 
-/** The braid of who has lost it: it takes nothing in, and sends nothing in the epoch of the sending chain. */
-function deaf({ pq, profile }: State): Scka<BraidState> {
+/** The braid of who only guesses: it takes nothing in, and sends nothing in the epoch of the sending chain. */
+function silentBraid({ pq, profile }: State): Scka<BraidState> {
   const message = { epoch: pq.sending.epoch + 1, type: 0, index: 0, chunk: new Uint8Array(CHUNK_BYTES[profile]) };
   const stay = (next: BraidState) => ({ next, emitted: null, wipe: [], fresh: [], message });
   return { ...braid, send: stay, receive: stay };
@@ -70,7 +70,8 @@ function deaf({ pq, profile }: State): Scka<BraidState> {
 /** The attacker: the stolen state, carried on. */
 export class Follower {
   private state: State;
-  private scka = tolerantBraid;
+  /** Whether an epoch was guessed: then the braid no longer matters. */
+  private isGuessing = false;
   private readonly broken: Broken;
   private readonly guess: Rng = testRng('guess');
 
@@ -91,7 +92,7 @@ export class Follower {
       if (draws++ === 0) return guess(lengthBytes);
       return told(broken.mlKem, lengthBytes === 64 ? leak.seed : leak.m, lengthBytes);
     };
-    const { next } = triple.encrypt(this.scka, { ...state, ec }, new Uint8Array(0), rng);
+    const { next } = triple.encrypt(this.isGuessing ? silentBraid(state) : tolerantBraid, { ...state, ec }, new Uint8Array(0), rng);
     const chain = enterEpoch(state.pq.sending, next.pq.sending.epoch)!;
     const prk = combineMessageKeys(stepChain(chain).messageKey, deriveEcMessageKey(ec.sendingChainKey));
     this.state = next;
@@ -108,34 +109,38 @@ export class Follower {
     const opened = this.opened(frame);
     if (opened === null) return false;
     this.state = opened.next;
-    this.scka = opened.scka;
+    this.isGuessing ||= opened.isGuessed;
     return true;
   }
 
-  private opened(frame: Uint8Array): { readonly next: State; readonly scka: Scka<BraidState> } | null {
-    const guessed = this.withGuessedChain(frame);
-    const scka = guessed === null ? this.scka : deaf(this.state);
+  private opened(frame: Uint8Array): { readonly next: State; readonly isGuessed: boolean } | null {
+    const guessed = this.withGuessedEpoch(frame);
+    const state = guessed ?? this.state;
+    const scka = this.isGuessing || guessed !== null ? silentBraid(state) : tolerantBraid;
     try {
-      return { next: triple.decrypt(scka, guessed ?? this.state, frame).next, scka };
+      return { next: triple.decrypt(scka, state, frame).next, isGuessed: guessed !== null };
     } catch (error) {
       if (!isCyphrError(error)) throw error;
       return null;
     }
   }
 
-  /** The state with a guess in place of the receiving chain of the frame's epoch, if the header can be read and that chain is not known. */
-  private withGuessedChain(frame: Uint8Array): State | null {
-    const { state, guess } = this;
-    const { ec, pq, profile, transcriptHash } = state;
+  /**
+   * The state in the epoch of a frame, by a guess at its secret, if the header can be read and the honest code has no chain for it. The owner
+   * sends in that epoch too from now on, as the peer has entered it.
+   */
+  private withGuessedEpoch(frame: Uint8Array): State | null {
+    const { role, ec, pq, profile, transcriptHash } = this.state;
     const { tag, prefix, headerNonce, headerCiphertext } = parseRatchetFrame(frame, profile);
-    const inUse = receivingOf(ec)!;
-    const headerKey = [inUse.headerKey, ec.nextReceivingHeaderKey].find((each) => equal(each.tag, tag));
+    const headerKey = [receivingOf(ec)!.headerKey, ec.nextReceivingHeaderKey].find((each) => equal(each.tag, tag));
     if (headerKey === undefined) return null;
-    const header = decodeHeader(xchachaOpen(headerKey.key, headerNonce, info('hdr', transcriptHash, prefix), headerCiphertext));
-    const epoch = header.pqEpoch - 1;
-    if (epoch <= pq.receiving.epoch || enterEpoch(pq.receiving, epoch) !== undefined) return null;
-    const gap = header.n - inUse.n + (headerKey === inUse.headerKey ? 0 : header.previousChainLength);
-    return { ...state, pq: { ...pq, receiving: { epoch, chainKey: guess(32), counter: header.pqCounter - 1 - gap, nextChainKey: null } } };
+    const { pqEpoch } = decodeHeader(xchachaOpen(headerKey.key, headerNonce, info('hdr', transcriptHash, prefix), headerCiphertext));
+    const epoch = pqEpoch - 1;
+    if (epoch !== pq.receiving.epoch + 1 || pq.receiving.nextChainKey !== null) return null;
+    const { root, a2b, b2a } = nextEpochChains(pq.root, this.guess(32), epoch);
+    const [chainKey, nextChainKey] = role === 'initiator' ? [a2b, b2a] : [b2a, a2b];
+    const sending = { epoch, chainKey, counter: 0, nextChainKey: null };
+    return { ...this.state, pq: { root, sending, receiving: { ...pq.receiving, nextChainKey }, previousCounter: pq.sending.counter } };
   }
 }
 
