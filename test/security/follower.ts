@@ -132,7 +132,7 @@ export class Follower {
   private withGuessedEpoch(frame: Uint8Array): State | null {
     const { role, ec, pq, profile, transcriptHash } = this.state;
     const { tag, prefix, headerNonce, headerCiphertext } = parseRatchetFrame(frame, profile);
-    const headerKey = [receivingOf(ec)!.headerKey, ec.nextReceivingHeaderKey].find((each) => equal(each.tag, tag));
+    const headerKey = [receivingOf(ec)?.headerKey, ec.nextReceivingHeaderKey].find((each) => each !== undefined && equal(each.tag, tag));
     if (headerKey === undefined) return null;
     const { pqEpoch } = decodeHeader(xchachaOpen(headerKey.key, headerNonce, info('hdr', transcriptHash, prefix), headerCiphertext));
     const epoch = pqEpoch - 1;
