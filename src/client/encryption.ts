@@ -30,6 +30,8 @@ export interface Encrypted {
 export interface Encryption {
   /** The session with this device of the contact that can be sent on now, if any: under the pinned identity, and only there. */
   usable(contact: KnownContact, account: string, entry: DeviceEntry): Promise<LiveSession | undefined>;
+  /** Throws `ERR_SESSION_DEAD` while no session may be started with this device. */
+  assertMayStart(account: string, deviceKeyHash: Uint8Array): Promise<PeerSessions>;
   /** Encrypts on that session. */
   onSession(contact: KnownContact, address: Address, live: LiveSession, messageId: Uint8Array, payload: Uint8Array): Promise<Encrypted>;
   /** Starts a session whose hello carries `payload`. Throws `ERR_SESSION_DEAD` beyond the limits, `ERR_BUNDLE`. */
@@ -108,7 +110,18 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
     };
   };
 
+  const assertMayStart = async (account: string, deviceKeyHash: Uint8Array): Promise<PeerSessions> => {
+    const nowMs = ctx.now();
+    const peer = await sessions.peer({ account, deviceKeyHash });
+    startedAtMs = startedAtMs.filter((at) => Math.abs(nowMs - at) < 3_600_000);
+    if (mayStart(peer, nowMs) && startedAtMs.length < sessionLimits.newPerHour) return peer;
+    throw new UsageError('ERR_SESSION_DEAD', 'too many new sessions: the old one can’t be used and a new one not started yet', {
+      field: 'to',
+    });
+  };
+
   return {
+    assertMayStart,
     async usable(contact, account, entry) {
       const active = await sessions.active({ account, deviceKeyHash: entry.keyHash });
       if (active === undefined || !equal(active.live.facts.accountKeyHash, contact.pin)) return undefined;
@@ -123,13 +136,7 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
       const nowMs = ctx.now();
       const { account, device } = bundle.address;
       const deviceKeyHash = keyHash(bundle.deviceKey);
-      const peer = await sessions.peer({ account, deviceKeyHash });
-      startedAtMs = startedAtMs.filter((at) => Math.abs(nowMs - at) < 3_600_000);
-      if (!mayStart(peer, nowMs) || startedAtMs.length >= sessionLimits.newPerHour) {
-        throw new UsageError('ERR_SESSION_DEAD', 'too many new sessions: the old one can’t be used and a new one not started yet', {
-          field: 'to',
-        });
-      }
+      const peer = await assertMayStart(account, deviceKeyHash);
       const profile = profileFor(bundle.signedSet.profiles);
       const { secrets, prefix, sessionId, setId, sealKey } = initiate(ctx.device(), bundle, profile, rng, nowMs);
       const state = start(quietScka, secrets, startInitiator(secrets, rng));
