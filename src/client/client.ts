@@ -214,6 +214,7 @@ async function open(options: ClientOptions, settings: Context['settings'], rng: 
           }
         },
         {
+          onStranded: receiver.onStranded,
           onDrained() {
             drained = true;
             inbox.stir();

@@ -1,7 +1,7 @@
 /** From a payload to the frame for one device: on the active session, or on a new one. Prepares rows; commits nothing. */
 
 import { concat, equal, fromHex, toHex, wipe } from '../bytes.js';
-import { UsageError } from '../errors.js';
+import { InternalError, UsageError } from '../errors.js';
 import { keyHash } from '../identity/index.js';
 import { sessionLimits } from '../limits.js';
 import type { VerifiedBundle } from '../pqxdh/bundle.js';
@@ -32,6 +32,8 @@ export interface Encryption {
   usable(contact: KnownContact, account: string, entry: DeviceEntry): Promise<LiveSession | undefined>;
   /** Throws `ERR_SESSION_DEAD` while no session may be started with this device. */
   assertMayStart(account: string, deviceKeyHash: Uint8Array): Promise<PeerSessions>;
+  /** Whether a frame on that session can be sealed as the settings ask: `'sealed'` never falls back to a bare frame. */
+  canSeal(live: LiveSession): Promise<boolean>;
   /** Encrypts on that session. */
   onSession(contact: KnownContact, address: Address, live: LiveSession, messageId: Uint8Array, payload: Uint8Array): Promise<Encrypted>;
   /** Starts a session whose hello carries `payload`. Throws `ERR_SESSION_DEAD` beyond the limits, `ERR_BUNDLE`. */
@@ -96,7 +98,8 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
       frame = sealFrame(address, init.setId, init.sealKey, concat(init.prefix, out), rng);
     } else if (settings.metadata === 'sealed') {
       const set = await contacts.sealingSet(address);
-      if (set !== undefined) frame = sealFrame(address, set.setId, set.sealKey, out, rng);
+      if (set === undefined) throw new InternalError('ERR_BUG', 'no set to seal to');
+      frame = sealFrame(address, set.setId, set.sealKey, out, rng);
     }
     const peerRows = peer === undefined ? undefined : await sessions.peerWrites(live.facts, peer);
     return {
@@ -130,6 +133,7 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
         live.init !== null && (live.facts.unansweredCount >= unansweredMax || ctx.now() - facts.createdAtMs > sessionLimits.unansweredMs);
       return isGivenUp ? undefined : live;
     },
+    canSeal: async ({ init, facts }) => init !== null || settings.metadata !== 'sealed' || (await contacts.sealingSet(facts)) !== undefined,
     onSession: (contact, address, live, messageId, payload) =>
       step(live, live, address, plaintextOf(contact, 'app', messageId, payload), undefined),
     async onNewSession(contact, bundle, messageId, payload) {

@@ -115,7 +115,7 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
     }),
   );
 
-  /** Encrypts one payload for every device of the contact that has a session or a bundle; `undefined` if one has neither. */
+  /** Encrypts one payload for every device of the contact; `undefined` if the directory has to be asked for keys of one. */
   const encryptAll = async (
     contact: KnownContact,
     account: string,
@@ -136,7 +136,7 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
           equal(candidate.accountKeyHash, contact.pin) &&
           equal(keyHash(candidate.deviceKey), entry.keyHash),
       );
-      if (live === undefined && bundle === undefined) return undefined;
+      if (live === undefined ? bundle === undefined : !(await encryption.canSeal(live))) return undefined;
       const encrypted =
         live !== undefined
           ? await encryption.onSession(contact, address, live, messageId, payload)
