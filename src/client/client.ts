@@ -49,9 +49,11 @@ export function createClient(options: ClientOptions): Promise<Client> {
 export async function openClient(options: ClientOptions, makeRng: (given: Rng | undefined) => Rng): Promise<Client> {
   const settings = checkOptions(options);
   if (options.signal?.aborted === true) throw abortReason(options.signal);
-  const ports = [options.store, options.transport, options.directory].filter((port) => typeof port === 'object');
-  if (ports.some((port) => owned.has(port)))
-    throw new UsageError('ERR_ARGUMENT', 'this port belongs to another client', { field: 'store' });
+  const fields = (['store', 'transport', 'directory'] as const).filter((field) => typeof options[field] === 'object');
+  for (const field of fields) {
+    if (owned.has(options[field])) throw new UsageError('ERR_ARGUMENT', 'this port belongs to another client', { field });
+  }
+  const ports = fields.map((field) => options[field]);
   const rng = makeRng(options.rng);
   for (const port of ports) owned.add(port);
   const release = (): void => {
@@ -212,6 +214,7 @@ async function open(options: ClientOptions, settings: Context['settings'], rng: 
           }
         },
         {
+          onStranded: receiver.onStranded,
           onDrained() {
             drained = true;
             inbox.stir();

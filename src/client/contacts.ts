@@ -41,7 +41,7 @@ export interface Contacts {
   /** Asks the directory, verifies, pins at first use. `take`: whose one-time prekeys to hand out. Throws `ERR_NO_SESSION` for an unknown account. */
   refresh(account: string, take: 'all' | readonly number[]): Promise<readonly VerifiedBundle[]>;
   view(account: string): Contact;
-  /** Calls back after a pin was made, changed or accepted. */
+  /** Calls back after a pin was made, changed, verified or put in doubt; not after a mere refresh. */
   onPinned(listener: (account: string) => void): void;
 }
 
@@ -67,9 +67,15 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     const { identity, sinceMs, verified, list, changedTo, changedList, former } = record;
     const stored = { identity, sinceMs, verified, list, changedTo, changedList, former };
     await ctx.db.commit([{ key: keys.contact(account), value: contactRecord.encode(stored) }, ...others]);
+    const before = known.get(account);
     const contact = withPin(stored);
     known.set(account, contact);
-    for (const listener of listeners) listener(account);
+    const isNews =
+      before === undefined ||
+      before.verified !== verified ||
+      (before.changedTo === undefined) !== (changedTo === undefined) ||
+      !equal(before.pin, contact.pin);
+    if (isNews) for (const listener of listeners) listener(account);
     return contact;
   };
   /** Replaces the pin. What is known of the devices belongs to the old one. */

@@ -1,7 +1,7 @@
 /** From a payload to the frame for one device: on the active session, or on a new one. Prepares rows; commits nothing. */
 
 import { concat, equal, fromHex, toHex, wipe } from '../bytes.js';
-import { UsageError } from '../errors.js';
+import { InternalError, UsageError } from '../errors.js';
 import { keyHash } from '../identity/index.js';
 import { sessionLimits } from '../limits.js';
 import type { VerifiedBundle } from '../pqxdh/bundle.js';
@@ -28,6 +28,10 @@ export interface Encrypted {
 export interface Encryption {
   /** The session with this device of the contact that can be sent on now, if any: under the pinned identity, and only there. */
   usable(contact: KnownContact, account: string, entry: DeviceEntry): Promise<LiveSession | undefined>;
+  /** Throws `ERR_SESSION_DEAD` while no session may be started with this device. */
+  assertMayStart(account: string, deviceKeyHash: Uint8Array): Promise<PeerSessions>;
+  /** Whether a frame on that session can be sealed as the settings ask: `'sealed'` never falls back to a bare frame. */
+  canSeal(live: LiveSession): Promise<boolean>;
   /** Encrypts on that session. */
   onSession(contact: KnownContact, address: Address, live: LiveSession, messageId: Uint8Array, payload: Uint8Array): Promise<Encrypted>;
   /** Starts a session whose hello carries `payload`. Throws `ERR_SESSION_DEAD` beyond the limits, `ERR_BUNDLE`. */
@@ -92,7 +96,8 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
       frame = sealFrame(address, init.setId, init.sealKey, concat(init.prefix, out), rng);
     } else if (settings.metadata === 'sealed') {
       const set = await contacts.sealingSet(address);
-      if (set !== undefined) frame = sealFrame(address, set.setId, set.sealKey, out, rng);
+      if (set === undefined) throw new InternalError('ERR_BUG', 'no set to seal to');
+      frame = sealFrame(address, set.setId, set.sealKey, out, rng);
     }
     const peerRows = peer === undefined ? undefined : await sessions.peerWrites(live.facts, peer);
     return {
@@ -106,7 +111,18 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
     };
   };
 
+  const assertMayStart = async (account: string, deviceKeyHash: Uint8Array): Promise<PeerSessions> => {
+    const nowMs = ctx.now();
+    const peer = await sessions.peer({ account, deviceKeyHash });
+    startedAtMs = startedAtMs.filter((at) => Math.abs(nowMs - at) < 3_600_000);
+    if (mayStart(peer, nowMs) && startedAtMs.length < sessionLimits.newPerHour) return peer;
+    throw new UsageError('ERR_SESSION_DEAD', 'too many new sessions: the old one can’t be used and a new one not started yet', {
+      field: 'to',
+    });
+  };
+
   return {
+    assertMayStart,
     async usable(contact, account, entry) {
       const active = await sessions.active({ account, deviceKeyHash: entry.keyHash });
       if (active === undefined || !equal(active.live.facts.accountKeyHash, contact.pin)) return undefined;
@@ -115,19 +131,14 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
         live.init !== null && (live.facts.unansweredCount >= unansweredMax || ctx.now() - facts.createdAtMs > sessionLimits.unansweredMs);
       return isGivenUp ? undefined : live;
     },
+    canSeal: async ({ init, facts }) => init !== null || settings.metadata !== 'sealed' || (await contacts.sealingSet(facts)) !== undefined,
     onSession: (contact, address, live, messageId, payload) =>
       step(live, live, address, plaintextOf(contact, 'app', messageId, payload), undefined),
     async onNewSession(contact, bundle, messageId, payload) {
       const nowMs = ctx.now();
       const { account, device } = bundle.address;
       const deviceKeyHash = keyHash(bundle.deviceKey);
-      const peer = await sessions.peer({ account, deviceKeyHash });
-      startedAtMs = startedAtMs.filter((at) => Math.abs(nowMs - at) < 3_600_000);
-      if (!mayStart(peer, nowMs) || startedAtMs.length >= sessionLimits.newPerHour) {
-        throw new UsageError('ERR_SESSION_DEAD', 'too many new sessions: the old one can’t be used and a new one not started yet', {
-          field: 'to',
-        });
-      }
+      const peer = await assertMayStart(account, deviceKeyHash);
       const profile = profileFor(bundle.signedSet.profiles);
       const { secrets, prefix, sessionId, setId, sealKey } = initiate(ctx.device(), bundle, profile, rng, nowMs);
       const state = initiateRatchet(secrets, rng);

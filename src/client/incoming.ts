@@ -8,8 +8,10 @@ import { timer } from './platform.js';
 
 const STORE_PAUSE_MS = 1_000;
 
-/** What the loop tells. */
+/** What the loop tells, and hears. */
 export interface IncomingEvents {
+  /** Calls back when envelopes were left with the carrier that could be taken now: it is asked for them again. Returns how not to. */
+  onStranded(listener: () => void): () => void;
   onDrained(): void;
   /** The store failed: the carrier will deliver again, after a pause. */
   onInterrupted(): void;
@@ -26,11 +28,17 @@ export async function takeDeliveries(
 ): Promise<void> {
   while (!ctx.life.hasEnded()) {
     const iterator = ctx.transport.deliveries({ onDrained: events.onDrained })[Symbol.asyncIterator]();
+    let stop = (): void => {};
+    const stranded = new Promise<undefined>((resolve) => {
+      stop = events.onStranded(() => resolve(undefined));
+    });
+    let asksAgain = false;
     try {
       for (;;) {
         await inbox.room();
-        const result = await ctx.life.race(iterator.next());
-        if (result.done === true || ctx.life.hasEnded()) break;
+        const result = await ctx.life.race(Promise.race([iterator.next(), stranded]));
+        asksAgain = result === undefined;
+        if (result === undefined || result.done === true || ctx.life.hasEnded()) break;
         await receive(result.value);
       }
     } catch (error) {
@@ -40,9 +48,11 @@ export async function takeDeliveries(
         if (!mayPass) events.onFatal(error);
       }
     }
+    stop();
     // Not waited for: a carrier that can't end its deliveries must not keep the client from closing.
     Promise.resolve(iterator.return?.()).catch(() => {});
     if (ctx.life.hasEnded()) return;
+    if (asksAgain) continue;
     events.onInterrupted();
     await pause(ctx);
   }

@@ -115,7 +115,7 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
     }),
   );
 
-  /** Encrypts one payload for every device of the contact that has a session or a bundle; `undefined` if one has neither. */
+  /** Encrypts one payload for every device of the contact; `undefined` if the directory has to be asked for keys of one. */
   const encryptAll = async (
     contact: KnownContact,
     account: string,
@@ -136,7 +136,7 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
           equal(candidate.accountKeyHash, contact.pin) &&
           equal(keyHash(candidate.deviceKey), entry.keyHash),
       );
-      if (live === undefined && bundle === undefined) return undefined;
+      if (live === undefined ? bundle === undefined : !(await encryption.canSeal(live))) return undefined;
       const encrypted =
         live !== undefined
           ? await encryption.onSession(contact, address, live, messageId, payload)
@@ -239,12 +239,17 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
       bundles = await ctx.observer.span('handshake', () => contacts.refresh(account, missing));
     }
   };
-  /** The devices to which a session must be started; none while an unknown account has started one itself. */
+  /** The devices to which a session must be started; none while an unknown account has started one itself. Throws `ERR_SESSION_DEAD`. */
   const missingDevices = async (account: string): Promise<'all' | number[]> => {
     const contact = await contacts.load(account);
     if (contact === undefined) return (await db.list(['peer', account], 1)).length > 0 ? [] : 'all';
     const missing: number[] = [];
-    for (const entry of contact.devices) if ((await encryption.usable(contact, account, entry)) === undefined) missing.push(entry.device);
+    for (const entry of contact.devices) {
+      if ((await encryption.usable(contact, account, entry)) !== undefined) continue;
+      // Not asked for in vain: the answer costs the other side a one-time prekey.
+      await encryption.assertMayStart(account, entry.keyHash);
+      missing.push(entry.device);
+    }
     return missing;
   };
 

@@ -22,7 +22,7 @@ import { decodeContent, decodeHello, type Hello } from './content.js';
 import type { Context } from './context.js';
 import type { Inbox } from './inbox.js';
 import type { Keyring } from './keyring.js';
-import { timer } from './platform.js';
+import { emitter, timer } from './platform.js';
 import { type InboxRecord, keys } from './records.js';
 import type { LiveSession, Sessions } from './sessions.js';
 
@@ -36,6 +36,8 @@ export interface Receiver {
   confirmAll(): void;
   /** Whether a sender is being asked for: messages may be shown soon that can't be yet. */
   isAsking(): boolean;
+  /** Calls back when the carrier should be asked again for what it was left with; returns how not to. */
+  onStranded(listener: () => void): () => void;
   close(): void;
 }
 
@@ -70,7 +72,10 @@ export function receiver(
   /** When the directory was last asked whether a pinned identity has changed. */
   const asked = new Map<string, number>();
   /** Envelopes that can't be handled yet: they stay with the relay, and are tried again from here. */
-  let deferred: Delivery[] = [];
+  let deferred: { readonly delivery: Delivery; readonly why: Later['why'] }[] = [];
+  /** More had to wait than are kept here: the carrier still has them. */
+  let isStranding = false;
+  const stranded = emitter<void>();
   let cancelTimer = (): void => {};
   let flightTokens: number = sessionLimits.unknownFlightsPerMinute;
   let flightTokensAtMs = ctx.now();
@@ -313,14 +318,16 @@ export function receiver(
     const { account, device } = ctx.device();
     const inner = openFrame(keyring.prekeys(), { account, device }, bytes);
     if (frameType(inner) === FRAME_INIT) return receiveInit(inner);
-    flightTokens += 1;
+    // Only what belongs to a session of ours is no flight of a stranger.
+    if ((await sessions.byTag(ratchetTag(inner))) !== undefined) flightTokens += 1;
     return receiveRatchet(inner);
   };
 
   const defer = (delivery: Delivery, why: Later['why']): void => {
     // After a new connection the same envelope comes again.
-    deferred = deferred.filter(({ id }) => id !== delivery.id);
-    if (deferred.length < sessionLimits.claimedCount) deferred.push(delivery);
+    deferred = deferred.filter((other) => other.delivery.id !== delivery.id);
+    if (deferred.length < sessionLimits.claimedCount) deferred.push({ delivery, why });
+    else isStranding = true;
     if (why !== 'flights') return;
     cancelTimer();
     cancelTimer = timer(
@@ -353,8 +360,12 @@ export function receiver(
     async retry() {
       const again = deferred;
       deferred = [];
-      for (const delivery of again) if (!ctx.life.hasEnded()) await self.receive(delivery);
+      for (const { delivery } of again) if (!ctx.life.hasEnded()) await self.receive(delivery);
+      if (!isStranding || deferred.some(({ why }) => why === 'flights')) return;
+      isStranding = false;
+      stranded.emit();
     },
+    onStranded: stranded.listen,
     confirmAll() {
       for (const account of inbox.unconfirmed()) confirm(account);
     },

@@ -243,6 +243,34 @@ test('T28: first flights beyond 30 a minute wait with the relay, cost nothing, a
   await Promise.all([alice.client.close(), bob.client.close()]);
 });
 
+test('T28: a flood beyond what a client keeps in memory strands no honest first message', async () => {
+  const network = hostileNetwork();
+  /** Runs by itself once the flood is over: every look at it is two seconds later. */
+  const clock = {
+    at: START,
+    stepMs: 0,
+    get ms() {
+      this.at += this.stepMs;
+      return this.at;
+    },
+  };
+  const alice = await person('alice', network, { ms: START });
+  const bob = await person('bob', network, clock);
+  const [bundle] = await network.bundles('bob');
+  const { setId, sealKey } = parseSignedSet(bundle!.signedSet);
+  const rng = testRng('stranded');
+  for (let i = 0; i < 110; i++) {
+    await network.inject(bob.address, sealFrame(bob.address, setId, sealKey, new Uint8Array([0x10, 1, 0, 1, ...rng(60)]), rng));
+  }
+  await (await alice.client.send('bob', 'behind the crowd')).until('accepted');
+  await network.settled();
+  expect(await bob.readAll()).toEqual([]);
+  clock.stepMs = 2_000;
+  expect((await bob.read()).text).toBe('behind the crowd');
+  expect(network.unackedCount(bob.address)).toBe(0);
+  await Promise.all([alice.client.close(), bob.client.close()]);
+}, 40_000);
+
 test('T10: acknowledgements get lost, connections break: every message is shown once', async () => {
   const { network, alice, bob, close } = await conversation();
   network.loseAcks = true;
