@@ -8,7 +8,7 @@
 import { UsageError } from '../errors.js';
 import type { Rng, SessionSecrets, Step } from '../step.js';
 import { braid } from './braid/machine.js';
-import type { BraidState } from './braid/state.js';
+import { type BraidState, fitsSession } from './braid/state.js';
 import { startInitiator, startResponder } from './double.js';
 import type { SkippedKeys } from './skipped.js';
 import type { RatchetState } from './state.js';
@@ -56,7 +56,7 @@ export function encodeState(state: RatchetState): Uint8Array {
 
 /** Reads `encodeState`. Throws `ERR_STORE_VERSION` for a newer layout, `ERR_STORE_CORRUPT` for anything malformed or zeroed. */
 export function decodeState(bytes: Uint8Array): RatchetState {
-  return layout.decodeWhole(bytes, braid.decode);
+  return checked(layout.decodeWhole(bytes, braid.decode));
 }
 
 /** Encodes all but the skipped keys, which a client keeps in records of their own. Versioned; secret. */
@@ -66,5 +66,11 @@ export function encodeCore(state: RatchetState): Uint8Array {
 
 /** Reads `encodeCore`. Throws `ERR_STORE_VERSION` for a newer layout, `ERR_STORE_CORRUPT` for anything malformed or zeroed. */
 export function decodeCore(bytes: Uint8Array, skipped: SkippedKeys): RatchetState {
-  return layout.decodeCore(bytes, skipped, braid.decode);
+  return checked(layout.decodeCore(bytes, skipped, braid.decode));
+}
+
+/** A decoded state whose parts belong together; throws `ERR_STORE_CORRUPT` for one that no session was ever in. */
+function checked(state: State): RatchetState {
+  if (!fitsSession(state.scka, state.profile, layout.newestEpoch(state.pq.sending))) throw layout.corrupt();
+  return state;
 }

@@ -114,7 +114,8 @@ function chainSecrets({ ec, pq }: RatchetState): Uint8Array[] {
 const VERSION = 1;
 const KINDS = ['awaitingFirst', 'awaitingSend', 'sending'] as const;
 
-function corrupt(): StoreError {
+/** The one error for a stored state that is none. */
+export function corrupt(): StoreError {
   return new StoreError('ERR_STORE_CORRUPT', 'ratchet state does not follow its layout');
 }
 
@@ -226,7 +227,7 @@ function readChain(r: Reader): PqChain {
 }
 
 /** The newest epoch agreed on, which both directions know. */
-function newestEpoch({ epoch, nextChainKey }: PqChain): number {
+export function newestEpoch({ epoch, nextChainKey }: PqChain): number {
   return nextChainKey === null ? epoch : epoch + 1;
 }
 

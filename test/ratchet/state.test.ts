@@ -3,11 +3,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fromHex } from '../../src/bytes.js';
 import { StoreError } from '../../src/errors.js';
+import { startDecoder } from '../../src/ratchet/braid/erasure.js';
 import { braid } from '../../src/ratchet/braid/machine.js';
 import type { BraidState } from '../../src/ratchet/braid/state.js';
 import { decodeState, decrypt, encodeState, encrypt, type RatchetState } from '../../src/ratchet/index.js';
 import { decodeCore, decodeSkippedChain, encodeCore, encodeSkippedChain } from '../../src/ratchet/ratchet.js';
 import * as layout from '../../src/ratchet/state.js';
+import { CHUNK_BYTES } from '../../src/wire/ratchet-message.js';
 import { codeOf } from '../helpers/expect-code.js';
 import type { StateVectors } from '../helpers/ratchet-vectors.js';
 import { testRng } from '../helpers/rng.js';
@@ -135,7 +137,8 @@ describe('encodeState and decodeState', () => {
       'ERR_STORE_CORRUPT',
     );
     const next = new Uint8Array(32).fill(7);
-    const known = whole(({ pq }) => ({
+    const known = whole(({ pq, scka }) => ({
+      scka: { ...(scka as BraidState), epoch: 2 },
       pq: { ...pq, sending: { ...pq.sending, nextChainKey: next }, receiving: { ...pq.receiving, epoch: 1 } },
     }));
     expect(decodeState(known)).toBeDefined();
@@ -150,6 +153,18 @@ describe('encodeState and decodeState', () => {
     expect(sending[at]).toBe(1);
     sending[at] = 2;
     expect(codeOf(() => decodeState(sending))).toBe('ERR_STORE_CORRUPT');
+    // A braid whose epoch is not that of the chains, or whose chunks are another profile's.
+    const one = decodeState(encoded);
+    for (const epoch of [2, 3]) {
+      expect(codeOf(() => decodeState(whole(({ scka }) => ({ scka: { ...(scka as BraidState), epoch } }))))).toBe('ERR_STORE_CORRUPT');
+    }
+    for (const profile of [1, 2, 3] as const) {
+      const header = startDecoder(96, CHUNK_BYTES[profile]);
+      const scka = { ...(one.scka as BraidState), phase: { kind: 'noHeaderReceived', header } as const };
+      const bytes = encodeState({ ...one, scka } as RatchetState);
+      if (profile === one.profile) expect(decodeState(bytes)).toBeDefined();
+      else expect(codeOf(() => decodeState(bytes))).toBe('ERR_STORE_CORRUPT');
+    }
     for (const length of [0, 1]) {
       const core = layout.encodeCore(decodeState(encoded), new Uint8Array(length));
       expect(codeOf(() => decodeCore(core, []))).toBe('ERR_STORE_CORRUPT');

@@ -25,6 +25,7 @@ import { isZero } from '../../bytes.js';
 import { KEM_CT1_BYTES, KEM_CT2_BYTES, KEM_HEADER_BYTES, KEM_VECTOR_BYTES } from '../../crypto/incremental-mlkem.js';
 import { mlKem768 } from '../../crypto/suite.js';
 import { wireLimits } from '../../limits.js';
+import type { Profile } from '../../step.js';
 import { malformed, type Reader, reader, type Writer, writer } from '../../wire/codec.js';
 import { CHUNK_BYTES } from '../../wire/ratchet-message.js';
 import { type Authenticator, MAC_BYTES } from './authenticator.js';
@@ -73,6 +74,16 @@ export interface BraidState {
   readonly epoch: number;
   readonly auth: Authenticator;
   readonly phase: BraidPhase;
+}
+
+/**
+ * Whether a decoded state can be the one of a session with `profile` whose newest chain epoch is `newestEpoch`: the chunks have the
+ * profile's size, and the chains of e are there exactly if k_e is agreed on this side.
+ */
+export function fitsSession({ epoch, phase }: BraidState, profile: Profile, newestEpoch: number): boolean {
+  const hasAgreed = 'kem' in phase || phase.kind === 'ct2Sampled';
+  const chunked = Object.values(phase).filter((part): part is ErasureDecoder => typeof part === 'object' && 'chunkBytes' in part);
+  return newestEpoch === (hasAgreed ? epoch : epoch - 1) && chunked.every(({ chunkBytes }) => chunkBytes === CHUNK_BYTES[profile]);
 }
 
 /** The key that a 64-byte seed gives. */
