@@ -101,8 +101,11 @@ export function serveSocket(ws: WebSocket, services: SocketServices): void {
             send(0x14, Buffer.from(id, 'hex'), envelope);
           }
           if (rows.length > 0) continue;
-          if (!drained && !again) send(0x16);
-          drained = true;
+          // Woken meanwhile: look once more before saying so.
+          if (!again && !drained) {
+            drained = true;
+            send(0x16);
+          }
           break;
         }
       } while (again);

@@ -117,6 +117,25 @@ describe('mailboxes', () => {
     expect(await loop.next()).toEqual({ done: true, value: undefined });
   });
 
+  test('says that it is drained, also when something comes in at that moment', async () => {
+    const { url } = await start();
+    await publishBoth(url);
+    const sender = connect(url, alice);
+    const receiver = connect(url, bob);
+    let count = 0;
+    let acks: Promise<void>[] = [];
+    for (let round = 0; round < 80; round++) {
+      await Promise.all(Array.from({ length: 3 }, () => sender.send(bob.login.address, envelope(count++))));
+      // Acknowledgements of the last round reach the disk while this one is read.
+      const [taken] = await Promise.all([takeAll(receiver), ...acks]);
+      acks = taken.map((delivery) => delivery.ack());
+    }
+    await Promise.all(acks);
+    const rest = await takeAll(receiver);
+    await Promise.all(rest.map((delivery) => delivery.ack()));
+    expect(await takeAll(receiver)).toEqual([]);
+  });
+
   test('keeps to its window when nothing is acknowledged, and goes on after acknowledgements', async () => {
     const { url } = await start({ sendsPerMinute: 1e6, receivedPerMinute: 1e6 });
     await publishBoth(url);
