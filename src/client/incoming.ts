@@ -28,16 +28,22 @@ export async function takeDeliveries(
 ): Promise<void> {
   while (!ctx.life.hasEnded()) {
     const iterator = ctx.transport.deliveries({ onDrained: events.onDrained })[Symbol.asyncIterator]();
-    let stop = (): void => {};
-    const stranded = new Promise<undefined>((resolve) => {
-      stop = events.onStranded(() => resolve(undefined));
-    });
     let asksAgain = false;
+    let wake = (): void => {};
+    const stop = events.onStranded(() => {
+      asksAgain = true;
+      wake();
+    });
+    const next = (): Promise<IteratorResult<Delivery> | undefined> =>
+      new Promise((resolve, reject) => {
+        wake = () => resolve(undefined);
+        iterator.next().then(resolve, reject);
+      });
     try {
       for (;;) {
         await inbox.room();
-        const result = await ctx.life.race(Promise.race([iterator.next(), stranded]));
-        asksAgain = result === undefined;
+        if (asksAgain) break;
+        const result = await ctx.life.race(next());
         if (result === undefined || result.done === true || ctx.life.hasEnded()) break;
         await receive(result.value);
       }

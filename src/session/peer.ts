@@ -121,7 +121,11 @@ export function replaced(
     !same(other.id, id) && other.status !== 'receiveOnly' && (restarted || replaces.some((named) => same(named, other.id)));
   const next = { ...peer, sessions: peer.sessions.map((other) => (isReplaced(other) ? retire(other, 'receiveOnly') : other)), incarnation };
   if (activeSession(next) !== undefined) return next;
-  return { ...next, sessions: next.sessions.map((other) => (same(other.id, id) ? { ...other, status: 'active', retiredAtMs: 0 } : other)) };
+  const promote = (other: SessionFacts): SessionFacts => {
+    if (same(other.id, id)) return { ...other, status: 'active', retiredAtMs: 0 };
+    return other.status === 'active' ? retire(other, 'archived') : other;
+  };
+  return { ...next, sessions: next.sessions.map(promote) };
 }
 
 /** A message decrypted on `id`: it is answered, and an archived session is active again (the peer still uses it); a receive-only one never. */

@@ -1,0 +1,181 @@
+import { describe, expect, test, vi } from 'vitest';
+import type { ClientOptions } from '../../src/client/types.js';
+import { glassNetwork } from '../helpers/glass-network.js';
+import { hostileNetwork } from '../helpers/hostile-network.js';
+import { coded } from '../helpers/matchers.js';
+import { type Person, person, START } from '../helpers/people.js';
+
+vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
+
+const clock = { ms: START };
+const two = async (options: Partial<ClientOptions> = {}) => {
+  const network = glassNetwork();
+  const [alice, bob] = await Promise.all([person('alice', network, clock, options), person('bob', network, clock)]);
+  return { network, alice, bob, close: () => Promise.all([alice.client.close(), bob.client.close()]) };
+};
+
+/** Bob loses his device and registers anew, which this directory lets him. */
+async function changed(options: Partial<ClientOptions> = {}) {
+  const network = hostileNetwork();
+  const alice = await person('alice', network, clock, options);
+  const old = await person('bob', network, clock);
+  await alice.client.send('bob', 'to the old one');
+  await old.read();
+  await old.client.send('alice', 'from the old one');
+  await alice.seen('status', ({ status }) => status.state === 'online' && status.unackedCount === 1);
+  const others = hostileNetwork();
+  // The same relay, and a directory that gives the name to somebody else.
+  const bob = await person('bob', { transport: network.transport, directory: others.directory }, clock, { seed: 'new bob' });
+  network.answer = async (account, honest) => (account === 'bob' ? others.bundles('bob') : honest);
+  others.answer = (_account, honest) => honest;
+  const meets = async (): Promise<void> => {
+    others.answer = async (account, honest) => (account === 'alice' ? network.bundles('alice') : honest);
+  };
+  await meets();
+  return { network, alice, old, bob, close: () => Promise.all([alice, old, bob].map(({ client }) => client.close())) };
+}
+
+const trustOf = async ({ client }: Person, account: string) => (await client.contact(account).identity()).trust;
+
+describe('safety numbers', () => {
+  test('are the same on both sides, and scanning either code verifies', async () => {
+    const { alice, bob, close } = await two();
+    const atAlice = await alice.client.contact('bob').safetyNumber();
+    const atBob = await bob.client.contact('alice').safetyNumber();
+    expect(atAlice.digits).toBe(atBob.digits);
+    expect(atAlice.digits).toMatch(/^(\d{5} ){11}\d{5}$/);
+    expect(await atAlice.scan(atBob.qr)).toBe('match');
+    expect(await trustOf(alice, 'bob')).toBe('verified');
+    expect(await trustOf(bob, 'alice')).toBe('unverified');
+    await atBob.confirmDigits();
+    expect(await trustOf(bob, 'alice')).toBe('verified');
+    await alice.client.contact('bob').unverify();
+    expect(await trustOf(alice, 'bob')).toBe('unverified');
+    await alice.client.contact('bob').unverify();
+    await close();
+  });
+
+  test('other codes change nothing', async () => {
+    const { network, alice, bob, close } = await two();
+    const carol = await person('carol', network, clock);
+    const number = await alice.client.contact('bob').safetyNumber();
+    const carols = await carol.client.contact('alice').safetyNumber();
+    expect(await number.scan(carols.qr)).toBe('other-person');
+    expect(await number.scan(number.qr)).toBe('other-person');
+    expect(await number.scan(new Uint8Array(5))).toBe('unreadable');
+    const wrong = (await bob.client.contact('alice').safetyNumber()).qr.slice();
+    wrong[wrong.length - 1]! ^= 1;
+    expect(await number.scan(wrong)).toBe('mismatch');
+    expect(await trustOf(alice, 'bob')).toBe('unverified');
+    await number.accept();
+    expect(await trustOf(alice, 'bob')).toBe('unverified');
+    await carol.client.close();
+    await close();
+  });
+
+  test('accept() of an identity that has not changed takes no verification back', async () => {
+    const { alice, close } = await two();
+    const number = await alice.client.contact('bob').safetyNumber();
+    await number.confirmDigits();
+    await number.accept();
+    expect(await trustOf(alice, 'bob')).toBe('verified');
+    await close();
+  });
+
+  test('survive a restart, with the trust', async () => {
+    const { network, alice, bob } = await two();
+    const number = await alice.client.contact('bob').safetyNumber();
+    await number.confirmDigits();
+    const { sinceMs, devices } = await alice.client.contact('bob').identity();
+    expect([sinceMs, devices]).toEqual([clock.ms, [bob.client.device]]);
+    await alice.client.close();
+    network.directoryDown = true;
+    const again = await person('alice', network, clock, { store: alice.store, seed: 'again' });
+    expect((await again.client.contact('bob').safetyNumber()).digits).toBe(number.digits);
+    expect(await trustOf(again, 'bob')).toBe('verified');
+    await Promise.all([again.client.close(), bob.client.close()]);
+  });
+
+  test('an unknown account, and no directory', async () => {
+    const { network, alice, close } = await two();
+    await expect(alice.client.contact('nobody').identity()).rejects.toThrow(coded('ERR_NO_SESSION'));
+    network.directoryDown = true;
+    await expect(alice.client.contact('bob').safetyNumber()).rejects.toThrow(coded('ERR_OFFLINE'));
+    const abort = new AbortController();
+    abort.abort('no');
+    await expect(alice.client.contact('bob').identity(abort)).rejects.toBe('no');
+    await close();
+  });
+});
+
+describe('T32: a changed identity', () => {
+  test('block: held until accept(), which is bound to what was shown; what the old one wrote is still there', async () => {
+    const { alice, bob, close } = await changed();
+    const before = await alice.client.contact('bob').safetyNumber();
+    await bob.client.send('alice', 'from the new one');
+    await alice.seen('identityChanged');
+    await expect(alice.client.send('bob', 'x')).rejects.toThrow(coded('ERR_IDENTITY_CHANGED'));
+    await expect(before.confirmDigits()).rejects.toThrow(coded('ERR_IDENTITY_CHANGED'));
+    await expect(before.accept()).rejects.toThrow(coded('ERR_IDENTITY_CHANGED'));
+    expect(await trustOf(alice, 'bob')).toBe('changed');
+
+    const number = await alice.client.contact('bob').safetyNumber();
+    expect(number.digits).not.toBe(before.digits);
+    await number.accept();
+    expect(await trustOf(alice, 'bob')).toBe('unverified');
+    const messages = [await alice.read(), await alice.read()];
+    expect(messages.map(({ text, trust }) => [text, trust])).toEqual([
+      ['from the old one', 'changed'],
+      ['from the new one', 'unverified'],
+    ]);
+    await alice.client.send('bob', 'to the new one');
+    expect((await bob.read()).text).toBe('to the new one');
+    expect(alice.count('identityChanged')).toBe(1);
+    expect(alice.client.status).toMatchObject({ unackedCount: 0 });
+    await close();
+  });
+
+  test('block: confirmDigits() of the new number accepts it and verifies it at once', async () => {
+    const { alice, bob, close } = await changed();
+    await bob.client.send('alice', 'hi');
+    await alice.seen('identityChanged');
+    const number = await alice.client.contact('bob').safetyNumber();
+    await number.confirmDigits();
+    expect(await trustOf(alice, 'bob')).toBe('verified');
+    await (await alice.client.send('bob', 'y')).until('accepted');
+    expect((await bob.read()).text).toBe('y');
+    await close();
+  });
+
+  test('warn: it goes on, marked and told; a verified contact blocks all the same', async () => {
+    const { alice, bob, close } = await changed({ trust: 'warn' });
+    await bob.client.send('alice', 'from the new one');
+    expect(await alice.seen('identityChanged')).toMatchObject({ account: 'bob', was: 'unverified' });
+    expect([(await alice.read()).text, (await alice.read()).text].sort()).toEqual(['from the new one', 'from the old one']);
+    await alice.client.send('bob', 'to the new one');
+    expect((await bob.read()).text).toBe('to the new one');
+    expect(await trustOf(alice, 'bob')).toBe('unverified');
+    await close();
+  });
+
+  test('warn, verified: blocks', async () => {
+    const { alice, bob, close } = await changed({ trust: 'warn' });
+    await (await alice.client.contact('bob').safetyNumber()).confirmDigits();
+    await bob.client.send('alice', 'from the new one');
+    expect(await alice.seen('identityChanged')).toMatchObject({ account: 'bob', was: 'verified' });
+    await expect(alice.client.send('bob', 'x')).rejects.toThrow(coded('ERR_IDENTITY_CHANGED'));
+    await close();
+  });
+});
+
+test('pinned-only: nothing leaves before the contact is verified, then it does', async () => {
+  const { network, alice, bob, close } = await two({ trust: 'pinned-only' });
+  const sent = await alice.client.send('bob', 'secret');
+  await expect(sent.until('accepted')).rejects.toThrow(coded('ERR_DEVICE_UNTRUSTED'));
+  expect((await alice.client.sent(sent.id))?.state).toBe('held');
+  await expect(alice.client.send('bob', 'more')).rejects.toThrow(coded('ERR_DEVICE_UNTRUSTED'));
+  expect(network.sent).toEqual([]);
+  await (await alice.client.contact('bob').safetyNumber()).confirmDigits();
+  expect((await bob.read()).text).toBe('secret');
+  await close();
+});

@@ -1,0 +1,147 @@
+import { expect, test, vi } from 'vitest';
+import type { Write } from '../../src/store/port.js';
+import { glassNetwork } from '../helpers/glass-network.js';
+import { hostileNetwork } from '../helpers/hostile-network.js';
+import { coded } from '../helpers/matchers.js';
+import { type GlassStore, glassStore, person, START } from '../helpers/people.js';
+
+const MAX_JUMP = 5;
+vi.mock('../../src/limits.js', async (original) => {
+  const { fewPrekeys } = await import('../helpers/few-prekeys.js');
+  const limits = fewPrekeys(await original());
+  return { ...limits, ratchetLimits: { ...limits.ratchetLimits, maxJump: 5 } };
+});
+
+const clock = { ms: START };
+const DAY = 86_400_000;
+
+/** Ids of the sessions whose rows are there, and whether every index row names one of them. */
+function sessionsOf(store: GlassStore): { count: number; indexIsSound: boolean } {
+  const rows = [...store.rows()].map(([key, value]) => ({ key: JSON.parse(key) as string[], value }));
+  const ids = rows.filter(({ key }) => key[0] === 'session').map(({ key }) => key[1]);
+  const named = rows.flatMap(({ key, value }) =>
+    key[0] === 'tag' ? [Buffer.from(value).toString('hex')] : key[0] === 'init' || key[0] === 'skipped' ? [key[1]] : [],
+  );
+  return { count: ids.length, indexIsSound: named.every((id) => ids.includes(id)) };
+}
+
+test('a gap beyond the limit: told once, the session is dead, and the next message of this side starts another', async () => {
+  const network = hostileNetwork();
+  const alice = await person('alice', network, clock);
+  const bob = await person('bob', network, clock);
+  await alice.client.send('bob', 'a');
+  await bob.read();
+  await bob.client.send('alice', 'b');
+  await alice.read();
+  network.route = () => [];
+  for (let i = 0; i <= MAX_JUMP; i++) await (await alice.client.send('bob', 'lost')).until('accepted');
+  network.route = (envelope) => [envelope];
+  for (let i = 0; i < 3; i++) await (await alice.client.send('bob', 'too far')).until('accepted');
+  await network.settled();
+  expect(await bob.seen('undecryptable')).toMatchObject({ from: 'alice', code: 'ERR_SKIP_LIMIT', heals: 'by-itself' });
+  expect(bob.dropped()).toEqual(['ERR_SKIP_LIMIT', 'ERR_SKIP_LIMIT', 'ERR_SKIP_LIMIT']);
+  expect(bob.count('undecryptable')).toBe(1);
+  await bob.client.send('alice', 'are you there?');
+  expect((await alice.read()).text).toBe('are you there?');
+  await alice.client.send('bob', 'I am');
+  expect((await bob.read()).text).toBe('I am');
+  expect(alice.events.filter((event) => event.type === 'sessionEstablished').at(-1)).toMatchObject({ reason: 'healed' });
+  await Promise.all([alice.client.close(), bob.client.close()]);
+});
+
+test('sessions that are never answered are given up after 14 days, and only the last few are kept on either side', async () => {
+  const time = { ms: START };
+  const network = glassNetwork();
+  let alice = await person('alice', network, time);
+  let bob = await person('bob', network, time);
+  for (let round = 0; round < 8; round++) {
+    await alice.client.send('bob', `${round}`);
+    expect((await bob.read()).text).toBe(`${round}`);
+    time.ms += 15 * DAY;
+    // In a new process, each looks after its keys.
+    await Promise.all([alice.client.close(), bob.client.close()]);
+    alice = await person('alice', network, time, { store: alice.store, seed: `alice ${round}` });
+    bob = await person('bob', network, time, { store: bob.store, seed: `bob ${round}` });
+    for (const each of [alice, bob]) await each.observed((record) => record.kind === 'gauge' && record.name === 'oneTimePrekeys');
+  }
+  await bob.client.send('alice', 'at last');
+  expect((await alice.read()).text).toBe('at last');
+  for (const { store } of [alice, bob]) {
+    const { count, indexIsSound } = sessionsOf(store);
+    expect(count).toBeGreaterThan(1);
+    expect(count).toBeLessThanOrEqual(5);
+    expect(indexIsSound).toBe(true);
+  }
+  await Promise.all([alice.client.close(), bob.client.close()]);
+});
+
+test('a store that fails while a message is received: it comes again, and is shown once', async () => {
+  const network = glassNetwork();
+  const store = glassStore();
+  let failing = false;
+  const flaky = {
+    ...store,
+    async commit(writes: readonly Write[]) {
+      if (failing) throw new Error('no space');
+      await store.commit(writes);
+    },
+  };
+  const alice = await person('alice', network, clock);
+  const bob = await person('bob', network, clock, { store: flaky as never });
+  await bob.seen('status', ({ status }) => status.state === 'online');
+  failing = true;
+  await (await alice.client.send('bob', 'x')).until('accepted');
+  await bob.observed((record) => record.kind === 'log' && record.event === 'receiving-failed' && record.code === 'ERR_STORE_IO');
+  failing = false;
+  expect((await bob.read()).text).toBe('x');
+  expect(bob.client.status).toMatchObject({ unackedCount: 0 });
+  await Promise.all([alice.client.close(), bob.client.close()]);
+});
+
+test('a damaged session row halts the client: nothing is repaired by guessing, nothing is acknowledged', async () => {
+  const network = hostileNetwork();
+  const alice = await person('alice', network, clock);
+  const bob = await person('bob', network, clock);
+  await alice.client.send('bob', 'x');
+  await bob.read();
+  await bob.client.send('alice', 'y');
+  await alice.read();
+  await bob.client.close();
+  const [row] = await bob.store.list(['session'], 1);
+  await bob.store.commit([{ key: row!.key, value: row!.value.slice(0, -1) }]);
+  const again = await person('bob', network, clock, { store: bob.store, seed: 'again' });
+  await (await alice.client.send('bob', 'z')).until('accepted');
+  expect(await again.seen('status', ({ status }) => status.state === 'halted')).toMatchObject({
+    status: { error: { code: 'ERR_STORE_CORRUPT' } },
+  });
+  await expect(again.client.send('alice', 'x')).rejects.toThrow(coded('ERR_STORE_CORRUPT'));
+  expect(network.unackedCount(bob.address)).toBe(1);
+  await again.client.close();
+  // The row back in place, everything is still there.
+  await bob.store.commit([{ key: row!.key, value: row!.value }]);
+  const repaired = await person('bob', network, clock, { store: bob.store, seed: 'repaired' });
+  expect((await repaired.read()).text).toBe('z');
+  await Promise.all([alice.client.close(), repaired.client.close()]);
+});
+
+test('a changed identity while the directory can’t be reached: the message waits with the relay', async () => {
+  const network = hostileNetwork();
+  const alice = await person('alice', network, clock);
+  const old = await person('bob', network, clock);
+  await alice.client.send('bob', 'x');
+  await old.read();
+  const others = hostileNetwork();
+  const bob = await person('bob', { transport: network.transport, directory: others.directory }, clock, { seed: 'new bob' });
+  others.answer = async (account, honest) => (account === 'alice' ? network.bundles('alice') : honest);
+  network.answer = () => Promise.reject(new TypeError('fetch failed'));
+  await (await bob.client.send('alice', 'it is me')).until('accepted');
+  await network.settled();
+  expect(network.unackedCount(alice.address)).toBe(1);
+  expect(alice.count('identityChanged')).toBe(0);
+  network.answer = async (account, honest) => (account === 'bob' ? others.bundles('bob') : honest);
+  network.cut(alice.address);
+  await alice.seen('identityChanged');
+  await (await alice.client.contact('bob').safetyNumber()).accept();
+  expect((await alice.read()).text).toBe('it is me');
+  await Promise.all([alice, old, bob].map(({ client }) => client.close()));
+});
