@@ -8,11 +8,11 @@ import { compositePublicKey, compositeSign, compositeVerify } from '../src/crypt
 import { openSeal, seal, sealPublicKey } from '../src/crypto/seal.js';
 import * as suite from '../src/crypto/suite.js';
 import { generateDevice } from '../src/identity/index.js';
-import { accept, generatePrekeys, initiate, verifyBundle } from '../src/pqxdh/index.js';
-import { parseInit } from '../src/wire/frames.js';
 import { sealFrame } from '../src/pqxdh/handshake.js';
+import { accept, generatePrekeys, initiate, verifyBundle } from '../src/pqxdh/index.js';
 import { acceptRatchet, decodeState, decrypt, encodeState, encrypt, initiateRatchet, type RatchetState } from '../src/ratchet/index.js';
 import type { BundleBytes, Profile, Rng } from '../src/step.js';
+import { parseInit } from '../src/wire/frames.js';
 
 const rng: Rng = (lengthBytes) => {
   const out = new Uint8Array(lengthBytes);

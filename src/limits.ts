@@ -85,7 +85,7 @@ export const sessionLimits = {
 } as const;
 
 /** Bounds that an application meets. */
-export const limits = {
+export const limits = Object.freeze({
   /** Encoded content of one message: what a ratchet message holds beside its own head and a session's hello. More is an attachment. */
   contentBytes: 65_000,
   /** Rows in the inbox; above, the relay keeps the rest. */
@@ -98,4 +98,4 @@ export const limits = {
   idempotencyKeyMs: 30 * DAY_MS,
   idempotencyKeyBytes: 64,
   accountBytes: wireLimits.accountIdBytes,
-} as const;
+} as const);

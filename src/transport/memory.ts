@@ -56,7 +56,7 @@ interface Hub {
  *
  * A transport takes envelopes of up to 256 KiB (`ERR_LENGTH` above) and logs in at its first use, through `Login.prove` with audience
  * `memory`; what `prove` throws, such as `ERR_STORE_ROLLBACK`, comes through. A newer connection of the same device takes over: the
- * older one's deliveries end and its calls reject with `ERR_REJECTED`. So does `send` to a device that never published or connected.
+ * older one's deliveries end with `ERR_REJECTED` and its sends reject with `ERR_OFFLINE`, so that nothing queued fails for good. `ERR_REJECTED` is also the answer to a `send` to a device that never published or connected.
  * The directory keeps an account for whoever published it first (`ERR_REJECTED` for another account key).
  *
  * Throws `ERR_ARGUMENT` for a fault that is out of range.
@@ -122,7 +122,10 @@ function memoryTransport(hub: Hub, login: Login): Transport {
       assertOpen();
       const bytes = checkEnvelope(envelope);
       throwIfAborted(options?.signal);
-      await connect();
+      await connect().catch((cause: unknown) => {
+        // A refused login says nothing about this envelope.
+        throw cause instanceof TransportError ? new TransportError('ERR_OFFLINE', 'not connected', { cause }) : cause;
+      });
       throwIfAborted(options?.signal);
       if (!hub.knows(to)) throw new TransportError('ERR_REJECTED', 'the recipient is unknown');
       accept(hub, hub.mailbox(to), bytes);

@@ -163,7 +163,7 @@ describe('one device', () => {
     expect(await waiting).toEqual({ done: true, value: undefined });
     expect(await taken).toEqual([1, 2]);
     await expect(reading(older).next()).rejects.toMatchObject({ code: 'ERR_REJECTED', action: 'retry' });
-    await expect(older.send({ account: 'alice', device: 1 }, envelope(3))).rejects.toMatchObject({ code: 'ERR_REJECTED' });
+    await expect(older.send({ account: 'alice', device: 1 }, envelope(3))).rejects.toMatchObject({ code: 'ERR_OFFLINE' });
     await older.close();
     await newer.send({ account: 'alice', device: 1 }, envelope(4));
   });
