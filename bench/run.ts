@@ -21,5 +21,5 @@ for (const [name, fast] of Object.entries(platform.microseconds)) {
   const slow = noble.microseconds[name]!;
   console.log(`${name.padEnd(54)}${round(fast)}${round(slow)}${(slow / fast).toFixed(1).padStart(12)}`);
 }
-console.log('\nBytes');
+console.log('\nBytes and counts');
 for (const [name, count] of Object.entries(platform.bytes)) console.log(`${name.padEnd(54)}${String(count).padStart(10)}`);

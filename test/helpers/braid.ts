@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { expect, vi } from 'vitest';
 import { concat, toHex } from '../../src/bytes.js';
 import { mlKem768Header, mlKem768Vector } from '../../src/crypto/incremental-mlkem.js';
+import { mlKem768 } from '../../src/crypto/suite.js';
 import { headerMac } from '../../src/ratchet/braid/authenticator.js';
 import { chunkAt } from '../../src/ratchet/braid/erasure.js';
 import { braid } from '../../src/ratchet/braid/machine.js';
@@ -162,11 +163,12 @@ export function walk(profile: Profile, epoch = 2, seed = `walk ${profile} ${epoc
   const keysSampled = braid.send(holder, profile, rng).next;
   states['keysSampled'] = keysSampled;
   const { key } = keysSampled.phase as Phase<'keysSampled'>;
-  const hdr = mlKem768Header(key.encapsulationKey);
+  const encapsulationKey = mlKem768.publicKey(key.seed);
+  const hdr = mlKem768Header(encapsulationKey);
   const none = new Uint8Array(0);
   let pieces: Pieces = {
     header: concat(hdr, headerMac(holder.auth, epoch, hdr)),
-    vector: mlKem768Vector(key.encapsulationKey),
+    vector: mlKem768Vector(encapsulationKey),
     ct1: none,
     ct2: none,
   };

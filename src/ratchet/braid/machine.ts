@@ -5,15 +5,7 @@
  */
 
 import { concat, equal, wipe } from '../../bytes.js';
-import {
-  encaps1,
-  encaps2,
-  isVectorOf,
-  KEM_CT2_BYTES,
-  KEM_HEADER_BYTES,
-  mlKem768Header,
-  mlKem768Vector,
-} from '../../crypto/incremental-mlkem.js';
+import { encaps1, encaps2, isVectorOf, KEM_CT2_BYTES, KEM_HEADER_BYTES } from '../../crypto/incremental-mlkem.js';
 import { mlKem768 } from '../../crypto/suite.js';
 import { decryptFailed } from '../../errors.js';
 import { draw, type Profile, type Rng } from '../../step.js';
@@ -89,7 +81,7 @@ function send(state: BraidState, profile: Profile, rng: Rng): SendStep {
     case 'headerSent':
     case 'ct1Received': {
       const type = phase.kind === 'headerSent' ? TYPE.ek : TYPE.ekCt1Ack;
-      const message = chunk(type, mlKem768Vector(phase.key.encapsulationKey), phase.index);
+      const message = chunk(type, phase.key.vector, phase.index);
       return { ...quiet(enter(state, { ...phase, index: next(phase.index) })), message };
     }
     case 'ekSentCt1Received':
@@ -108,8 +100,7 @@ function send(state: BraidState, profile: Profile, rng: Rng): SendStep {
 }
 
 /** hdr ‖ mac of the key that is held. */
-function headerPiece({ auth, epoch }: BraidState, { encapsulationKey }: HeldKey): Uint8Array {
-  const header = mlKem768Header(encapsulationKey);
+function headerPiece({ auth, epoch }: BraidState, { header }: HeldKey): Uint8Array {
   return concat(header, headerMac(auth, epoch, header));
 }
 

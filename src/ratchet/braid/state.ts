@@ -22,7 +22,14 @@
  */
 
 import { isZero } from '../../bytes.js';
-import { KEM_CT1_BYTES, KEM_CT2_BYTES, KEM_HEADER_BYTES, KEM_VECTOR_BYTES } from '../../crypto/incremental-mlkem.js';
+import {
+  KEM_CT1_BYTES,
+  KEM_CT2_BYTES,
+  KEM_HEADER_BYTES,
+  KEM_VECTOR_BYTES,
+  mlKem768Header,
+  mlKem768Vector,
+} from '../../crypto/incremental-mlkem.js';
 import { mlKem768 } from '../../crypto/suite.js';
 import { wireLimits } from '../../limits.js';
 import type { Profile } from '../../step.js';
@@ -41,10 +48,13 @@ export const PIECE_BYTES = {
   ct2: KEM_CT2_BYTES + MAC_BYTES,
 } as const;
 
-/** The decapsulation key as its 64-byte seed, and the encapsulation key that it gives: computed, never written. */
+/** The decapsulation key as its 64-byte seed, and the two parts of the encapsulation key that it gives: computed once, never written. */
 export interface HeldKey {
   readonly seed: Uint8Array;
-  readonly encapsulationKey: Uint8Array;
+  /** hdr: ρ ‖ hek, 64 bytes. */
+  readonly header: Uint8Array;
+  /** 1,152 bytes. */
+  readonly vector: Uint8Array;
 }
 
 /** The encapsulation that is under way: the header it answers, its randomness m (32 bytes, secret), and ct1. */
@@ -88,7 +98,8 @@ export function fitsSession({ epoch, phase }: BraidState, profile: Profile, newe
 
 /** The key that a 64-byte seed gives. */
 export function heldKey(seed: Uint8Array): HeldKey {
-  return { seed, encapsulationKey: mlKem768.publicKey(seed) };
+  const encapsulationKey = mlKem768.publicKey(seed);
+  return { seed, header: mlKem768Header(encapsulationKey), vector: mlKem768Vector(encapsulationKey) };
 }
 
 const KINDS: readonly BraidPhase['kind'][] = [

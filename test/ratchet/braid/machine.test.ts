@@ -109,7 +109,7 @@ describe('send', () => {
     const { next, message, emitted, wipe } = send(at('keysUnsampled'), 2, testRng('seed'));
     const { key, index } = next.phase as Phase<'keysSampled'>;
     expect(key).toEqual(heldKey(testRng('seed')(64)));
-    const header = mlKem768Header(key.encapsulationKey);
+    const header = mlKem768Header(mlKem768.publicKey(key.seed));
     const piece = concat(header, headerMac(next.auth, epoch, header));
     expect([message.chunk, index]).toEqual([chunkAt(piece, 32, 0), 1]);
     expect([emitted, wipe, next.auth]).toEqual([null, [], at('keysUnsampled').auth]);
