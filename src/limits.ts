@@ -8,6 +8,8 @@ const DAY_MS = 24 * HOUR_MS;
 export const wireLimits = {
   /** Largest frame that is looked at at all. The largest legal one has 87,164 bytes; the rest is room for later types. */
   frameBytes: 256 * 1024,
+  /** The longest sealed frame: an Init of 64 devices with the longest message, padded. */
+  sealedBytes: 87_164,
   /** Init without its ratchet message: 64 devices in the list make 18,969 bytes. */
   initBytes: 24 * 1024,
   /** A bundle: 64 devices make 25,679 bytes. */

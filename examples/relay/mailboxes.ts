@@ -28,7 +28,9 @@ export async function openMailboxes(path: string, limits: RelayLimits, onStored:
   await db.open();
   const counts = new Map<string, number>();
   const removing = new Map<string, Promise<void>>();
+  /** Never behind what is stored, also if the clock went back while the relay was down. */
   let lastId = 0;
+  for await (const key of db.keys({ gt: 'm', lt: 'n' })) lastId = Math.max(lastId, Number.parseInt(key.slice(-16), 16));
 
   // Everything that waits while the disk writes goes into the next batch: one sync for many envelopes, in order.
   let gathered: Write[] = [];

@@ -57,6 +57,10 @@ export function serveSocket(ws: WebSocket, services: SocketServices): void {
   const silence = setInterval(() => {
     if (!heard) ws.terminate();
     heard = false;
+    // What a device can't handle yet must not keep the rest from it: after a while it counts no more, and comes again on a new connection.
+    unacked.clear();
+    windowBytes = 0;
+    self.wake();
   }, SILENCE_CHECK_MS);
 
   const isOpen = (): boolean => ws.readyState === ws.OPEN;

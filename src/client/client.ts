@@ -231,7 +231,7 @@ async function open(options: ClientOptions, settings: Context['settings'], rng: 
     };
 
     isReady = true;
-    if (stored === undefined) await publishFirst(() => abortable(keyring.maintain(), options.signal), db);
+    if (stored === undefined) await publishFirst(() => abortable(keyring.publish(), options.signal), db);
     if (options.signal?.aborted === true) throw abortReason(options.signal);
     watch.done('open', now() - startMs);
     // Not before the next macrotask: listeners that are added at once miss nothing.

@@ -126,7 +126,11 @@ export async function openDatabase(store: Store, host: DatabaseHost): Promise<Da
     if (row === undefined || compare(row.value, value) !== 0) throw lost();
     generation += 1;
     rev = row.rev;
-    host.onCommit(host.now() - startMs);
+    try {
+      host.onCommit(host.now() - startMs);
+    } catch {
+      // It is committed: a clock or an observer that fails is no reason to say that it is not.
+    }
   };
 
   const commitAll = async (entries: readonly Waiting[]): Promise<void> => {

@@ -17,6 +17,7 @@ import type { DeviceKeys } from '../step.js';
 import type { Write } from '../store/port.js';
 import type { Context } from './context.js';
 import type { Database } from './database.js';
+import { isRefusedForGood } from './ports.js';
 import { keys, publishRecord } from './records.js';
 
 /** The keys of one client. */
@@ -26,6 +27,8 @@ export interface Keyring {
   install(prekeys: PrekeyState): void;
   /** A prekey was used: look soon whether they run low. */
   used(): void;
+  /** Publishes what waits, and nothing else. */
+  publish(): Promise<void>;
   /** Publishes what waits, renews what is due. Rejects with what the directory or store say; safe to call again. */
   maintain(): Promise<void>;
 }
@@ -115,9 +118,13 @@ export function keyring(ctx: Context, initial: PrekeyState): Keyring {
         .maintain()
         .catch((error: unknown) => ctx.observer.log('info', 'maintenance-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
     },
+    publish,
     maintain() {
       running ??= (async () => {
-        await publish();
+        // A row that is refused for good must not keep the keys from being renewed: a renewed one takes its place.
+        await publish().catch((error: unknown) => {
+          if (!isRefusedForGood(error)) throw error;
+        });
         await renew();
         await publish();
       })().finally(() => {

@@ -159,16 +159,18 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
       { key: keys.outbox(account, seq, device), value: outboxRecord.encode({ id, bytes: frame, atMs }) },
     ]);
 
-  /** The message that `key` stands for, if it was sent in the last 30 days. */
-  const earlier = async (key: string): Promise<Sent | undefined> => {
+  /** The message that `key` stands for, if it was sent in the last 30 days. Throws `ERR_ARGUMENT` if it went to another account. */
+  const earlier = async (account: string, key: string): Promise<Sent | undefined> => {
     const row = await db.read(keys.once(key));
     const id = row === undefined ? '' : toHex(row);
     const record = row === undefined ? undefined : await messages.load(id);
-    return record !== undefined && ctx.now() - record.atMs < limits.idempotencyKeyMs ? messages.handle(id, record) : undefined;
+    if (record === undefined || ctx.now() - record.atMs >= limits.idempotencyKeyMs) return undefined;
+    if (record.to !== account) throw new UsageError('ERR_ARGUMENT', 'this key stands for a message to another account', { field: 'key' });
+    return messages.handle(id, record);
   };
 
   const send = async (account: string, payload: Uint8Array, key: string | undefined, signal: AbortSignal | undefined): Promise<Sent> => {
-    const known = key === undefined ? undefined : await earlier(key);
+    const known = key === undefined ? undefined : await earlier(account, key);
     if (known !== undefined) return known;
     const contact = await contacts.load(account);
     if (contact !== undefined) contacts.assertSendable(contact);

@@ -90,3 +90,8 @@ export function bindDirectory(port: Bound<Directory>, login: Login): Directory {
     ...(remaining === undefined ? {} : { remaining: () => guarded(() => remaining.call(directory)) }),
   };
 }
+
+/** Whether a service refused for good: trying again with the same bytes is in vain. */
+export function isRefusedForGood(error: unknown): error is TransportError {
+  return error instanceof TransportError && error.code === 'ERR_REJECTED' && error.retryAfterMs === undefined;
+}

@@ -6,7 +6,8 @@
 
 import { equal, fromHex, toHex, wipe } from '../bytes.js';
 import { DecodeError, decryptFailed, type ErrorCode, isCyphrError, ReplayError, StoreError, TrustError, UsageError } from '../errors.js';
-import { sessionLimits } from '../limits.js';
+import { keyHash } from '../identity/index.js';
+import { sessionLimits, wireLimits } from '../limits.js';
 import { acceptInit, findSeen, openFrame } from '../pqxdh/handshake.js';
 import { encodePrekeys, encodeSeen, findSet, seenKey } from '../pqxdh/prekeys.js';
 import { acceptRatchet, decrypt } from '../ratchet/ratchet.js';
@@ -57,6 +58,9 @@ function readPlaintext(bytes: Uint8Array): Opened {
   if (payload !== undefined) decodeContent(payload);
   return { messageId: toHex(plaintext.messageId), hello, payload };
 }
+
+/** Identities of which it is remembered that the directory was asked. */
+const ASKED_MAX = 1_000;
 
 /** The receiver of `ctx`. */
 export function receiver(
@@ -236,14 +240,17 @@ export function receiver(
    */
   const standing = async (account: string, identity: Uint8Array): Promise<'pinned' | 'waits'> => {
     const nowMs = ctx.now();
-    const askedAtMs = asked.get(account);
+    // By identity too: a forged flight must not speak for the true one that comes later.
+    const name = `${account} ${toHex(keyHash(identity))}`;
+    const askedAtMs = asked.get(name);
     if (askedAtMs === undefined || Math.abs(nowMs - askedAtMs) > sessionLimits.identityCheckMs) {
-      asked.set(account, nowMs);
+      asked.set(name, nowMs);
+      if (asked.size > ASKED_MAX) asked.delete(asked.keys().next().value as string);
       try {
         await contacts.refresh(account, []);
       } catch (error) {
         if (!isCyphrError(error) || error.code !== 'ERR_IDENTITY_CHANGED') {
-          asked.delete(account);
+          asked.delete(name);
           return 'waits';
         }
       }
@@ -293,7 +300,12 @@ export function receiver(
     claims.add(account);
     contacts
       .refresh(account, [])
-      .catch((error: unknown) => ctx.observer.log('info', 'claim-unconfirmed', isCyphrError(error) ? error.code : 'ERR_BUG'))
+      .catch(async (error: unknown) => {
+        ctx.observer.log('info', 'claim-unconfirmed', isCyphrError(error) ? error.code : 'ERR_BUG');
+        // The directory knows no such account: nobody will ever confirm it, and its messages must not take the place of others.
+        if (isCyphrError(error) && error.code === 'ERR_NO_SESSION') await onPinned(account);
+      })
+      .catch(() => ctx.observer.log('warn', 'discard-failed'))
       .finally(() => {
         claims.delete(account);
         inbox.stir();
@@ -314,6 +326,8 @@ export function receiver(
     // Cheapest first: junk for no set of ours must not use up what honest first flights need.
     if (findSet(keyring.prekeys(), parseSealed(bytes).setId) === undefined)
       throw new ReplayError('ERR_KEY_GONE', 'no secrets for this set');
+    if (bytes.length > wireLimits.sealedBytes)
+      throw new DecodeError('ERR_TOO_LARGE', 'no sealed frame is that long', { got: bytes.length });
     if (!takeFlightToken()) throw new Later('flights');
     const { account, device } = ctx.device();
     const inner = openFrame(keyring.prekeys(), { account, device }, bytes);
@@ -360,7 +374,15 @@ export function receiver(
     async retry() {
       const again = deferred;
       deferred = [];
-      for (const { delivery } of again) if (!ctx.life.hasEnded()) await self.receive(delivery);
+      for (let entry = again.shift(); entry !== undefined && !ctx.life.hasEnded(); entry = again.shift()) {
+        try {
+          await self.receive(entry.delivery);
+        } catch (error) {
+          // The store failed: this one and the rest are asked for again.
+          isStranding = true;
+          throw error;
+        }
+      }
       if (!isStranding || deferred.some(({ why }) => why === 'flights')) return;
       isStranding = false;
       stranded.emit();

@@ -1,6 +1,6 @@
 /** How a client comes by its identity: from its store, or by registering in an empty one. */
 
-import { StoreError, TransportError, TrustError, UsageError } from '../errors.js';
+import { StoreError, TrustError, UsageError } from '../errors.js';
 import { type DeviceSecrets, decodeDevice, encodeDevice } from '../identity/index.js';
 import { encodePrekeys, generatePrekeys, type PrekeyState } from '../pqxdh/prekeys.js';
 import type { Rng } from '../step.js';
@@ -8,6 +8,7 @@ import type { Directory } from '../transport/port.js';
 import type { Database } from './database.js';
 import { loadPrekeys, publishWrite } from './keyring.js';
 import { abortable, abortReason } from './platform.js';
+import { isRefusedForGood } from './ports.js';
 import { keys, metaRecord } from './records.js';
 
 /** A device that is stored. */
@@ -67,7 +68,7 @@ export async function publishFirst(publish: () => Promise<void>, db: Database): 
   try {
     await publish();
   } catch (error) {
-    if (!(error instanceof TransportError) || error.code !== 'ERR_REJECTED' || error.retryAfterMs !== undefined) return;
+    if (!isRefusedForGood(error)) return;
     await db.commit([keys.meta, keys.device, keys.prekeys, keys.publish].map((key) => ({ key, value: null })));
     throw new TrustError('ERR_ACCOUNT_EXISTS', 'the account was registered by another device at the same time', { cause: error });
   }

@@ -117,3 +117,16 @@ test('a store that forgets a commit is an ERR_STORE_IO', async () => {
   const store: Store = { ...memoryStore(), commit: async () => {} };
   await expect((await opened(store)).db.commit([{ key: ['a'], value: bytes(1) }])).rejects.toThrow(coded('ERR_STORE_IO'));
 });
+
+test('what is told of a commit can fail without taking it back', async () => {
+  const inner = memoryStore();
+  let told = 0;
+  const onCommit = (): void => {
+    told += 1;
+    throw new Error('observer');
+  };
+  const db = await openDatabase(inner, { rng: testRng('told'), now: () => 0, onCommit, onLost: () => {} });
+  await db.commit([{ key: ['a'], value: bytes(1) }]);
+  await Promise.all([db.commit([{ key: ['b'], value: bytes(2) }]), db.commit([{ key: ['c'], value: bytes(3) }])]);
+  expect([told, db.generation(), await db.read(['c'])]).toEqual([told, told, bytes(3)]);
+});

@@ -3,6 +3,7 @@ import { memoryStore } from '@cyphr/e2ee/store/memory';
 import { memoryNetwork } from '@cyphr/e2ee/transport/memory';
 import { expect, test, vi } from 'vitest';
 import { keys, metaRecord } from '../../src/client/records.js';
+import { TransportError } from '../../src/errors.js';
 import type { Store } from '../../src/store/port.js';
 import { crashingStore } from '../../src/testing/crashing-store.js';
 import { encodeRecord } from '../../src/wire/record.js';
@@ -55,6 +56,24 @@ test('two devices that register one account at the same time: one has it, the ot
   expect(opened[loser]).toMatchObject({ reason: { code: 'ERR_ACCOUNT_EXISTS' } });
   expect([...stores[loser]!.rows().keys()]).toEqual(['["generation"]']);
   for (const each of opened) if (each.status === 'fulfilled') await each.value.close();
+});
+
+test('a directory that refuses what follows the first publication takes no identity away', async () => {
+  const network = memoryNetwork();
+  const refusing = {
+    ...network,
+    directory: (login: Parameters<typeof network.directory>[0]) => ({
+      ...network.directory(login),
+      remaining: () => Promise.reject(new TransportError('ERR_REJECTED', 'not found')),
+    }),
+  };
+  const store = glassStore();
+  const first = await createClient({ account: 'alice', store, ...refusing });
+  const { device } = first;
+  await first.close();
+  const again = await createClient({ account: 'alice', store, ...network });
+  expect(again.device).toBe(device);
+  await again.close();
 });
 
 test('another account’s store is refused and untouched', async () => {
