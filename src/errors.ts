@@ -62,10 +62,10 @@ export abstract class CyphrError<C extends ErrorCode = ErrorCode, A extends Acti
   readonly code: C;
   /** Derived from the code; a switch on it stays complete when codes are added. */
   readonly action: A;
-  readonly field?: string;
-  readonly got?: number;
-  readonly max?: number;
-  readonly retryAfterMs?: number;
+  declare readonly field?: string;
+  declare readonly got?: number;
+  declare readonly max?: number;
+  declare readonly retryAfterMs?: number;
 
   constructor(code: C, message: string, options: CyphrErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });

@@ -1,4 +1,4 @@
-/// <reference lib="esnext.disposable" />
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * Cyphr SDK: end-to-end encryption that a quantum computer won't undo.
  *

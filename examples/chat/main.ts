@@ -34,7 +34,6 @@ if (account === undefined) {
 }
 let to = values.to;
 
-const screen = createInterface({ input: process.stdin, output: process.stdout });
 /** Prints a line above the one that is being typed. */
 function show(text: string): void {
   process.stdout.write(`\r\x1b[K${text}\n`);
@@ -56,6 +55,8 @@ const client = await createClient({ account, store: nodeStore(folder), ...relay(
   process.exit(1);
 });
 
+// After the client: what is typed while it opens must not be lost.
+const screen = createInterface({ input: process.stdin, output: process.stdout });
 let connection = '';
 client.on('status', ({ status }) => {
   if (status.state === connection) return;

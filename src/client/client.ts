@@ -13,9 +13,18 @@ import { inbox as openInbox } from './inbox.js';
 import { takeDeliveries } from './incoming.js';
 import { keyring as openKeyring } from './keyring.js';
 import { life as beginLife } from './life.js';
-import { checkAccount, checkFunction, checkId, checkOptions, checkReceiveOptions, checkSendOptions, checkWaitOptions } from './options.js';
+import {
+  checkAccount,
+  checkEventType,
+  checkFunction,
+  checkId,
+  checkOptions,
+  checkReceiveOptions,
+  checkSendOptions,
+  checkWaitOptions,
+} from './options.js';
 import { outbox as openOutbox } from './outbox.js';
-import { abortable, abortReason, clientClock, clientRng, emitter, mutex, timer } from './platform.js';
+import { abortable, abortReason, clientClock, clientRng, emitter, mutex, nextTask, timer } from './platform.js';
 import { bindDirectory, bindTransport, deviceLogin } from './ports.js';
 import { prune } from './prune.js';
 import { receiver as openReceiver } from './receiver.js';
@@ -235,7 +244,7 @@ async function open(options: ClientOptions, settings: Context['settings'], rng: 
     if (options.signal?.aborted === true) throw abortReason(options.signal);
     watch.done('open', now() - startMs);
     // Not before the next macrotask: listeners that are added at once miss nothing.
-    stopTimers = timer(start, 0);
+    stopTimers = nextTask(start);
 
     let closing: Promise<void> | undefined;
     const shut = async (): Promise<void> => {
@@ -291,10 +300,13 @@ async function open(options: ClientOptions, settings: Context['settings'], rng: 
       },
       contact(account) {
         life.assertOpen();
+        if (account === options.account) throw new UsageError('ERR_ARGUMENT', 'one’s own account is no contact', { field: 'account' });
         return contacts.view(checkAccount(account, 'account'));
       },
       on(type, listener, listenOptions = {}) {
-        life.assertOpen();
+        // A halted client still says that it is halted.
+        if (life.isClosed()) life.assertOpen();
+        checkEventType(type);
         const { signal } = checkWaitOptions(listenOptions);
         checkFunction(listener, 'listener');
         if (signal?.aborted === true) return () => {};

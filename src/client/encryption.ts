@@ -116,9 +116,13 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
     const peer = await sessions.peer({ account, deviceKeyHash });
     startedAtMs = startedAtMs.filter((at) => Math.abs(nowMs - at) < 3_600_000);
     if (mayStart(peer, nowMs) && startedAtMs.length < sessionLimits.newPerHour) return peer;
-    throw new UsageError('ERR_SESSION_DEAD', 'too many new sessions: the old one can’t be used and a new one not started yet', {
-      field: 'to',
-    });
+    throw new UsageError(
+      'ERR_SESSION_DEAD',
+      'the session can’t be used any more (unanswered for 200 messages or 14 days, or dead), and a new one not be started yet',
+      {
+        field: 'to',
+      },
+    );
   };
 
   return {

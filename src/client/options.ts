@@ -4,7 +4,7 @@ import { encodeUtf8 } from '../bytes.js';
 import { UsageError } from '../errors.js';
 import { limits } from '../limits.js';
 import type { Settings } from './context.js';
-import type { ClientOptions, ReceiveOptions, SendOptions } from './types.js';
+import type { ClientEvent, ClientOptions, ReceiveOptions, SendOptions } from './types.js';
 
 const CHOICES = {
   trust: ['warn', 'block', 'pinned-only'],
@@ -66,9 +66,26 @@ function checkSignal(signal: unknown): void {
   if (given !== undefined && typeof given?.addEventListener !== 'function') throw wrong('signal', 'must be an AbortSignal');
 }
 
+const EVENT_TYPES: Readonly<Record<ClientEvent['type'], true>> = {
+  status: true,
+  sent: true,
+  identityChanged: true,
+  sessionEstablished: true,
+  prekeysLow: true,
+  lastResortUsed: true,
+  undecryptable: true,
+};
+
+/** The name of an event. Throws `ERR_ARGUMENT`: a listener for a misspelt one would never be called. */
+export function checkEventType(type: unknown): void {
+  if (typeof type !== 'string' || !Object.hasOwn(EVENT_TYPES, type))
+    throw wrong('type', `must be one of ${Object.keys(EVENT_TYPES).join(', ')}`);
+}
+
 /** Checks options that hold a signal only. */
 export function checkWaitOptions(options: { readonly signal?: AbortSignal | undefined }): { readonly signal?: AbortSignal | undefined } {
   if (typeof options !== 'object' || options === null) throw wrong('options', 'must be an object');
+  if ('aborted' in options) throw wrong('options', 'must be an object with the signal in it, not the signal');
   checkSignal(options.signal);
   return options;
 }

@@ -87,6 +87,12 @@ export function clientClock(given: Now = Date.now): Now {
   };
 }
 
+/** Calls back on the next macrotask; returns how to cancel. Keeps a Node process alive: it must not end before it has begun. */
+export function nextTask(callback: () => void): () => void {
+  const handle = setTimeout(callback, 0);
+  return () => clearTimeout(handle);
+}
+
 /** Calls back once after `ms`; returns how to cancel. Does not keep a Node process alive. */
 export function timer(callback: () => void, ms: number): () => void {
   const handle = setTimeout(callback, ms) as unknown as { unref?: () => void };

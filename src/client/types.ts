@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** The types that an application meets: what goes into the client, and what comes out. */
 
 import type { AnyCyphrError, ErrorCode, StoreError } from '../errors.js';
