@@ -26,7 +26,9 @@ const check = (name, body) => {
 };
 
 try {
-  const [{ filename }] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', work], root));
+  // The build runs first, and speaks before npm does.
+  const packed = run('npm', ['pack', '--json', '--pack-destination', work], root);
+  const [{ filename }] = JSON.parse(packed.slice(packed.lastIndexOf('[\n')));
   const project = join(work, 'project');
   mkdirSync(project);
   writeFileSync(join(project, 'package.json'), '{ "name": "empty", "private": true }\n');
