@@ -1,7 +1,7 @@
 // Packs the package, installs it into an empty project as a user would, and runs README's quick start there: as an ES module, and
 // through `require`. Runs on this Node, and with --all also on Node 22, 24 and 26 (Linux x64 binaries from npm, in a temporary folder).
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,9 +26,8 @@ const check = (name, body) => {
 };
 
 try {
-  // The build runs first, and speaks before npm does.
-  const packed = run('npm', ['pack', '--json', '--pack-destination', work], root);
-  const [{ filename }] = JSON.parse(packed.slice(packed.lastIndexOf('[\n')));
+  run('npm', ['pack', '--pack-destination', work], root);
+  const filename = readdirSync(work).find((name) => name.endsWith('.tgz'));
   const project = join(work, 'project');
   mkdirSync(project);
   writeFileSync(join(project, 'package.json'), '{ "name": "empty", "private": true }\n');
