@@ -57,7 +57,6 @@ export const keyLimits = {
   batchesHeldCount: 8,
   batchLifetimeMs: 90 * DAY_MS,
   batchSecretsMs: 45 * DAY_MS,
-  bundleUseMs: DAY_MS,
   /** Seen rows of one set: publish a new set / delete the set's secrets. */
   seenNewSet: 10_000,
   seenDeleteSet: 20_000,
@@ -71,7 +70,6 @@ export const sessionLimits = {
   unansweredMessages: 200,
   unansweredMessagesSmallCarrier: 20,
   smallCarrierBytes: 16 * 1024,
-  suspectAfter: 3,
   newPerDeviceHour: 1,
   newPerDeviceDay: 3,
   newPerHour: 30,
@@ -83,7 +81,6 @@ export const sessionLimits = {
   identityCheckMs: DAY_MS,
   /** How often the directory is asked for a newer list or set of one account, at most. */
   listRefetchMs: 10 * MINUTE_MS,
-  silenceMs: 7 * DAY_MS,
 } as const;
 
 /** Bounds that an application meets. */

@@ -378,8 +378,8 @@ export function receiver(
         try {
           await self.receive(entry.delivery);
         } catch (error) {
-          // The store failed: this one and the rest are asked for again.
-          isStranding = true;
+          // The store failed: the carrier is asked again for this one and the rest, as the loop does for its own.
+          stranded.emit();
           throw error;
         }
       }

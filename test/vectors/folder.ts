@@ -17,6 +17,7 @@ function path(name: string): string {
 /** A `describe` over the file `name` of the vectors folder; skipped, and saying so, where the file is missing. */
 export function describeVectors(name: string, body: (name: string) => void): void {
   if (existsSync(path(name))) describe(name, () => body(name));
+  // The vectors are not part of the project: a clone without the folder still runs everything else, and says what it left out.
   else describe.skip(`${name} is missing: set CYPHR_VECTORS to the folder of third-party vectors`, () => body(name));
 }
 
