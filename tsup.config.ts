@@ -7,6 +7,9 @@ export default defineConfig({
     otel: 'src/otel.ts',
     'store/memory': 'src/store/memory.ts',
     'store/node': 'src/store/node.ts',
+    'store/idb': 'src/store/idb.ts',
+    'store/sealed': 'src/store/sealed.ts',
+    'store/pkcs11': 'src/store/pkcs11.ts',
     'transport/memory': 'src/transport/memory.ts',
     'transport/websocket': 'src/transport/websocket.ts',
     'transport/socket/node': 'src/transport/socket/node.ts',
@@ -27,5 +30,5 @@ export default defineConfig({
   clean: true,
   // msgpackr is bundled: its optional native add-on has an install script that nobody should have to run.
   noExternal: [/^msgpackr/],
-  external: [/^node:/, /^#/, /^@noble\//, 'ws', 'classic-level'],
+  external: [/^node:/, /^#/, /^@noble\//, 'ws', 'classic-level', 'idb', 'pkcs11js'],
 });

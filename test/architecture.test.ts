@@ -132,10 +132,12 @@ describe('who may import whom', () => {
       '#backend': expect.arrayContaining(['src/crypto/suite.ts']),
       '#websocket': ['src/transport/socket/connection.ts'],
       'classic-level': ['src/store/node.ts'],
+      idb: ['src/store/idb.ts'],
       msgpackr: ['src/wire/msgpack.ts'],
       'node:buffer': ['src/crypto/backend/node.ts'],
       'node:crypto': ['src/crypto/backend/node.ts'],
       'node:fs': ['src/store/node.ts'],
+      pkcs11js: ['src/store/pkcs11.ts'],
       ws: ['src/transport/socket/node.ts'],
     });
     expect(importers['#backend']!.every((path) => path.startsWith('src/crypto/'))).toBe(true);

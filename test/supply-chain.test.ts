@@ -36,6 +36,7 @@ const PRODUCTION: Readonly<Record<string, string>> = {
   '@noble/curves': 'X25519, Ed25519',
   '@noble/hashes': 'SHA-2, SHA-3, HMAC, HKDF',
   '@noble/post-quantum': 'ML-KEM, ML-DSA',
+  idb: 'IndexedDB with promises',
   ws: 'WebSocket on Node 20',
 };
 
@@ -60,7 +61,8 @@ test('T45: no production dependency has an install script, and those of tools do
   const scripted = Object.entries(lock).filter(([, { hasInstallScript }]) => hasInstallScript === true);
   expect(scripted.filter(([, { dev }]) => dev !== true).map(([path]) => path)).toEqual([]);
   const names = scripted.map(([path]) => path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length));
-  for (const name of names) if (name !== 'fsevents') expect(manifest.allowScripts[name], name).toBe(false);
+  // pkcs11js has no prebuilt binary: its tests need it compiled. It is an optional peer, and no user gets it by installing this package.
+  for (const name of names) if (name !== 'fsevents') expect(manifest.allowScripts[name], name).toBe(name === 'pkcs11js');
 });
 
 test('T45: the lock pins every package by its content', () => {

@@ -30,4 +30,41 @@ export interface Store {
   commit(writes: readonly Write[]): Promise<void>;
   /** Releases the storage. Idempotent; later calls reject with `ERR_CLOSED`. */
   close(): Promise<void>;
+  /**
+   * Destroys everything, keys before what they protect, without having to unlock it; then the store is closed. Safe to repeat after
+   * a crash. Stores without it are emptied row by row, secrets first.
+   */
+  erase?(): Promise<ErasureReport>;
+  /** Only where other tabs or workers can open the same store at the same time: how they agree on one writer. Decorators pass it on. */
+  readonly shared?: SharedStore | undefined;
+}
+
+/** What an erasure removed: records in all, and how many of them were keys. */
+export interface ErasureReport {
+  readonly recordCount: number;
+  readonly keyCount: number;
+}
+
+/** How the contexts (tabs, workers) that have one store open agree on one writer, and talk to each other. */
+export interface SharedStore {
+  /**
+   * Asks to be the only writer. `if-free` answers at once, `undefined` if another context is; `wait` answers when the others are gone
+   * (rejects with `signal.reason`); `steal` takes it from whoever has it, whose `lost` then resolves.
+   */
+  lead(how: 'if-free' | 'wait' | 'steal', options?: { readonly signal?: AbortSignal | undefined }): Promise<Leadership | undefined>;
+  /** Talks to the other contexts: messages are structured clones, go to all others, and may be lost when one dies. */
+  join(onMessage: (message: unknown) => void): SharedChannel;
+}
+
+/** The right to write, until it is released, stolen, or its context dies. */
+export interface Leadership {
+  /** Resolves when another context has stolen it. Commits that still run are guarded by their revisions. */
+  readonly lost: Promise<void>;
+  release(): void;
+}
+
+/** A way to the other contexts. */
+export interface SharedChannel {
+  post(message: unknown): void;
+  close(): void;
 }

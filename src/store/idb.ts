@@ -1,0 +1,3 @@
+/** A durable store for browsers on IndexedDB. */
+
+export {};

@@ -1,0 +1,3 @@
+/** A key slot inside a hardware security module, by PKCS#11. */
+
+export {};

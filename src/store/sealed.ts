@@ -1,0 +1,3 @@
+/** Encryption at rest, as a decorator of any store. */
+
+export {};
