@@ -68,3 +68,16 @@ export interface SharedChannel {
   post(message: unknown): void;
   close(): void;
 }
+
+/**
+ * One way to unlock a sealed store's 32-byte master key: a passphrase, a key of the platform, a hardware token. It seals the master
+ * key so that only it can open it again; what it needs for that (salt, parameters, key id) travels inside the sealed bytes.
+ */
+export interface KeySlot {
+  /** The sort of slot, for people and for choosing: `passphrase`, `raw`, `pkcs11`. Not secret. */
+  readonly kind: string;
+  /** Seals the 32-byte `masterKey`, which stays the caller's to wipe, bound to `ad`. Rejects with `signal.reason` on abort. */
+  seal(masterKey: Uint8Array, ad: Uint8Array, options?: { readonly signal?: AbortSignal | undefined }): Promise<Uint8Array>;
+  /** The 32-byte master key, which the caller wipes. Rejects with `ERR_STORE_KEY` if this key, or this `ad`, doesn't open it. */
+  open(sealed: Uint8Array, ad: Uint8Array, options?: { readonly signal?: AbortSignal | undefined }): Promise<Uint8Array>;
+}
