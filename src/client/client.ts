@@ -1,18 +1,16 @@
-/** The one orchestrator: opens a store, binds the ports, and joins what sends with what receives. */
+/**
+ * The client that an application holds: checks what it is given, owns the ports and the listeners, and passes every call to the engine
+ * that serves now. Listeners, loops and handles outlive an engine.
+ */
 
-import { isCyphrError, UsageError } from '../errors.js';
-import { generateDevice, verifyDeviceList } from '../identity/index.js';
+import { toHex } from '../bytes.js';
+import { UsageError } from '../errors.js';
 import type { Rng } from '../step.js';
-import { withRetry } from '../transport/retry.js';
-import { contacts as openContacts } from './contacts.js';
 import { encodeContent, toContent } from './content.js';
-import { type Context, observer } from './context.js';
-import { openDatabase } from './database.js';
-import { encryption as openEncryption } from './encryption.js';
-import { inbox as openInbox } from './inbox.js';
-import { takeDeliveries } from './incoming.js';
-import { keyring as openKeyring } from './keyring.js';
-import { life as beginLife } from './life.js';
+import type { Settings } from './context.js';
+import { type CoreHost, openCore } from './core.js';
+import { storeCall } from './database.js';
+import { contactView, messageLoops, sentHandle } from './handles.js';
 import {
   checkAccount,
   checkEventType,
@@ -23,19 +21,9 @@ import {
   checkSendOptions,
   checkWaitOptions,
 } from './options.js';
-import { outbox as openOutbox } from './outbox.js';
-import { abortable, abortReason, clientClock, clientRng, emitter, mutex, nextTask, timer } from './platform.js';
-import { bindDirectory, bindTransport, deviceLogin } from './ports.js';
-import { prune } from './prune.js';
-import { receiver as openReceiver } from './receiver.js';
-import { loadIdentity, publishFirst, register } from './registration.js';
-import { sessions as openSessions } from './sessions.js';
-import type { Client, ClientEvent, ClientOptions, ClientStatus, Message } from './types.js';
-
-/** How often keys are looked after, and how soon again if the directory could not be reached. */
-const MAINTENANCE_MS = 3_600_000;
-const MAINTENANCE_RETRY_MS = 60_000;
-const PRUNE_MS = 86_400_000;
+import { abortable, abortReason, clientClock, clientRng, emitter } from './platform.js';
+import { seat as emptySeat } from './seat.js';
+import type { Client, ClientEvent, ClientOptions, Message } from './types.js';
 
 /** Ports that a living client owns. */
 const owned = new WeakSet<object>();
@@ -76,261 +64,94 @@ export async function openClient(options: ClientOptions, makeRng: (given: Rng | 
   return abortable(opening, options.signal);
 }
 
-async function open(options: ClientOptions, settings: Context['settings'], rng: Rng, release: () => void): Promise<Client> {
+async function open(options: ClientOptions, settings: Settings, rng: Rng, release: () => void): Promise<Client> {
   const now = clientClock(options.now);
-  const watch = observer(options.observe, rng, now);
-  const startMs = now();
-  const life = beginLife();
-  const db = await openDatabase(options.store, {
-    rng,
-    now,
-    onCommit: (durationMs) => watch.done('commit', durationMs),
-    onLost: (error) => life.halt(error),
-  });
-  life.onEnd((error) => db.fail(error));
-  const stored = await loadIdentity(db, options.account);
-  let device = stored?.device ?? generateDevice(options.account, rng, now());
-  const login = deviceLogin(() => device, db, life, rng);
-  const transport = bindTransport(options.transport, login);
-  try {
-    const directory = bindDirectory(options.directory, login);
-    const identity = stored ?? (await register(device, db, directory, rng, now(), options.signal));
-    const events = emitter<ClientEvent>();
-    let ownList = verifyDeviceList(device.deviceList, device.accountKey.publicKey);
-    let seq = 0;
-    let connection: 'connecting' | 'online' | 'offline' = 'connecting';
-    let drained = false;
-    let busyDeliveries = 0;
-    let statusIsDue = false;
-    /** False until every part is there: what they load is no news. */
-    let isReady = false;
+  const events = emitter<ClientEvent>();
+  const seat = emptySeat();
+  const newId = (): string => toHex(rng(16));
+  const loops = messageLoops(seat, newId);
+  const host: CoreHost = { options, settings, rng, now, emit: events.emit, onHalted: () => {} };
+  seat.take(await openCore(host));
 
-    const ctx: Context = {
-      settings,
-      db,
-      transport: withRetry(transport, {
-        rng,
-        onUp() {
-          setConnection('online');
-          outbox.wakeAll();
-          receiver.confirmAll();
-          maintain();
-        },
-        onDown(error) {
-          drained = false;
-          if (error !== undefined) watch.log('info', 'connection-down', isCyphrError(error) ? error.code : 'ERR_OFFLINE');
-          setConnection('offline');
-        },
-      }),
-      directory,
-      rng,
-      now,
-      lock: mutex(),
-      events,
-      observer: watch,
-      device: () => device,
-      ownList: () => ownList,
-      setDevice(next) {
-        device = next;
-        ownList = verifyDeviceList(next.deviceList, next.accountKey.publicKey);
-      },
-      nextSeq: () => ++seq,
-      life,
-    };
-    // Rows of an earlier run stay before those of this one.
-    for (const space of ['inbox', 'pending', 'outbox'] as const) {
-      for (const { key } of await db.list([space])) seq = Math.max(seq, Number.parseInt(key[space === 'inbox' ? 1 : 2]!, 16));
+  let closing: Promise<void> | undefined;
+  const shut = async (): Promise<void> => {
+    const last = seat.close();
+    try {
+      await last?.stop(true);
+      await storeCall(() => options.store.close());
+    } finally {
+      release();
+      events.emit({ type: 'status', status: { state: 'closed' } });
     }
-
-    const contacts = await openContacts(ctx);
-    const sessions = openSessions(db);
-    const encryption = openEncryption(ctx, contacts, sessions);
-    const outbox = await openOutbox(ctx, contacts, encryption, statusChanged);
-    const inbox = await openInbox(ctx, contacts, () => drained && busyDeliveries === 0 && !receiver.isAsking(), statusChanged);
-    const keyring = openKeyring(ctx, identity.prekeys);
-    const receiver = openReceiver(ctx, contacts, sessions, inbox, keyring, (account) => outbox.wake(account));
-    contacts.onPinned((account) => {
-      outbox.wake(account);
-      inbox.stir();
-    });
-    life.onEnd((error) => {
-      if (!life.isClosed()) watch.log('error', 'halted', error.code);
-      stopTimers();
-      receiver.close();
-      statusChanged();
-      inbox.stir();
-    });
-
-    function status(): ClientStatus {
-      const error = life.halted();
-      if (life.isClosed()) return { state: 'closed' };
-      if (error !== undefined) return { state: 'halted', error };
-      return { state: connection, queuedCount: outbox.queuedCount(), unackedCount: inbox.count() };
-    }
-    /** Many changes in a row make one event. */
-    function statusChanged(): void {
-      if (!isReady || statusIsDue) return;
-      statusIsDue = true;
-      queueMicrotask(() => {
-        statusIsDue = false;
-        // That it is closed is said once, when it is.
-        if (!life.isClosed()) events.emit({ type: 'status', status: status() });
-      });
-    }
-    function setConnection(next: typeof connection): void {
-      if (connection === next) return;
-      connection = next;
-      statusChanged();
-      inbox.stir();
-    }
-
-    let prunedAtMs = Number.NEGATIVE_INFINITY;
-    let stopTimers = (): void => {};
-    /** Looks after the keys, and forgets what is past its time; again in an hour, or soon if it failed. */
-    function maintain(): void {
-      const work = async (): Promise<void> => {
-        await keyring.maintain();
-        receiver.confirmAll();
-        if (Math.abs(now() - prunedAtMs) < PRUNE_MS) return;
-        await prune(ctx);
-        prunedAtMs = now();
-      };
-      const again = (ms: number): void => {
-        stopTimers();
-        if (!ctx.life.hasEnded()) stopTimers = timer(maintain, ms);
-      };
-      work().then(
-        () => again(MAINTENANCE_MS),
-        (error: unknown) => {
-          watch.log('info', 'maintenance-failed', isCyphrError(error) ? error.code : 'ERR_BUG');
-          again(MAINTENANCE_RETRY_MS);
-        },
-      );
-    }
-
-    let receiving: Promise<void> = Promise.resolve();
-    const start = (): void => {
-      receiving = takeDeliveries(
-        ctx,
-        inbox,
-        async (delivery) => {
-          busyDeliveries += 1;
-          try {
-            await receiver.receive(delivery);
-          } finally {
-            busyDeliveries -= 1;
-            inbox.stir();
-          }
-        },
-        {
-          onStranded: receiver.onStranded,
-          onDrained() {
-            drained = true;
-            inbox.stir();
-          },
-          onInterrupted() {
-            drained = false;
-            setConnection('offline');
-          },
-          onFatal: life.halt,
-        },
-      );
-      outbox.wakeAll();
-      maintain();
-    };
-
-    isReady = true;
-    if (stored === undefined) await publishFirst(() => abortable(keyring.publish(), options.signal), db);
-    if (options.signal?.aborted === true) throw abortReason(options.signal);
-    watch.done('open', now() - startMs);
-    // Not before the next macrotask: listeners that are added at once miss nothing.
-    stopTimers = nextTask(start);
-
-    let closing: Promise<void> | undefined;
-    const shut = async (): Promise<void> => {
-      life.close();
+  };
+  const client: Omit<Client, typeof Symbol.asyncDispose> = {
+    account: options.account,
+    get device() {
+      return seat.device();
+    },
+    get status() {
+      return seat.status();
+    },
+    async send(to, content, sendOptions = {}) {
+      seat.assertOpen();
+      const account = checkAccount(typeof to === 'object' && to !== null && to.kind === 'person' ? to.account : to, 'to');
+      if (account === options.account) throw new UsageError('ERR_ARGUMENT', 'a message to oneself needs a second device', { field: 'to' });
+      const { key, signal } = checkSendOptions(sendOptions);
+      const payload = encodeContent(toContent(content), now());
+      if (signal?.aborted === true) throw abortReason(signal);
+      return sentHandle(seat, await seat.call('send', { account, payload, id: newId(), key }, signal));
+    },
+    async sent(id) {
+      seat.assertOpen();
+      const facts = await seat.call('sent', { id: checkId(id) });
+      return facts && sentHandle(seat, facts);
+    },
+    messages(receiveOptions = {}) {
+      seat.assertOpen();
+      return loops(checkReceiveOptions(receiveOptions));
+    },
+    async subscribe(handler, receiveOptions = {}) {
+      seat.assertOpen();
+      checkFunction(handler, 'handler');
+      const iterator = loops(checkReceiveOptions(receiveOptions))[Symbol.asyncIterator]();
       try {
-        await ctx.transport.close().catch(() => {});
-        await outbox.close();
-        await receiving;
-        await db.close();
-      } finally {
-        release();
-        events.emit({ type: 'status', status: { state: 'closed' } });
-      }
-    };
-    const client: Omit<Client, typeof Symbol.asyncDispose> = {
-      account: options.account,
-      device: device.device,
-      get status() {
-        return status();
-      },
-      async send(to, content, sendOptions = {}) {
-        life.assertOpen();
-        const account = checkAccount(typeof to === 'object' && to !== null && to.kind === 'person' ? to.account : to, 'to');
-        if (account === options.account)
-          throw new UsageError('ERR_ARGUMENT', 'a message to oneself needs a second device', { field: 'to' });
-        const { key, signal } = checkSendOptions(sendOptions);
-        const payload = encodeContent(toContent(content), now());
-        if (signal?.aborted === true) throw abortReason(signal);
-        const paddedBytes = payload.length - (payload.length % 512) + 512;
-        return watch.span('send', () => outbox.send(account, payload, { key, signal }), { paddedBytes });
-      },
-      async sent(id) {
-        life.assertOpen();
-        return outbox.sent(checkId(id));
-      },
-      messages(receiveOptions = {}) {
-        life.assertOpen();
-        return inbox.messages(checkReceiveOptions(receiveOptions));
-      },
-      async subscribe(handler, receiveOptions = {}) {
-        life.assertOpen();
-        checkFunction(handler, 'handler');
-        const iterator = inbox.messages(checkReceiveOptions(receiveOptions))[Symbol.asyncIterator]();
-        try {
-          for (let result = await iterator.next(); result.done !== true; result = await iterator.next()) {
-            const message: Message = result.value;
-            await handler(message);
-            await message.ack();
-          }
-        } finally {
-          await iterator.return?.();
+        for (let result = await iterator.next(); result.done !== true; result = await iterator.next()) {
+          const message: Message = result.value;
+          await handler(message);
+          await message.ack();
         }
-      },
-      contact(account) {
-        life.assertOpen();
-        if (account === options.account) throw new UsageError('ERR_ARGUMENT', 'one’s own account is no contact', { field: 'account' });
-        return contacts.view(checkAccount(account, 'account'));
-      },
-      on(type, listener, listenOptions = {}) {
-        // A halted client still says that it is halted.
-        if (life.isClosed()) life.assertOpen();
-        checkEventType(type);
-        const { signal } = checkWaitOptions(listenOptions);
-        checkFunction(listener, 'listener');
-        if (signal?.aborted === true) return () => {};
-        const unlisten = events.listen((event) => {
-          if (event.type === type) listener(event as Parameters<typeof listener>[0]);
-        });
-        const stop = (): void => {
-          signal?.removeEventListener('abort', stop);
-          unlisten();
-        };
-        signal?.addEventListener('abort', stop, { once: true });
-        return stop;
-      },
-      close() {
-        closing ??= shut();
-        return closing;
-      },
-    };
-    // Attached only where the platform has the symbol; nothing is polyfilled.
-    if (typeof Symbol.asyncDispose === 'symbol') Object.defineProperty(client, Symbol.asyncDispose, { value: () => client.close() });
-    return client as Client;
-  } catch (error) {
-    life.close();
-    if (typeof options.transport === 'function') await transport.close().catch(() => {});
-    throw error;
-  }
+      } finally {
+        await iterator.return?.();
+      }
+    },
+    contact(account) {
+      seat.assertOpen();
+      if (account === options.account) throw new UsageError('ERR_ARGUMENT', 'one’s own account is no contact', { field: 'account' });
+      return contactView(seat, checkAccount(account, 'account'));
+    },
+    on(type, listener, listenOptions = {}) {
+      // A halted client still says that it is halted.
+      if (seat.isClosed()) seat.assertOpen();
+      checkEventType(type);
+      const { signal } = checkWaitOptions(listenOptions);
+      checkFunction(listener, 'listener');
+      if (signal?.aborted === true) return () => {};
+      const unlisten = events.listen((event) => {
+        if (event.type === type) listener(event as Parameters<typeof listener>[0]);
+      });
+      const stop = (): void => {
+        signal?.removeEventListener('abort', stop);
+        unlisten();
+      };
+      signal?.addEventListener('abort', stop, { once: true });
+      return stop;
+    },
+    close() {
+      closing ??= shut();
+      return closing;
+    },
+  };
+  // Attached only where the platform has the symbol; nothing is polyfilled.
+  if (typeof Symbol.asyncDispose === 'symbol') Object.defineProperty(client, Symbol.asyncDispose, { value: () => client.close() });
+  return client as Client;
 }

@@ -10,10 +10,10 @@ import type { Write } from '../store/port.js';
 import { VERSION } from '../wire/codec.js';
 import { type DeviceEntry, parseDeviceList } from '../wire/objects.js';
 import type { Context } from './context.js';
-import { checkWaitOptions } from './options.js';
+import type { Calls } from './engine.js';
 import { abortable } from './platform.js';
 import { type ContactRecord, contactRecord, deviceRecord, keys } from './records.js';
-import type { Contact, SafetyNumber, Trust } from './types.js';
+import type { Trust } from './types.js';
 
 /** A contact with what is derived from its record. */
 export interface KnownContact extends ContactRecord {
@@ -40,7 +40,7 @@ export interface Contacts {
   mayShow(account: string, accountKeyHash: Uint8Array): boolean;
   /** Asks the directory, verifies, pins at first use. `take`: whose one-time prekeys to hand out. Throws `ERR_NO_SESSION` for an unknown account. */
   refresh(account: string, take: 'all' | readonly number[]): Promise<readonly VerifiedBundle[]>;
-  view(account: string): Contact;
+  readonly calls: Pick<Calls, 'identity' | 'number' | 'settle' | 'scan' | 'unverify'>;
   /** Calls back after a pin was made, changed, verified or put in doubt; not after a mere refresh. */
   onPinned(listener: (account: string) => void): void;
 }
@@ -188,6 +188,20 @@ export async function contacts(ctx: Context): Promise<Contacts> {
       .catch((error: unknown) => ctx.observer.log('info', 'set-refresh-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
   };
 
+  /** What can be shown of a contact; asks the directory where nothing is pinned yet. */
+  const current = async (account: string, signal: AbortSignal | undefined): Promise<KnownContact> => {
+    ctx.life.assertOpen();
+    const contact = known.get(account);
+    // A changed one is asked for again: perhaps the directory has taken it back.
+    if (contact === undefined) await abortable(self.refresh(account, []), signal);
+    else if (contact.changedTo !== undefined) await abortable(self.refresh(account, []).catch(nothing), signal);
+    return known.get(account)!;
+  };
+  const own = (): { account: string; accountKeyHash: Uint8Array } => {
+    const { account, accountKey } = ctx.device();
+    return { account, accountKeyHash: keyHash(accountKey.publicKey) };
+  };
+
   const self: Contacts = {
     load: async (account) => known.get(account),
     async sealingSet(address) {
@@ -219,64 +233,39 @@ export async function contacts(ctx: Context): Promise<Contacts> {
       return ctx.lock(`contact ${account}`, () => accept(account, bundles));
     },
     onPinned: (listener) => listeners.push(listener),
-    view(account) {
-      const current = async (signal?: AbortSignal): Promise<KnownContact> => {
-        const contact = known.get(account);
-        // A changed one is asked for again: perhaps the directory has taken it back.
-        if (contact === undefined) await abortable(self.refresh(account, []), signal);
-        else if (contact.changedTo !== undefined) await abortable(self.refresh(account, []).catch(nothing), signal);
-        return known.get(account)!;
-      };
-      return {
-        account,
-        async identity(options = {}) {
+    calls: {
+      async identity({ account }, signal) {
+        const contact = await current(account, signal);
+        return { trust: trustOf(contact), sinceMs: contact.sinceMs, devices: contact.devices.map(({ device: id }) => id) };
+      },
+      async number({ account }, signal) {
+        const contact = await current(account, signal);
+        const identity = contact.changedTo ?? contact.identity;
+        const { digits, qr } = safetyNumber(own(), { account, accountKeyHash: keyHash(identity) });
+        return { digits, qr: copy(qr), identity: copy(identity) };
+      },
+      settle: ({ account, identity, verified }) =>
+        ctx.lock(`contact ${account}`, async () => {
           ctx.life.assertOpen();
-          const contact = await current(checkWaitOptions(options).signal);
-          return { trust: trustOf(contact), sinceMs: contact.sinceMs, devices: contact.devices.map(({ device: id }) => id) };
-        },
-        async safetyNumber(options = {}) {
-          ctx.life.assertOpen();
-          return numberFor(account, await current(checkWaitOptions(options).signal));
-        },
-        unverify: () =>
-          ctx.lock(`contact ${account}`, async () => {
-            ctx.life.assertOpen();
-            const contact = known.get(account);
-            if (contact?.verified === true) await save(account, { ...contact, verified: false });
-          }),
-      };
-    },
-  };
-
-  /** Every verb is bound to the identity that was shown: the pinned one, or the one it changed to. */
-  const numberFor = (account: string, shown: KnownContact): SafetyNumber => {
-    const identity = shown.changedTo ?? shown.identity;
-    const own = { account: ctx.device().account, accountKeyHash: keyHash(ctx.device().accountKey.publicKey) };
-    const peer = { account, accountKeyHash: keyHash(identity) };
-    const { digits, qr } = safetyNumber(own, peer);
-    /** Makes the shown identity the pin, if it still is the current one. */
-    const settle = (verified: boolean): Promise<void> =>
-      ctx.lock(`contact ${account}`, async () => {
-        ctx.life.assertOpen();
-        const contact = known.get(account);
-        const now = contact?.changedTo ?? contact?.identity;
-        if (contact === undefined || now === undefined || !equal(now, identity)) throw changedError();
-        const { changedTo, changedList } = contact;
-        if (changedTo !== undefined) await savePin(account, contact, { identity, list: changedList ?? contact.list, verified });
-        else if (verified) await save(account, { ...contact, verified });
-      });
-    return {
-      digits,
-      qr: copy(qr),
-      async scan(payload) {
-        if (!(payload instanceof Uint8Array)) throw new UsageError('ERR_ARGUMENT', 'payload must be a Uint8Array', { field: 'payload' });
-        const result = compareSafetyQr(own, peer, payload);
-        if (result === 'match') await settle(true);
+          const contact = known.get(account);
+          const now = contact?.changedTo ?? contact?.identity;
+          if (contact === undefined || now === undefined || !equal(now, identity)) throw changedError();
+          const { changedTo, changedList } = contact;
+          if (changedTo !== undefined) await savePin(account, contact, { identity, list: changedList ?? contact.list, verified });
+          else if (verified) await save(account, { ...contact, verified });
+        }),
+      async scan({ account, identity, payload }) {
+        const result = compareSafetyQr(own(), { account, accountKeyHash: keyHash(identity) }, payload);
+        if (result === 'match') await self.calls.settle({ account, identity, verified: true });
         return result;
       },
-      confirmDigits: () => settle(true),
-      accept: () => settle(false),
-    };
+      unverify: ({ account }) =>
+        ctx.lock(`contact ${account}`, async () => {
+          ctx.life.assertOpen();
+          const contact = known.get(account);
+          if (contact?.verified === true) await save(account, { ...contact, verified: false });
+        }),
+    },
   };
   return self;
 }

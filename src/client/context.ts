@@ -27,7 +27,7 @@ export interface Context {
   readonly rng: Rng;
   readonly now: Now;
   readonly lock: Mutex;
-  readonly events: Emitter<ClientEvent>;
+  readonly events: Pick<Emitter<ClientEvent>, 'emit'>;
   readonly observer: Observer;
   device(): DeviceSecrets;
   /** This account's own list, as published. */

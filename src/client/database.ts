@@ -35,7 +35,7 @@ export interface Database {
   commit(writes: readonly Write[]): Promise<void>;
   /** From now on commits reject with `error`. The first call decides. */
   fail(error: AnyCyphrError): void;
-  /** Lets the running commit end, then closes the store. */
+  /** Lets the running commit end; those that wait, and later ones, reject. The store stays open. */
   close(): Promise<void>;
 }
 
@@ -181,7 +181,6 @@ export async function openDatabase(store: Store, host: DatabaseHost): Promise<Da
     async close() {
       failed ??= new UsageError('ERR_CLOSED', 'the client is closed');
       await running;
-      await storeCall(() => store.close());
     },
   };
 }

@@ -4,10 +4,10 @@ import { UsageError } from '../errors.js';
 import { limits } from '../limits.js';
 import type { Write } from '../store/port.js';
 import type { Contacts } from './contacts.js';
-import { decodeContent } from './content.js';
 import type { Context } from './context.js';
-import { type InboxRecord, inboxRecord, keys, seqKey } from './records.js';
-import type { Message, MessageId, ReceiveOptions } from './types.js';
+import type { Calls, InboxMessage } from './engine.js';
+import { abortReason } from './platform.js';
+import { type InboxRecord, inboxRecord, keys } from './records.js';
 
 /** The inbox of one client. */
 export interface Inbox {
@@ -20,7 +20,9 @@ export interface Inbox {
   unconfirmedCount(): number;
   /** Resolves when it is not full any more. */
   room(): Promise<void>;
-  messages(options?: ReceiveOptions): AsyncIterable<Message>;
+  readonly next: Calls['next'];
+  readonly ack: Calls['ack'];
+  leave(consumer: string): void;
   /** Accounts of which messages wait for a pin. */
   unconfirmed(): Set<string>;
   /** Deletes what came under this account's name from identities that never were its pin. Returns how many messages. */
@@ -30,6 +32,7 @@ export interface Inbox {
 }
 
 interface Entry {
+  readonly id: string;
   readonly account: string;
   readonly accountKeyHash: Uint8Array;
   yielded: boolean;
@@ -40,12 +43,19 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
   /** In order of arrival: a Map keeps it. */
   const entries = new Map<number, Entry>();
   let yieldedCount = 0;
-  let wakeLoop = (): void => {};
+  /** The loops that wait, in the order in which they came: for a message, or for the place. */
+  let waiting: (() => void)[] = [];
+  /** The loop that has the place. */
+  let holder: string | undefined;
   let makeRoom: (() => void)[] = [];
-  let busy = false;
 
-  const add = (seq: number, { account, accountKeyHash }: InboxRecord): void => {
-    entries.set(seq, { account, accountKeyHash, yielded: false });
+  const wakeLoops = (): void => {
+    const woken = waiting;
+    waiting = [];
+    for (const wake of woken) wake();
+  };
+  const add = (seq: number, { id, account, accountKeyHash }: InboxRecord): void => {
+    entries.set(seq, { id, account, accountKeyHash, yielded: false });
   };
   for (const { key, value } of await ctx.db.list(['inbox'])) add(Number.parseInt(key[1]!, 16), inboxRecord.decode(value));
 
@@ -60,34 +70,11 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
     }
   };
 
-  const toMessage = async (seq: number): Promise<Message | undefined> => {
+  const toMessage = async (seq: number): Promise<InboxMessage | undefined> => {
     const row = await ctx.db.read(keys.inbox(seq));
     if (row === undefined) return undefined;
-    const record = inboxRecord.decode(row);
-    const { content, text, sentAtMs } = decodeContent(record.payload);
-    let acknowledged: Promise<void> | undefined;
-    return {
-      id: record.id as MessageId,
-      conversation: { kind: 'person', account: record.account },
-      from: { account: record.account, device: record.device },
-      content,
-      text,
-      sentAtMs,
-      receivedAtMs: record.receivedAtMs,
-      trust: contacts.trustIn(record.account, record.accountKeyHash),
-      replayable: record.replayable,
-      async ack() {
-        ctx.life.assertOpen();
-        acknowledged ??= ctx.db.commit([{ key: ['inbox', seqKey(seq)], value: null }]).then(
-          () => remove(seq),
-          (error: unknown) => {
-            acknowledged = undefined;
-            throw error;
-          },
-        );
-        return acknowledged;
-      },
-    };
+    const { accountKeyHash, ...record } = inboxRecord.decode(row);
+    return { ...record, seq, trust: contacts.trustIn(record.account, accountKeyHash) };
   };
 
   const isUnconfirmed = ({ account, accountKeyHash }: Entry): boolean => !contacts.mayShow(account, accountKeyHash);
@@ -98,48 +85,24 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
     return undefined;
   };
 
-  const loop = ({ signal, end = 'never' }: ReceiveOptions): AsyncIterator<Message> => {
-    let over = false;
-    const finish = (): IteratorResult<Message> => {
-      if (!over) {
-        over = true;
-        busy = false;
-        signal?.removeEventListener('abort', onAbort);
-        // What was not acknowledged comes first in the next loop.
-        for (const entry of entries.values()) entry.yielded = false;
-        yieldedCount = 0;
-        wakeLoop();
-      }
-      return { done: true, value: undefined };
+  const next: Inbox['next'] = async ({ consumer, end }, signal) => {
+    let wake = (): void => {};
+    const onAbort = (): void => wake();
+    const assertWanted = (): void => {
+      if (signal?.aborted === true) throw abortReason(signal);
     };
-    /** A client that is closed ends the loop; one that its store has halted says so. */
-    const ended = (): IteratorResult<Message> => {
-      const result = finish();
-      const error = ctx.life.isClosed() ? undefined : ctx.life.halted();
-      if (error !== undefined) throw error;
-      return result;
-    };
-    const onAbort = (): void => void finish();
     signal?.addEventListener('abort', onAbort);
-    if (signal?.aborted === true) finish();
-
-    const next = async (): Promise<IteratorResult<Message>> => {
-      try {
-        return await nextMessage();
-      } catch (error) {
-        finish();
-        throw error;
-      }
-    };
-    const nextMessage = async (): Promise<IteratorResult<Message>> => {
+    try {
       for (;;) {
-        if (over) return finish();
-        if (ctx.life.hasEnded()) return ended();
-        const seq = nextSeq();
+        assertWanted();
+        ctx.life.assertOpen();
+        holder ??= consumer;
+        const seq = holder === consumer ? nextSeq() : undefined;
         if (seq === undefined) {
-          if (end === 'when-drained' && isDrained()) return finish();
+          if (holder === consumer && end === 'when-drained' && isDrained()) return undefined;
           await new Promise<void>((resolve) => {
-            wakeLoop = resolve;
+            wake = resolve;
+            waiting.push(resolve);
           });
           continue;
         }
@@ -154,20 +117,13 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
         entry.yielded = true;
         yieldedCount += 1;
         const message = await toMessage(seq);
-        if (over) return finish();
-        if (message !== undefined) return { done: false, value: message };
+        assertWanted();
+        if (message !== undefined) return message;
         remove(seq);
       }
-    };
-    let last: Promise<unknown> = Promise.resolve();
-    return {
-      next() {
-        const result = last.then(next);
-        last = result.catch(() => {});
-        return result;
-      },
-      return: () => Promise.resolve(finish()),
-    };
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
   };
 
   return {
@@ -176,19 +132,27 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
       add(seq, record);
       ctx.observer.gauge('unacked', entries.size);
       onCount();
-      wakeLoop();
+      wakeLoops();
     },
     count: () => entries.size,
     unconfirmedCount: () => [...entries.values()].filter(isUnconfirmed).length,
     room: () =>
       entries.size < limits.inboxCount || ctx.life.hasEnded() ? Promise.resolve() : new Promise((resolve) => makeRoom.push(resolve)),
-    messages: (options = {}) => ({
-      [Symbol.asyncIterator]() {
-        if (busy) throw new UsageError('ERR_ARGUMENT', 'a loop over the messages is running already: one at a time', { field: 'messages' });
-        busy = true;
-        return loop(options);
-      },
-    }),
+    next,
+    async ack({ seq, id }) {
+      ctx.life.assertOpen();
+      // A number may come again once its row is gone; the pair does not.
+      if (entries.get(seq)?.id !== id) return;
+      await ctx.db.commit([{ key: keys.inbox(seq), value: null }]);
+      remove(seq);
+    },
+    leave(consumer) {
+      if (holder !== consumer) return;
+      holder = undefined;
+      for (const entry of entries.values()) entry.yielded = false;
+      yieldedCount = 0;
+      wakeLoops();
+    },
     unconfirmed: () => new Set([...entries.values()].filter(isUnconfirmed).map(({ account }) => account)),
     async discardStrangers(account) {
       const seqs = [...entries].filter(([, entry]) => entry.account === account && isUnconfirmed(entry)).map(([seq]) => seq);
@@ -197,7 +161,7 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
       return seqs.length;
     },
     stir() {
-      wakeLoop();
+      wakeLoops();
       if (!ctx.life.hasEnded()) return;
       for (const resolve of makeRoom) resolve();
       makeRoom = [];

@@ -15,10 +15,11 @@ import type { StoreKey, Write } from '../store/port.js';
 import type { Contacts, KnownContact } from './contacts.js';
 import type { Context } from './context.js';
 import type { Encrypted, Encryption } from './encryption.js';
+import type { Calls, Input, SentFacts } from './engine.js';
 import { abortReason, timer } from './platform.js';
 import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
 import { sentMessages } from './sent.js';
-import type { Sent, SentState } from './types.js';
+import type { SentState } from './types.js';
 
 /** Ceilings of the pauses between attempts: what the network refused, and what waits for the other side or for a person. */
 const RETRY_MS = { base: 500, cap: 60_000 };
@@ -28,9 +29,11 @@ const IN_FLIGHT = 16;
 
 /** The outgoing side of one client. */
 export interface Outbox {
-  /** Commits a message that the caller has checked and encoded. Throws what policy or store say; then nothing happened. */
-  send(account: string, payload: Uint8Array, options: { key?: string | undefined; signal?: AbortSignal | undefined }): Promise<Sent>;
-  sent(id: string): Promise<Sent | undefined>;
+  /** Commits a message that the caller has checked and encoded. */
+  readonly send: Calls['send'];
+  readonly sent: Calls['sent'];
+  readonly until: Calls['until'];
+  readonly cancel: Calls['cancel'];
   wake(account: string): void;
   wakeAll(): void;
   queuedCount(): number;
@@ -99,8 +102,11 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
       return state;
     });
 
-  const messages = sentMessages(ctx, (id, { to }) =>
+  const messages = sentMessages(ctx);
+  const factsOf = (id: string, { to, state }: SentRecord): SentFacts => ({ id, account: to, state: state as SentState });
+  const cancel: Outbox['cancel'] = ({ id, account: to }) =>
     ctx.lock(`peer ${to}`, async () => {
+      ctx.life.assertOpen();
       const record = await messages.load(id);
       if (record === undefined || !isLeaving(record)) return (record?.state ?? 'failed') as SentState;
       if (record.accepted > 0 || inFlight.has(id)) return record.state as SentState;
@@ -112,8 +118,7 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
         self.wake(to);
         throw error;
       }
-    }),
-  );
+    });
 
   /** Encrypts one payload for every device of the contact; `undefined` if the directory has to be asked for keys of one. */
   const encryptAll = async (
@@ -160,21 +165,24 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
     ]);
 
   /** The message that `key` stands for, if it was sent in the last 30 days. Throws `ERR_ARGUMENT` if it went to another account. */
-  const earlier = async (account: string, key: string): Promise<Sent | undefined> => {
+  const earlier = async (account: string, key: string): Promise<SentFacts | undefined> => {
     const row = await db.read(keys.once(key));
     const id = row === undefined ? '' : toHex(row);
     const record = row === undefined ? undefined : await messages.load(id);
     if (record === undefined || ctx.now() - record.atMs >= limits.idempotencyKeyMs) return undefined;
     if (record.to !== account) throw new UsageError('ERR_ARGUMENT', 'this key stands for a message to another account', { field: 'key' });
-    return messages.handle(id, record);
+    return factsOf(id, record);
   };
 
-  const send = async (account: string, payload: Uint8Array, key: string | undefined, signal: AbortSignal | undefined): Promise<Sent> => {
+  const send = async ({ account, payload, id, key }: Input<'send'>, signal: AbortSignal | undefined): Promise<SentFacts> => {
+    ctx.life.assertOpen();
+    // Sent before, through an engine that was gone before it could say so.
+    const repeated = await messages.load(id);
+    if (repeated !== undefined) return factsOf(id, repeated);
     const known = key === undefined ? undefined : await earlier(account, key);
     if (known !== undefined) return known;
     const contact = await contacts.load(account);
     if (contact !== undefined) contacts.assertSendable(contact);
-    const id = toHex(ctx.rng(16));
     const seq = ctx.nextSeq();
     const atMs = ctx.now();
     // Behind plaintext that still waits, a message must wait too: the order of calls is the order of encryption.
@@ -192,7 +200,7 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
     for (const each of encrypted ?? []) each.install();
     enqueue(account, id);
     self.wake(account);
-    return messages.handle(id, record);
+    return factsOf(id, record);
   };
 
   /** Encrypts the oldest message that waits for a session. `ask` is the answer while a device of the account has neither session nor bundle. */
@@ -366,15 +374,18 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
   };
 
   const self: Outbox = {
-    send: (account, payload, { key, signal }) =>
-      ctx.lock(`peer ${account}`, () => {
-        const task = (): Promise<Sent> => send(account, payload, key, signal);
-        return key === undefined ? task() : ctx.lock(`key ${key}`, task);
+    send: (input, signal) =>
+      ctx.lock(`peer ${input.account}`, () => {
+        const task = (): Promise<SentFacts> => send(input, signal);
+        return input.key === undefined ? task() : ctx.lock(`key ${input.key}`, task);
       }),
-    async sent(id) {
+    async sent({ id }) {
+      ctx.life.assertOpen();
       const record = await messages.load(id);
-      return record === undefined ? undefined : messages.handle(id, record);
+      return record === undefined ? undefined : factsOf(id, record);
     },
+    until: messages.until,
+    cancel,
     wake(account) {
       if (ctx.life.hasEnded() || !waiting.has(account)) return;
       const lane = lanes.get(account) ?? { running: undefined, again: false, attempts: 0, cancelTimer: () => {} };

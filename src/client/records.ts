@@ -39,7 +39,7 @@ interface Values {
 }
 
 /** The type of a record: `?` marks what may be absent. */
-type Shape<T extends Schema> = {
+export type Shape<T extends Schema> = {
   readonly [K in keyof T as T[K] extends `${string}?` ? never : K]: T[K] extends Kind ? Values[T[K]] : never;
 } & {
   readonly [K in keyof T as T[K] extends `${string}?` ? K : never]?:

@@ -1,12 +1,12 @@
-/** What became of each message that was sent: its row, its events, and the handle that an application holds. */
+/** What became of each message that was sent: its row, its events, and who waits for it. */
 
 import { type AnyCyphrError, TransportError, UsageError } from '../errors.js';
 import type { Write } from '../store/port.js';
 import type { Context } from './context.js';
-import { checkWaitOptions } from './options.js';
+import type { Calls } from './engine.js';
 import { abortable, emitter } from './platform.js';
 import { keys, type SentRecord, sentRecord } from './records.js';
-import type { ClientEvent, MessageId, Sent, SentState } from './types.js';
+import type { ClientEvent, MessageId, SentState } from './types.js';
 
 /** The sent messages of one client. */
 export interface SentMessages {
@@ -14,11 +14,11 @@ export interface SentMessages {
   write(id: string, record: SentRecord): Write;
   /** After the commit: tells who waits for the message, and unless `isNews` is false everybody. */
   announce(id: string, state: SentState, error?: AnyCyphrError, isNews?: boolean): void;
-  handle(id: string, record: SentRecord): Sent;
+  readonly until: Calls['until'];
 }
 
-/** The sent messages of `ctx`; `cancel` takes one back. */
-export function sentMessages(ctx: Context, cancel: (id: string, record: SentRecord) => Promise<SentState>): SentMessages {
+/** The sent messages of `ctx`. */
+export function sentMessages(ctx: Context): SentMessages {
   const changes = emitter<Extract<ClientEvent, { type: 'sent' }>>();
   /** Why a message is held or has failed. */
   const verdicts = new Map<string, AnyCyphrError>();
@@ -29,7 +29,7 @@ export function sentMessages(ctx: Context, cancel: (id: string, record: SentReco
   };
 
   /** Settles as soon as the message has left, or can't for now. */
-  const acceptance = (id: string, record: SentRecord): { settled: Promise<void>; stop: () => void } => {
+  const acceptance = (id: string, known: string): { settled: Promise<void>; stop: () => void } => {
     let stop = (): void => {};
     const settled = new Promise<void>((resolve, reject) => {
       const judge = (now: string): void => {
@@ -42,7 +42,7 @@ export function sentMessages(ctx: Context, cancel: (id: string, record: SentReco
       stop = changes.listen((event) => {
         if (event.id === id) judge(event.state);
       });
-      load(id).then((current) => judge((current ?? record).state), reject);
+      load(id).then((current) => judge(current?.state ?? known), reject);
     });
     return { settled, stop: () => stop() };
   };
@@ -57,26 +57,14 @@ export function sentMessages(ctx: Context, cancel: (id: string, record: SentReco
       changes.emit(event);
       if (isNews) ctx.events.emit(event);
     },
-    handle: (id, record) => ({
-      id: id as MessageId,
-      to: { kind: 'person', account: record.to },
-      state: record.state as SentState,
-      async until(state, options = {}) {
-        ctx.life.assertOpen();
-        const { signal } = checkWaitOptions(options);
-        if (state !== 'accepted')
-          throw new UsageError('ERR_ARGUMENT', 'receipts are off: only accepted can be waited for', { field: 'state' });
-        const { settled, stop } = acceptance(id, record);
-        try {
-          await abortable(ctx.life.race(settled), signal);
-        } finally {
-          stop();
-        }
-      },
-      async cancel() {
-        ctx.life.assertOpen();
-        return cancel(id, record);
-      },
-    }),
+    async until({ id, state }, signal) {
+      ctx.life.assertOpen();
+      const { settled, stop } = acceptance(id, state);
+      try {
+        await abortable(ctx.life.race(settled), signal);
+      } finally {
+        stop();
+      }
+    },
   };
 }

@@ -1,0 +1,247 @@
+/** The engine on an opened store: binds the ports, and joins what sends with what receives. */
+
+import { isCyphrError, type StoreError } from '../errors.js';
+import { generateDevice, verifyDeviceList } from '../identity/index.js';
+import type { Now, Rng } from '../step.js';
+import { withRetry } from '../transport/retry.js';
+import { contacts as openContacts } from './contacts.js';
+import { type Context, observer, type Settings } from './context.js';
+import { openDatabase } from './database.js';
+import { encryption as openEncryption } from './encryption.js';
+import type { Engine } from './engine.js';
+import { inbox as openInbox } from './inbox.js';
+import { takeDeliveries } from './incoming.js';
+import { keyring as openKeyring } from './keyring.js';
+import { life as beginLife } from './life.js';
+import { outbox as openOutbox } from './outbox.js';
+import { abortable, abortReason, mutex, nextTask, timer } from './platform.js';
+import { bindDirectory, bindTransport, deviceLogin } from './ports.js';
+import { prune } from './prune.js';
+import { receiver as openReceiver } from './receiver.js';
+import { loadIdentity, publishFirst, register } from './registration.js';
+import { sessions as openSessions } from './sessions.js';
+import type { ClientEvent, ClientOptions, ClientStatus } from './types.js';
+
+/** How often keys are looked after, and how soon again if the directory could not be reached. */
+const MAINTENANCE_MS = 3_600_000;
+const MAINTENANCE_RETRY_MS = 60_000;
+const PRUNE_MS = 86_400_000;
+
+/** What an engine takes from its client. */
+export interface CoreHost {
+  readonly options: ClientOptions;
+  readonly settings: Settings;
+  readonly rng: Rng;
+  readonly now: Now;
+  emit(event: ClientEvent): void;
+  /** The store has halted the engine: called before anything that waits for it hears of it. */
+  onHalted(error: StoreError): void;
+}
+
+/**
+ * Opens the engine on `options.store`, and registers a device if the store is empty. On rejection the store is left open, and as it
+ * was. Throws what `createClient` throws.
+ */
+export async function openCore({ options, settings, rng, now, emit, onHalted }: CoreHost): Promise<Engine> {
+  const watch = observer(options.observe, rng, now);
+  const startMs = now();
+  const life = beginLife();
+  const db = await openDatabase(options.store, {
+    rng,
+    now,
+    onCommit: (durationMs) => watch.done('commit', durationMs),
+    onLost: (error) => life.halt(error),
+  });
+  life.onEnd((error) => {
+    db.fail(error);
+    const halted = life.halted();
+    if (!life.isClosed() && halted !== undefined) onHalted(halted);
+  });
+  const stored = await loadIdentity(db, options.account);
+  let device = stored?.device ?? generateDevice(options.account, rng, now());
+  const login = deviceLogin(() => device, db, life, rng);
+  const transport = bindTransport(options.transport, login);
+  try {
+    const directory = bindDirectory(options.directory, login);
+    const identity = stored ?? (await register(device, db, directory, rng, now(), options.signal));
+    let ownList = verifyDeviceList(device.deviceList, device.accountKey.publicKey);
+    let seq = 0;
+    let connection: 'connecting' | 'online' | 'offline' = 'connecting';
+    let drained = false;
+    let busyDeliveries = 0;
+    let statusIsDue = false;
+    /** False until every part is there: what they load is no news. */
+    let isReady = false;
+
+    const ctx: Context = {
+      settings,
+      db,
+      transport: withRetry(transport, {
+        rng,
+        onUp() {
+          setConnection('online');
+          outbox.wakeAll();
+          receiver.confirmAll();
+          maintain();
+        },
+        onDown(error) {
+          drained = false;
+          if (error !== undefined) watch.log('info', 'connection-down', isCyphrError(error) ? error.code : 'ERR_OFFLINE');
+          setConnection('offline');
+        },
+      }),
+      directory,
+      rng,
+      now,
+      lock: mutex(),
+      events: { emit },
+      observer: watch,
+      device: () => device,
+      ownList: () => ownList,
+      setDevice(next) {
+        device = next;
+        ownList = verifyDeviceList(next.deviceList, next.accountKey.publicKey);
+      },
+      nextSeq: () => ++seq,
+      life,
+    };
+    // Rows of an earlier run stay before those of this one.
+    for (const space of ['inbox', 'pending', 'outbox'] as const) {
+      for (const { key } of await db.list([space])) seq = Math.max(seq, Number.parseInt(key[space === 'inbox' ? 1 : 2]!, 16));
+    }
+
+    const contacts = await openContacts(ctx);
+    const sessions = openSessions(db);
+    const encryption = openEncryption(ctx, contacts, sessions);
+    const outbox = await openOutbox(ctx, contacts, encryption, statusChanged);
+    const inbox = await openInbox(ctx, contacts, () => drained && busyDeliveries === 0 && !receiver.isAsking(), statusChanged);
+    const keyring = openKeyring(ctx, identity.prekeys);
+    const receiver = openReceiver(ctx, contacts, sessions, inbox, keyring, (account) => outbox.wake(account));
+    contacts.onPinned((account) => {
+      outbox.wake(account);
+      inbox.stir();
+    });
+    life.onEnd((error) => {
+      if (!life.isClosed()) watch.log('error', 'halted', error.code);
+      stopTimers();
+      receiver.close();
+      statusChanged();
+      inbox.stir();
+    });
+
+    function status(): ClientStatus {
+      const error = life.halted();
+      if (life.isClosed()) return { state: 'closed' };
+      if (error !== undefined) return { state: 'halted', error };
+      return { state: connection, queuedCount: outbox.queuedCount(), unackedCount: inbox.count() };
+    }
+    /** Many changes in a row make one event. */
+    function statusChanged(): void {
+      if (!isReady || statusIsDue) return;
+      statusIsDue = true;
+      queueMicrotask(() => {
+        statusIsDue = false;
+        // That it is closed is said once, when it is.
+        if (!life.isClosed()) emit({ type: 'status', status: status() });
+      });
+    }
+    function setConnection(next: typeof connection): void {
+      if (connection === next) return;
+      connection = next;
+      statusChanged();
+      inbox.stir();
+    }
+
+    let prunedAtMs = Number.NEGATIVE_INFINITY;
+    let stopTimers = (): void => {};
+    /** Looks after the keys, and forgets what is past its time; again in an hour, or soon if it failed. */
+    function maintain(): void {
+      const work = async (): Promise<void> => {
+        await keyring.maintain();
+        receiver.confirmAll();
+        if (Math.abs(now() - prunedAtMs) < PRUNE_MS) return;
+        await prune(ctx);
+        prunedAtMs = now();
+      };
+      const again = (ms: number): void => {
+        stopTimers();
+        if (!ctx.life.hasEnded()) stopTimers = timer(maintain, ms);
+      };
+      work().then(
+        () => again(MAINTENANCE_MS),
+        (error: unknown) => {
+          watch.log('info', 'maintenance-failed', isCyphrError(error) ? error.code : 'ERR_BUG');
+          again(MAINTENANCE_RETRY_MS);
+        },
+      );
+    }
+
+    let receiving: Promise<void> = Promise.resolve();
+    const start = (): void => {
+      receiving = takeDeliveries(
+        ctx,
+        inbox,
+        async (delivery) => {
+          busyDeliveries += 1;
+          try {
+            await receiver.receive(delivery);
+          } finally {
+            busyDeliveries -= 1;
+            inbox.stir();
+          }
+        },
+        {
+          onStranded: receiver.onStranded,
+          onDrained() {
+            drained = true;
+            inbox.stir();
+          },
+          onInterrupted() {
+            drained = false;
+            setConnection('offline');
+          },
+          onFatal: life.halt,
+        },
+      );
+      outbox.wakeAll();
+      maintain();
+    };
+
+    isReady = true;
+    if (stored === undefined) await publishFirst(() => abortable(keyring.publish(), options.signal), db);
+    if (options.signal?.aborted === true) throw abortReason(options.signal);
+    watch.done('open', now() - startMs);
+    // Not before the next macrotask: listeners that are added at once miss nothing.
+    stopTimers = nextTask(start);
+
+    return {
+      device: device.device,
+      status,
+      calls: {
+        send: (input, signal) => {
+          const { length } = input.payload;
+          return watch.span('send', () => outbox.send(input, signal), { paddedBytes: length - (length % 512) + 512 });
+        },
+        sent: outbox.sent,
+        until: outbox.until,
+        cancel: outbox.cancel,
+        next: inbox.next,
+        ack: inbox.ack,
+        ...contacts.calls,
+      },
+      leave: inbox.leave,
+      async stop(forGood) {
+        life.close();
+        // A port that was given, not made, serves the next engine too.
+        if (forGood || typeof options.transport === 'function') await ctx.transport.close().catch(() => {});
+        await outbox.close();
+        await receiving;
+        await db.close();
+      },
+    };
+  } catch (error) {
+    life.close();
+    if (typeof options.transport === 'function') await transport.close().catch(() => {});
+    throw error;
+  }
+}
