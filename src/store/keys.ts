@@ -22,6 +22,14 @@ export interface CheckedWrite {
   readonly ifRev: number | undefined;
 }
 
+/** The spaces whose rows hold keys (`client/records.ts`): what an erasure removes first, and counts as keys. */
+const KEY_SPACES: ReadonlySet<string> = new Set(['device', 'prekeys', 'session', 'init', 'skipped']);
+
+/** Whether an encoded key names a row that holds keys. */
+export function holdsKeys(encoded: EncodedKey): boolean {
+  return KEY_SPACES.has(decodeKey(encoded)?.[0] ?? '');
+}
+
 /** Where the listing of a prefix begins (exclusive) and ends (exclusive), as encoded keys. */
 export interface KeyRange {
   readonly gt: EncodedKey;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compare, encodeUtf8 } from '../../src/bytes.js';
-import { checkRange, decodeKey, encodeKey } from '../../src/store/keys.js';
+import { checkRange, decodeKey, encodeKey, holdsKeys } from '../../src/store/keys.js';
 import type { StoreKey } from '../../src/store/port.js';
 
 const component = fc.oneof(
@@ -54,4 +54,11 @@ describe('T34: encoded keys', () => {
   test.each(['', 'b', '\xff\0', '\xc3\0', 'b\0b'])('decode to nothing for bytes that no key has: %j', (encoded) => {
     expect(decodeKey(encoded)).toBeUndefined();
   });
+});
+
+test('rows that hold keys are told by their space, as a whole', () => {
+  const spaces = ['device', 'prekeys', 'session', 'init', 'skipped', 'devices', 'sessio', '', 'inbox', 'contact-device'];
+  expect(spaces.filter((space) => holdsKeys(encodeKey([space, 'x'], 'key')))).toEqual(['device', 'prekeys', 'session', 'init', 'skipped']);
+  expect(holdsKeys(encodeKey(['device'], 'key'))).toBe(true);
+  expect(holdsKeys('no key')).toBe(false);
 });
