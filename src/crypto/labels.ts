@@ -35,6 +35,15 @@ export const LABELS = [
   'pk/set',
   'pk/batch',
   'handshake',
+  'store/rec',
+  'store/aad',
+  'store/name',
+  'store/set',
+  'store/head',
+  'store/slot',
+  'store/commit',
+  'store/kek',
+  'store/box',
 ] as const;
 
 /** A label of the table. */

@@ -9,7 +9,6 @@
 import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { hkdf } from '@noble/hashes/hkdf.js';
 import * as sha2 from '@noble/hashes/sha2.js';
-import * as sha3 from '@noble/hashes/sha3.js';
 import { backend } from '#backend';
 import { isZero } from '../bytes.js';
 import { decryptFailed, InternalError } from '../errors.js';
@@ -35,17 +34,17 @@ export function sha512_256(data: Uint8Array): Uint8Array {
 
 /** SHA3-256 (FIPS 202), 32 bytes. */
 export function sha3_256(data: Uint8Array): Uint8Array {
-  return sha3.sha3_256(data);
+  return backend.keccak.sha3_256(data);
 }
 
 /** SHA3-512 (FIPS 202), 64 bytes. */
 export function sha3_512(data: Uint8Array): Uint8Array {
-  return sha3.sha3_512(data);
+  return backend.keccak.sha3_512(data);
 }
 
 /** SHAKE256 (FIPS 202), `lengthBytes` bytes. */
 export function shake256(data: Uint8Array, lengthBytes: number): Uint8Array {
-  return sha3.shake256(data, { dkLen: lengthBytes });
+  return backend.keccak.shake256(data, lengthBytes);
 }
 
 /** HMAC-SHA-256 (RFC 2104), 32 bytes; a key of any length. */

@@ -45,6 +45,17 @@ it(`Ed25519 signatures and verdicts (CYPHR_SEED=${seed})`, () => {
   });
 });
 
+it(`SHA-3 of any length (CYPHR_SEED=${seed})`, () => {
+  rounds(() => {
+    const data = rng(8 * rng(1)[0]!);
+    const lengthBytes = 1 + 4 * rng(1)[0]!;
+    for (const name of ['sha3_256', 'sha3_512'] as const) expect(node.keccak[name](data)).toEqual(noble.keccak[name](data));
+    for (const name of ['shake128', 'shake256'] as const) {
+      expect(node.keccak[name](data, lengthBytes)).toEqual(noble.keccak[name](data, lengthBytes));
+    }
+  });
+});
+
 it.each([
   { name: 'mlKem768', ciphertextBytes: 1088 },
   { name: 'mlKem1024', ciphertextBytes: 1568 },

@@ -29,6 +29,15 @@ it('the table of labels is frozen', () => {
     'pk/set',
     'pk/batch',
     'handshake',
+    'store/rec',
+    'store/aad',
+    'store/name',
+    'store/set',
+    'store/head',
+    'store/slot',
+    'store/commit',
+    'store/kek',
+    'store/box',
   ]);
   expect(new Set(LABELS).size).toBe(LABELS.length);
 });

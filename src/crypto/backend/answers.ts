@@ -25,6 +25,17 @@ export const ED25519 = {
   ),
 };
 
+/** What the SHA-3 family answers to 0, 1, 2, … 33: two hashes, and the SHAKEs' first 200 bytes hashed by SHA3-256, for they span two blocks. */
+export const KECCAK = {
+  message: sequence(34),
+  sha3_256: hex('bd6d450c1e2072e614152d5e6344a0cf14ffb16ac8658d68176e3af0f737c9a3'),
+  sha3_512: hex(
+    'd448bdb045c8e0aa4df423222a8acec37da81bf020ceacc49c93ae374f205198' + '1406b736388de716f126d77385a051783833ad6ec3ec293137da493198c46c7a',
+  ),
+  shake128Hash: hex('dcd87e915f02465845529091a617c72ce96786232ee0f2c96a7360845b065920'),
+  shake256Hash: hex('4da5491dcc8e1ce3fc3956b5066f16921f68ad8651def9112887089596b2f4cd'),
+};
+
 /** What an ML-KEM parameter set answers: a key, a ciphertext (m = 0, 1, 2, …), and the same with its first bit flipped. */
 export interface KemAnswer {
   readonly seed: Uint8Array;

@@ -1,14 +1,16 @@
 /**
- * What a backend does: the asymmetric operations, on bytes.
+ * What a backend does: the asymmetric operations and SHA-3, on bytes.
  *
  * A backend knows algorithms, not rules: lengths are checked and results are judged by its callers (`suite.ts`, `composite.ts`).
  * Two backends give the same bytes and the same verdicts for the same input, in every runtime. Randomness is always a parameter.
  *
- * Secret keys are immutable: a backend may keep a platform key beside a `secretKey` or `seed` array, found by the array's
+ * Secret keys are immutable: a backend may keep a platform key, or what is public of a key, beside a `secretKey` or `seed` array, found by the array's
  * identity, for as long as the array lives. Filling the array with zeros is right once it is no longer used; writing another key
  * into it is not.
  */
 export interface Backend {
+  readonly keccak: Keccak;
+
   /** X25519 public key (RFC 7748 section 6.1), 32 bytes, of a 32-byte secret key. */
   x25519PublicKey(secretKey: Uint8Array): Uint8Array;
   /** X25519 (RFC 7748 section 5) of 32-byte keys: 32 bytes, all zeros for a peer of small order. Bit 255 of the peer is ignored. */
@@ -30,6 +32,14 @@ export interface Backend {
   mlDsa65Sign(seed: Uint8Array, message: Uint8Array, context: Uint8Array, rnd: Uint8Array): Uint8Array;
   /** ML-DSA-65 verification (FIPS 204 algorithm 3). False for any wrong length; never throws. */
   mlDsa65Verify(publicKey: Uint8Array, message: Uint8Array, context: Uint8Array, signature: Uint8Array): boolean;
+}
+
+/** The SHA-3 family (FIPS 202): hashes of 32 and 64 bytes, and `lengthBytes` bytes of the two SHAKEs. Inputs and results may be secret. */
+export interface Keccak {
+  sha3_256(data: Uint8Array): Uint8Array;
+  sha3_512(data: Uint8Array): Uint8Array;
+  shake128(data: Uint8Array, lengthBytes: number): Uint8Array;
+  shake256(data: Uint8Array, lengthBytes: number): Uint8Array;
 }
 
 /** ML-KEM (FIPS 203) with 64-byte seeds d ‖ z as secret keys. */

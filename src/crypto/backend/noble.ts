@@ -1,6 +1,7 @@
 /** Every operation in JavaScript, by noble. Runs wherever JavaScript runs, and is the reference for the other backends. */
 
 import { ed25519, x25519 } from '@noble/curves/ed25519.js';
+import * as sha3 from '@noble/hashes/sha3.js';
 import { ml_dsa65 } from '@noble/post-quantum/ml-dsa.js';
 import { ml_kem768, ml_kem1024 } from '@noble/post-quantum/ml-kem.js';
 import { wipe } from '../../bytes.js';
@@ -28,6 +29,13 @@ function kem(noble: typeof ml_kem768): KemBackend {
 
 /** The backend for browsers, workers, React Native and anything without a faster one. */
 export const backend: Backend = {
+  keccak: {
+    sha3_256: (data) => sha3.sha3_256(data),
+    sha3_512: (data) => sha3.sha3_512(data),
+    shake128: (data, lengthBytes) => sha3.shake128(data, { dkLen: lengthBytes }),
+    shake256: (data, lengthBytes) => sha3.shake256(data, { dkLen: lengthBytes }),
+  },
+
   x25519PublicKey: (secretKey) => x25519.getPublicKey(secretKey),
   x25519(secretKey, publicKey) {
     try {

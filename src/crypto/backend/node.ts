@@ -15,26 +15,33 @@ import { ED25519_TORSION_SUBGROUP } from '@noble/curves/ed25519.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concat, equal, fromHex, wipe } from '../../bytes.js';
 import { FIELD_PRIME, GROUP_ORDER, isBelow } from '../guard.js';
-import { ED25519, type KemAnswer, ML_DSA_65, ML_KEM_768, ML_KEM_1024, X25519 } from './answers.js';
-import type { Backend, KemBackend } from './backend.js';
+import { ED25519, KECCAK, type KemAnswer, ML_DSA_65, ML_KEM_768, ML_KEM_1024, X25519 } from './answers.js';
+import type { Backend, Keccak, KemBackend } from './backend.js';
+import { mlKem768Over } from './ml-kem-768.js';
 import { backend as noble } from './noble.js';
 
 type KeyObject = nodeCrypto.KeyObject;
 
 /** What is used of node:crypto. The types are those of Node 20; any member may be missing or throw. */
-export type PlatformCrypto = Pick<typeof nodeCrypto, 'createPrivateKey' | 'createPublicKey' | 'diffieHellman' | 'sign' | 'verify'> & {
+export type PlatformCrypto = Pick<
+  typeof nodeCrypto,
+  'createHash' | 'createPrivateKey' | 'createPublicKey' | 'diffieHellman' | 'sign' | 'verify'
+> & {
   readonly decapsulate?: (privateKey: KeyObject, ciphertext: Uint8Array) => Buffer;
 };
 
 /** node:crypto as a backend: each operation is the platform's if that gives the known answers, else noble's. */
 export function makeNodeBackend(platform: PlatformCrypto): Backend {
+  const nativeKeccak = keccak(platform);
+  const overKeccak = nativeKeccak && mlKem768Over(nativeKeccak);
   return {
     ...noble,
+    keccak: nativeKeccak ?? noble.keccak,
     ...x25519(platform),
     ...ed25519Sign(platform),
     ...ed25519Verify(platform),
     ...mlDsa65Verify(platform),
-    mlKem768: { ...noble.mlKem768, ...kem(platform, ML_KEM_768_PKCS8, ML_KEM_768) },
+    mlKem768: { ...noble.mlKem768, ...overKeccak, ...kem(platform, ML_KEM_768_PKCS8, ML_KEM_768) },
     mlKem1024: { ...noble.mlKem1024, ...kem(platform, ML_KEM_1024_PKCS8, ML_KEM_1024) },
   };
 }
@@ -133,6 +140,28 @@ function takeSecret(buffer: Buffer): Uint8Array {
   const secret = new Uint8Array(buffer);
   wipe(buffer);
   return secret;
+}
+
+// --- SHA-3 ---
+
+function keccak(platform: PlatformCrypto): Keccak | undefined {
+  const hash = (name: string, data: Uint8Array): Uint8Array => takeSecret(platform.createHash(name).update(data).digest());
+  const extend = (name: string, data: Uint8Array, outputLength: number): Uint8Array =>
+    takeSecret(platform.createHash(name, { outputLength }).update(data).digest());
+  const native: Keccak = {
+    sha3_256: (data) => hash('sha3-256', data),
+    sha3_512: (data) => hash('sha3-512', data),
+    shake128: (data, lengthBytes) => extend('shake128', data, lengthBytes),
+    shake256: (data, lengthBytes) => extend('shake256', data, lengthBytes),
+  };
+  return firstRight(
+    [native],
+    ({ sha3_256, sha3_512, shake128, shake256 }) =>
+      equal(sha3_256(KECCAK.message), KECCAK.sha3_256) &&
+      equal(sha3_512(KECCAK.message), KECCAK.sha3_512) &&
+      equal(sha3_256(shake128(KECCAK.message, 200)), KECCAK.shake128Hash) &&
+      equal(sha3_256(shake256(KECCAK.message, 200)), KECCAK.shake256Hash),
+  );
 }
 
 // --- X25519 ---

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { createHash } from 'node:crypto';
 import { isZero } from '../../../src/bytes.js';
 import { backend as noble } from '../../../src/crypto/backend/noble.js';
 import type { PlatformCrypto } from '../../../src/crypto/backend/node.js';
@@ -17,6 +18,7 @@ export type Calls = Record<'createPrivateKey' | 'createPublicKey' | 'diffieHellm
 export function fakePlatform(): { readonly platform: PlatformCrypto; readonly calls: Calls } {
   const calls: Calls = { createPrivateKey: 0, createPublicKey: 0, diffieHellman: 0, sign: 0, verify: 0, decapsulate: 0 };
   const functions = {
+    createHash,
     createPrivateKey(input: { format: string; key: Buffer | { crv: Kind; d: string } }): Key {
       calls.createPrivateKey++;
       if (!Buffer.isBuffer(input.key)) return privateKey(input.key.crv, bytes(Buffer.from(input.key.d, 'base64url')));

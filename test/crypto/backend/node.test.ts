@@ -14,6 +14,7 @@ const OPERATIONS = ['x25519PublicKey', 'x25519', 'ed25519PublicKey', 'ed25519Sig
 /** Names of the operations that are not noble's. */
 function nativeOperations(backend: Backend): readonly string[] {
   const names: string[] = OPERATIONS.filter((name) => backend[name] !== noble[name]);
+  if (backend.keccak !== noble.keccak) names.push('keccak');
   for (const kem of KEMS) {
     for (const name of ['publicKey', 'decapsulate', 'encapsulate'] as const) {
       if (backend[kem][name] !== noble[kem][name]) names.push(`${kem}.${name}`);
@@ -27,7 +28,11 @@ function call(platform: PlatformCrypto, name: keyof PlatformCrypto, args: readon
   return (platform[name] as (...args: readonly unknown[]) => unknown)(...args);
 }
 
-const ALL_NATIVE = [...OPERATIONS, 'mlKem768.publicKey', 'mlKem768.decapsulate', 'mlKem1024.publicKey', 'mlKem1024.decapsulate'];
+const KEM_768 = ['mlKem768.publicKey', 'mlKem768.decapsulate'];
+const KEM_1024 = ['mlKem1024.publicKey', 'mlKem1024.decapsulate'];
+const ALL_NATIVE = [...OPERATIONS, 'keccak', ...KEM_768, ...KEM_1024];
+/** Without ML-KEM but with SHA-3, ML-KEM-768 is our own. */
+const WITHOUT_KEM = [...OPERATIONS, 'keccak', ...KEM_768];
 const lacking = (...members: readonly (keyof PlatformCrypto)[]): PlatformCrypto =>
   Object.fromEntries(
     Object.entries(fakePlatform().platform).filter(([name]) => !members.includes(name as keyof PlatformCrypto)),
@@ -40,10 +45,17 @@ describe('choice', () => {
 
   it('leaves to noble what the platform lacks, one by one', () => {
     expect(nativeOperations(makeNodeBackend({} as PlatformCrypto))).toEqual([]);
-    expect(nativeOperations(makeNodeBackend(lacking('decapsulate')))).toEqual(OPERATIONS);
+    expect(nativeOperations(makeNodeBackend(lacking('decapsulate')))).toEqual(WITHOUT_KEM);
+    expect(nativeOperations(makeNodeBackend(lacking('createHash')))).toEqual([...OPERATIONS, ...KEM_768, ...KEM_1024]);
+    expect(nativeOperations(makeNodeBackend(lacking('createHash', 'decapsulate')))).toEqual(OPERATIONS);
     expect(nativeOperations(makeNodeBackend(lacking('diffieHellman')))).not.toContain('x25519');
     expect(nativeOperations(makeNodeBackend(lacking('sign')))).not.toContain('ed25519Sign');
-    expect(nativeOperations(makeNodeBackend(lacking('createPrivateKey')))).toEqual(['ed25519Verify', 'mlDsa65Verify']);
+    expect(nativeOperations(makeNodeBackend(lacking('createPrivateKey')))).toEqual([
+      'ed25519Verify',
+      'mlDsa65Verify',
+      'keccak',
+      ...KEM_768,
+    ]);
   });
 
   const { platform } = fakePlatform();
@@ -61,15 +73,23 @@ describe('choice', () => {
     {
       name: 'another decapsulation',
       platform: wrong('decapsulate', flipped),
-      noble: ['mlKem768.publicKey', 'mlKem768.decapsulate', 'mlKem1024.publicKey', 'mlKem1024.decapsulate'],
+      noble: KEM_1024,
     },
     {
       name: 'another public key',
       platform: wrong('createPublicKey', (key) => ({ ...(key as object), export: () => ({ x: 'AAAA', pub: 'AAAA' }) })),
-      noble: ALL_NATIVE.filter((name) => !name.endsWith('Verify')),
+      noble: ALL_NATIVE.filter((name) => !name.endsWith('Verify') && name !== 'keccak' && !KEM_768.includes(name)),
     },
   ])('leaves to noble what the platform answers otherwise: $name', ({ platform: lying, noble: expected }) => {
     expect(nativeOperations(makeNodeBackend(lying))).toEqual(ALL_NATIVE.filter((name) => !expected.includes(name)));
+  });
+
+  it.each(['sha3-256', 'sha3-512', 'shake128', 'shake256'])('leaves SHA-3 to noble where %s differs or fails', (algorithm) => {
+    for (const answer of [() => nodeCrypto.createHash('sha256'), () => undefined as never]) {
+      const createHash = (...args: Parameters<PlatformCrypto['createHash']>): nodeCrypto.Hash =>
+        args[0] === algorithm ? answer() : nodeCrypto.createHash(...args);
+      expect(nativeOperations(makeNodeBackend({ ...platform, createHash }))).toEqual(ALL_NATIVE.filter((name) => name !== 'keccak'));
+    }
   });
 
   it('leaves implicit rejection to noble where the platform throws instead', () => {
@@ -79,7 +99,11 @@ describe('choice', () => {
       if (++count % 2 === 0) throw new Error('decapsulation failed');
       return call(platform, 'decapsulate', args) as Buffer;
     };
-    expect(nativeOperations(makeNodeBackend({ ...throwing, decapsulate } as PlatformCrypto))).toEqual(OPERATIONS);
+    const backend = makeNodeBackend({ ...throwing, decapsulate } as PlatformCrypto);
+    expect(nativeOperations(backend)).toEqual(WITHOUT_KEM);
+    const asked = count;
+    backend.mlKem768.decapsulate(rng(64), rng(1088));
+    expect(count).toBe(asked);
   });
 });
 
@@ -130,6 +154,10 @@ describe('keys', () => {
       backend.ed25519Sign(secretKey, secretKey),
       backend.mlKem768.publicKey(rng(64)),
       backend.mlKem768.decapsulate(rng(64), rng(1088)),
+      backend.keccak.sha3_256(secretKey),
+      backend.keccak.sha3_512(secretKey),
+      backend.keccak.shake128(secretKey, 504),
+      backend.keccak.shake256(secretKey, 128),
     ];
     for (const result of results) {
       expect(Object.getPrototypeOf(result)).toBe(Uint8Array.prototype);
