@@ -201,7 +201,7 @@ export function idbStore(name: string): Store {
       erasing = disconnect().then(() => eraseDatabase(databaseName));
       try {
         const report = await erasing;
-        shared?.close();
+        await shared?.close();
         return report;
       } catch (error) {
         erasing = undefined;

@@ -8,8 +8,11 @@ import type { Leadership, SharedChannel, SharedStore } from './port.js';
 
 /** A `SharedStore` that ends with its store. */
 export interface ClosableSharedStore extends SharedStore {
-  /** Releases what it leads, rejects with `ERR_CLOSED` what waits, and closes its channels. Later calls fail with `ERR_CLOSED`. */
-  close(): void;
+  /**
+   * Releases what it leads, rejects with `ERR_CLOSED` what waits, and closes its channels; later calls fail with `ERR_CLOSED`.
+   * Resolves once others can have what it led.
+   */
+  close(): Promise<void>;
 }
 
 /**
@@ -23,6 +26,7 @@ export function sharedStore(name: string): ClosableSharedStore | undefined {
   if (locks === undefined || typeof BroadcastChannel === 'undefined') return undefined;
   /** What ends with the store: locks held, requests that wait, channels. */
   const endings = new Set<() => void>();
+  const requests = new Set<Promise<void>>();
   let isClosed = false;
 
   const closedError = (): UsageError => new UsageError('ERR_CLOSED', 'the store is closed');
@@ -51,10 +55,15 @@ export function sharedStore(name: string): ClosableSharedStore | undefined {
         });
       };
       // A lock that is taken away rejects the request that it was given to.
-      locks.request(name, options, onGranted).catch((cause: unknown) => {
-        if (isHeld) onLost();
-        else reject(new StoreError('ERR_STORE_IO', 'the platform refused the lock', { cause }));
-      });
+      const settled = locks.request(name, options, onGranted).then(
+        () => {},
+        (cause: unknown) => {
+          if (isHeld) onLost();
+          else reject(new StoreError('ERR_STORE_IO', 'the platform refused the lock', { cause }));
+        },
+      );
+      requests.add(settled);
+      settled.finally(() => requests.delete(settled));
     });
   }
 
@@ -113,9 +122,10 @@ export function sharedStore(name: string): ClosableSharedStore | undefined {
       };
     },
 
-    close() {
+    async close() {
       isClosed = true;
       for (const end of endings) end();
+      await Promise.all(requests);
     },
   };
 }
