@@ -33,7 +33,7 @@ try {
   failed += 1;
 }
 for (const name of ['typecheck', 'lint', 'coverage', 'build', 'package', 'runtimes', 'docs', 'demo']) count(step(name, [name]));
-// The model checker is no npm package: in CI the script installs it, elsewhere it is run where it is there.
+// The model checker is no npm package: in CI scripts/ci-install.sh installs it, elsewhere it is run where it is there.
 const hasSpin = spawnSync('spin', ['-V']).status === 0;
 if (hasSpin || process.env.CI === 'true') count(step('formal', ['formal']));
 else console.log('\n── formal: left out, spin is not installed (npm run formal says how)');

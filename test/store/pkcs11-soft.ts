@@ -26,7 +26,7 @@ export function missingForTokens(): string | undefined {
   try {
     loadPkcs11();
   } catch {
-    return 'pkcs11js is not compiled (npm rebuild pkcs11js; needs a C++ compiler, make and Python)';
+    return 'pkcs11js is not compiled (bash scripts/ci-install.sh; needs a C++ compiler, make and Python)';
   }
   return undefined;
 }
