@@ -26,8 +26,8 @@ fi
 # `npm ci` compiles nothing, so that it needs no compiler. Headers beside the running Node spare node-gyp a download.
 if ! node -e "require('pkcs11js')" 2>/dev/null; then
   prefix=$(node -p "require('node:path').resolve(process.execPath, '../..')")
-  headers=()
-  [[ -f $prefix/include/node/node_api.h ]] && headers=("--nodedir=$prefix")
-  npm run --silent build --prefix node_modules/pkcs11js -- "${headers[@]}" >/dev/null || echo 'could not compile pkcs11js' >&2
+  headers=''
+  [[ -f $prefix/include/node/node_api.h ]] && headers="--nodedir=$prefix"
+  output=$(npm run --silent build --prefix node_modules/pkcs11js -- ${headers:+"$headers"} 2>&1) || echo "could not compile pkcs11js: $output" >&2
 fi
 exit 0
