@@ -6,10 +6,12 @@
 import { toHex } from '../bytes.js';
 import { UsageError } from '../errors.js';
 import type { Rng } from '../step.js';
+import type { ErasureReport } from '../store/port.js';
 import { encodeContent, toContent } from './content.js';
 import type { Settings } from './context.js';
 import { type CoreHost, openCore } from './core.js';
 import { storeCall } from './database.js';
+import { eraseStore } from './erasure.js';
 import { contactView, messageLoops, sentHandle } from './handles.js';
 import {
   checkAccount,
@@ -21,7 +23,8 @@ import {
   checkSendOptions,
   checkWaitOptions,
 } from './options.js';
-import { abortable, abortReason, clientClock, clientRng, emitter } from './platform.js';
+import { abortable, abortReason, clientClock, clientRng, emitter, mutex } from './platform.js';
+import { recoverStore } from './recovery.js';
 import { seat as emptySeat } from './seat.js';
 import type { Client, ClientEvent, ClientOptions, Message } from './types.js';
 
@@ -70,15 +73,40 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
   const seat = emptySeat();
   const newId = (): string => toHex(rng(16));
   const loops = messageLoops(seat, newId);
-  const host: CoreHost = { options, settings, rng, now, emit: events.emit, onHalted: () => {} };
+  /** Engines change one after another. */
+  const changing = mutex();
+  const change = <T>(task: () => Promise<T>): Promise<T> => changing('engine', task);
+  const emitStatus = (): void => events.emit({ type: 'status', status: seat.status() });
+
+  const recover = (): Promise<void> =>
+    change(async () => {
+      if (seat.status().state !== 'halted') throw new UsageError('ERR_ARGUMENT', 'the client is not halted', { field: 'status' });
+      const halted = seat.vacate()!;
+      let next = halted;
+      emitStatus();
+      try {
+        await halted.stop(false);
+        await recoverStore(options.store, { account: options.account, rng, now });
+        next = await openCore(host);
+      } finally {
+        if (seat.isClosed()) await next.stop(true);
+        else seat.take(next);
+        if (!seat.isClosed()) emitStatus();
+      }
+    });
+  const host: CoreHost = { options, settings, rng, now, emit: events.emit, onHalted: () => {}, recover };
   seat.take(await openCore(host));
 
   let closing: Promise<void> | undefined;
-  const shut = async (): Promise<void> => {
-    const last = seat.close();
+  let erasing: Promise<ErasureReport> | undefined;
+  /** Ends everything; `last` is what is done to the store. */
+  const end = async <T>(last: () => Promise<T>): Promise<T> => {
+    const engine = seat.close();
     try {
-      await last?.stop(true);
-      await storeCall(() => options.store.close());
+      await engine?.stop(true);
+      // An engine that was being opened is stopped where it is.
+      await change(async () => {});
+      return await storeCall(last);
     } finally {
       release();
       events.emit({ type: 'status', status: { state: 'closed' } });
@@ -146,8 +174,20 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
       signal?.addEventListener('abort', stop, { once: true });
       return stop;
     },
+    recover: () => seat.call('recover', {}),
+    erase() {
+      if (erasing === undefined) {
+        if (seat.isClosed()) return Promise.reject(new UsageError('ERR_CLOSED', 'the client is closed'));
+        erasing = end(() => eraseStore(options.store));
+        closing = erasing.then(
+          () => {},
+          () => options.store.close(),
+        );
+      }
+      return erasing;
+    },
     close() {
-      closing ??= shut();
+      closing ??= end(() => options.store.close());
       return closing;
     },
   };

@@ -36,13 +36,15 @@ export interface CoreHost {
   emit(event: ClientEvent): void;
   /** The store has halted the engine: called before anything that waits for it hears of it. */
   onHalted(error: StoreError): void;
+  /** Recovers the store, and opens the next engine on it. */
+  recover(): Promise<void>;
 }
 
 /**
  * Opens the engine on `options.store`, and registers a device if the store is empty. On rejection the store is left open, and as it
  * was. Throws what `createClient` throws.
  */
-export async function openCore({ options, settings, rng, now, emit, onHalted }: CoreHost): Promise<Engine> {
+export async function openCore({ options, settings, rng, now, emit, onHalted, recover }: CoreHost): Promise<Engine> {
   const watch = observer(options.observe, rng, now);
   const startMs = now();
   const life = beginLife();
@@ -131,8 +133,8 @@ export async function openCore({ options, settings, rng, now, emit, onHalted }: 
 
     function status(): ClientStatus {
       const error = life.halted();
-      if (life.isClosed()) return { state: 'closed' };
       if (error !== undefined) return { state: 'halted', error };
+      if (life.isClosed()) return { state: 'closed' };
       return { state: connection, queuedCount: outbox.queuedCount(), unackedCount: inbox.count() };
     }
     /** Many changes in a row make one event. */
@@ -228,10 +230,12 @@ export async function openCore({ options, settings, rng, now, emit, onHalted }: 
         next: inbox.next,
         ack: inbox.ack,
         ...contacts.calls,
+        recover,
       },
       leave: inbox.leave,
       async stop(forGood) {
-        life.close();
+        // One that has halted stays so.
+        if (!life.hasEnded()) life.close();
         // A port that was given, not made, serves the next engine too.
         if (forGood || typeof options.transport === 'function') await ctx.transport.close().catch(() => {});
         await outbox.close();

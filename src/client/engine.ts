@@ -19,6 +19,7 @@ export const CALLS = {
   settle: { account: 'string', identity: 'bytes', verified: 'boolean' },
   scan: { account: 'string', identity: 'bytes', payload: 'bytes' },
   unverify: { account: 'string' },
+  recover: {},
 } as const;
 
 export type CallName = keyof typeof CALLS;
@@ -62,6 +63,8 @@ export interface Answers {
   settle(): void;
   scan(): 'match' | 'mismatch' | 'other-person' | 'unreadable';
   unverify(): void;
+  /** Out of a halt: a new engine follows. */
+  recover(): void;
 }
 export type Answer<K extends CallName> = ReturnType<Answers[K]>;
 

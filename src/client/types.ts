@@ -3,7 +3,7 @@
 
 import type { AnyCyphrError, ErrorCode, StoreError } from '../errors.js';
 import type { Address, Now, Rng } from '../step.js';
-import type { Store } from '../store/port.js';
+import type { ErasureReport, Store } from '../store/port.js';
 import type { Bound, Directory, Transport } from '../transport/port.js';
 
 declare const brand: unique symbol;
@@ -191,6 +191,15 @@ export interface Client extends AsyncDisposable {
     listener: (event: Extract<ClientEvent, { type: T }>) => void,
     options?: { signal?: AbortSignal | undefined },
   ): () => void;
+  /**
+   * Out of `'halted'`: keeps the account, contacts, pins and the inbox, drops sessions and prekeys, registers a new device, and
+   * encrypts queued messages anew under their ids. Calls wait for it. On rejection the client is halted as before.
+   *
+   * Throws `ERR_ARGUMENT` unless the client is halted, `ERR_DEVICE_UNTRUSTED` on a device without the account key, `ERR_STORE_*`.
+   */
+  recover(): Promise<void>;
+  /** Ends the client and destroys what its store holds, keys first; other clients of the account, in other tabs, close. */
+  erase(): Promise<ErasureReport>;
   /** Finishes running commits, ends all loops, closes the ports. The same promise every time. */
   close(): Promise<void>;
 }
