@@ -31,10 +31,16 @@ export interface Pkcs11Options {
   readonly module: string;
   /** The token's label; exactly one token may have it. */
   readonly token: string;
-  /** Asks for the user PIN, once for each operation and only while the token is there. A wrong PIN costs one of the token's tries. */
+  /** Asks for the user PIN, only while the token is there. A wrong PIN costs one of the token's tries. */
   readonly pin: () => string | Promise<string>;
   /** Label of the AES key in the token, `cyphr` if left out. The first `seal` generates it; `open` goes by the id in the sealed bytes. */
   readonly key?: string | undefined;
+}
+
+/** One unlock: what was answered for the PIN, and what the token said to it. */
+interface Attempt {
+  readonly pin: Promise<string>;
+  refused: StoreError | undefined;
 }
 
 /** A library, a session in which the user is logged in, and what the package calls its constants. */
@@ -52,8 +58,8 @@ interface Session {
  * The token protects the master key at rest. While the store is open the master key is in this process's memory.
  *
  * Calls to the library are synchronous: they block the event loop for as long as the token takes (an unlock is two short series of calls,
- * before and after the PIN is asked for). Use a library from one thread at a time. No operation tries a PIN twice. The PIN is a string
- * and can't be wiped.
+ * before and after the PIN is asked for). Use a library from one thread at a time. The PIN is asked for once for each call, or for all calls
+ * with one `signal` until one succeeds; once the token refused it, it is not tried again. It is a string and can't be wiped.
  *
  * Throws `ERR_ARGUMENT` for a wrong option. Calls reject with `signal.reason` (looked at before and after the PIN is asked for), with
  * `ERR_ARGUMENT` (`field`: `module` can't be loaded or isn't PKCS#11, or `pkcs11js` is not installed; `pin` isn't a non-empty string;
@@ -71,15 +77,28 @@ export function pkcs11Slot(options: Pkcs11Options): KeySlot {
   }
   if (typeof pin !== 'function') throw new UsageError('ERR_ARGUMENT', 'pin must be a function', { field: 'pin' });
 
+  /** By signal: a store may hold several slots, or planted ones, and tries one after the other. */
+  const attempts = new WeakMap<AbortSignal, Attempt>();
+
   async function inSession<T>(write: boolean, signal: AbortSignal | undefined, use: (session: Session) => T): Promise<T> {
     signal?.throwIfAborted();
     const pkcs11 = await loadPackage();
     signal?.throwIfAborted();
     // Nobody is asked for a PIN that can't be used.
     inToken(pkcs11, module, token, () => undefined);
-    const userPin = await askPin(pin);
+    const attempt = (signal && attempts.get(signal)) ?? { pin: askPin(pin), refused: undefined };
+    if (signal !== undefined) attempts.set(signal, attempt);
+    const userPin = await attempt.pin;
     signal?.throwIfAborted();
-    return inToken(pkcs11, module, token, (library, slot) => loggedIn(pkcs11, library, slot, write, userPin, use));
+    if (attempt.refused !== undefined) throw attempt.refused;
+    try {
+      const result = inToken(pkcs11, module, token, (library, slot) => loggedIn(pkcs11, library, slot, write, userPin, use));
+      if (signal !== undefined) attempts.delete(signal);
+      return result;
+    } catch (error) {
+      if (error instanceof StoreError && error.field === 'pin') attempt.refused = error;
+      throw error;
+    }
   }
 
   return {
@@ -123,7 +142,10 @@ export function pkcs11Slot(options: Pkcs11Options): KeySlot {
 
 async function loadPackage(): Promise<Package> {
   const { default: pkcs11 } = await (import('pkcs11js') as unknown as Promise<{ default: Package }>).catch((cause: unknown) => {
-    throw new UsageError('ERR_ARGUMENT', 'pkcs11Slot needs the package pkcs11js: npm install pkcs11js', { field: 'module', cause });
+    throw new UsageError('ERR_ARGUMENT', 'pkcs11Slot needs the package pkcs11js, installed and compiled: npm install pkcs11js', {
+      field: 'module',
+      cause,
+    });
   });
   return pkcs11;
 }

@@ -393,6 +393,25 @@ describe.skipIf(missing !== undefined)(`a token${missing === undefined ? '' : `:
       }
     });
 
+    test('one attempt on several sealed keys, known by its signal, costs one try and one question', async () => {
+      const sealed = [await slotOf('other').seal(masterKey, ad), await slotOf('alice').seal(masterKey, ad)];
+      const wrong = await faultySlot({}, 'wrong-pin-1618');
+      for (const attempt of [1, 2]) {
+        const { signal } = new AbortController();
+        const together = sealed.map((each) => refusal(wrong.slot.open(each, ad, { signal })));
+        for (const error of await Promise.all(together)) expect(error).toMatchObject(keyError('pin', /wrong/));
+        for (const each of sealed) expect(await refusal(wrong.slot.open(each, ad, { signal }))).toMatchObject(keyError('pin', /wrong/));
+        expect([count(wrong.calls, 'C_Login'), wrong.asked.mock.calls.length]).toEqual([attempt, attempt]);
+      }
+      const right = await faultySlot({});
+      const { signal } = new AbortController();
+      expect(await refusal(right.slot.open(sealed[0]!, ad, { signal }))).toMatchObject(keyError('key', /not in the token/));
+      expect(toHex(await right.slot.open(sealed[1]!, ad, { signal }))).toBe(toHex(masterKey));
+      expect(right.asked).toHaveBeenCalledTimes(1);
+      await right.slot.open(sealed[1]!, ad, { signal });
+      expect(right.asked, 'what succeeded is over').toHaveBeenCalledTimes(2);
+    });
+
     test('a success costs one try too, and everything is closed', async () => {
       const { slot, calls, asked } = await faultySlot({});
       const sealed = await slot.seal(masterKey, ad);
