@@ -25,5 +25,5 @@ export {
 export { type StoreClaim, verifyLogin } from './identity/login.js';
 export { limits } from './limits.js';
 export type { Address, BundleBytes, DeviceKeys, Now, Rng } from './step.js';
-export type { ErasureReport, Store, StoreKey, StoreRecord, Write } from './store/port.js';
+export type { ErasureReport, KeySlot, Store, StoreKey, StoreRecord, Write } from './store/port.js';
 export type { Bound, Delivery, Directory, Login, Network, Transport } from './transport/port.js';

@@ -61,14 +61,16 @@ function sealBucket(length: number): number {
   return padme(Math.max(length, SEAL_MIN_BYTES));
 }
 
-function pad(content: Uint8Array, length: number): Uint8Array {
+/** content ‖ 0x80 ‖ 00*, `length` bytes in a new buffer. */
+export function pad(content: Uint8Array, length: number): Uint8Array {
   const out = new Uint8Array(length);
   out.set(content);
   out[content.length] = 0x80;
   return out;
 }
 
-function unpad(padded: Uint8Array, bucket: (length: number) => number): Uint8Array {
+/** Removes `pad`; a view of `padded`. Throws `ERR_DECRYPT` unless its length is the `bucket` of content and marker. */
+export function unpad(padded: Uint8Array, bucket: (length: number) => number): Uint8Array {
   let end = padded.length - 1;
   while (end >= 0 && padded[end] === 0) end--;
   if (end < 0 || padded[end] !== 0x80 || bucket(end + 1) !== padded.length) throw decryptFailed();
