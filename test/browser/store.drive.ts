@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { seededRng } from '../../src/testing/rng.js';
+import type { Stage } from './run.js';
+import type { Tab } from './session.js';
+
+type StorePage = typeof import('./store.page.js');
+
+const seed = process.env['CYPHR_SEED'] ?? String(Date.now());
+const KILLS = 3;
+const MESSAGES = 10_000;
+
+export default async function drive({ browser, start, test, note, server }: Stage): Promise<void> {
+  const session = await start();
+  let tab: Tab<StorePage> = await session.open('store');
+
+  for (const [index, name] of (await tab.call('caseNames')).entries()) {
+    await test(`idbStore ${name}`, () => tab.call('runCase', index));
+  }
+
+  await test('a deleted database is no empty store, and a newer layout is refused', async () => {
+    assert.equal(await tab.call('deleteUnder', 'deleted'), 'ERR_STORE_CORRUPT');
+    assert.equal(await tab.call('newerLayout', 'newer'), 'ERR_STORE_VERSION');
+  });
+
+  await test(`${MESSAGES} stored messages are listed in order after opening anew`, async () => {
+    const storeMs = await tab.call('storeMessages', 'many', MESSAGES);
+    await tab.reload();
+    const { openMs, listMs, numbers } = await tab.call('listMessages', 'many');
+    assert.deepEqual(
+      numbers,
+      Array.from({ length: MESSAGES }, (_, i) => i),
+    );
+    note(`${MESSAGES} messages: stored in ${storeMs.toFixed(0)} ms, opened in ${openMs.toFixed(0)} ms, listed in ${listMs.toFixed(0)} ms`);
+  });
+
+  await test('an erased store is gone, database and all', async () => {
+    assert.deepEqual(await tab.call('erase', 'many'), { recordCount: MESSAGES, keyCount: 0 });
+    assert.ok(!(await tab.call('databases')).includes('cyphr:many'));
+  });
+
+  /** Runs a storm until a number of commits have been reported, ends it with `end`, and looks at what it left. */
+  async function storm(topic: string, count: number, end: () => Promise<void>): Promise<void> {
+    const stormy = await session.open<StorePage>('store');
+    await stormy.call('storm', topic, topic);
+    await server.reported(topic, count);
+    await end();
+    const told = server.reports(topic).map(Number);
+    tab = await session.open<StorePage>('store');
+    const { left, right, isRevFresh } = await tab.call('survey', topic);
+    assert.deepEqual(left, right, 'half a commit');
+    assert.deepEqual(
+      told.filter((i) => !left.includes(i)),
+      [],
+      'commits that resolved and are lost',
+    );
+    assert.ok(isRevFresh, 'a rev was given out twice');
+    note(`${told.length} commits were told, ${left.length} were there`);
+  }
+
+  const rng = seededRng(`browser kill ${seed}`);
+  for (let round = 1; round <= KILLS; round++) {
+    const count = 10 + rng(1)[0]! / 2;
+    await test(`T26: loses no resolved commit, and halves none, when its tab is closed, ${round} (CYPHR_SEED=${seed})`, () =>
+      storm(`close-${browser}-${round}`, count, async () => {
+        for (const page of await session.browser().pages()) if (page !== tab.page) await page.close();
+      }));
+    await test(`T26: loses no resolved commit, and halves none, when its browser is killed, ${round} (CYPHR_SEED=${seed})`, () =>
+      storm(`kill-${browser}-${round}`, count, () => session.kill()));
+  }
+
+  await test('beyond the quota a commit rejects with ERR_STORE_FULL; later ones hold, nothing is lost', async () => {
+    const name = 'full';
+    const megabyte = 1024 * 1024;
+    const before = await tab.call('fill', name, 'rows', 3, megabyte);
+    assert.equal(before.code, undefined);
+    const setQuota = await quota();
+    await setQuota(12 * megabyte);
+    const full = await tab.call('fill', name, 'rows', 40, megabyte);
+    assert.equal(full.code, 'ERR_STORE_FULL');
+    await setQuota(undefined);
+    const after = await tab.call('fill', name, 'rows', 20, megabyte);
+    assert.equal(after.code, undefined);
+    assert.deepEqual(
+      after.held,
+      Array.from({ length: full.held.length + 20 }, (_, i) => i),
+    );
+    note(`full after ${full.held.length} MiB, ${after.held.length} MiB once it was not`);
+  });
+
+  /** How this browser's quota is set: by command in Chromium, by preference and a new start in Firefox. */
+  async function quota(): Promise<(bytes: number | undefined) => Promise<void>> {
+    if (browser === 'chromium') {
+      const cdp = await tab.page.createCDPSession();
+      return async (bytes) => {
+        await cdp.send('Storage.overrideQuotaForOrigin', { origin: server.origin, ...(bytes === undefined ? {} : { quotaSize: bytes }) });
+      };
+    }
+    return async (bytes) => {
+      await session.restart(bytes === undefined ? {} : { 'dom.quotaManager.temporaryStorage.fixedLimit': bytes / 1024 });
+      tab = await session.open<StorePage>('store');
+    };
+  }
+}
