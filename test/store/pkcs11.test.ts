@@ -84,7 +84,7 @@ describe.skipIf(missing !== undefined)(`a token${missing === undefined ? '' : `:
   let tokens: SoftTokens;
   beforeAll(() => {
     tokens = softTokens();
-    for (const label of ['alice', 'twin', 'twin', 'other']) tokens.init(label);
+    for (const label of ['alice', 'twin', 'twin', 'other', 'empty']) tokens.init(label);
   });
   afterAll(() => tokens.remove());
 
@@ -344,7 +344,7 @@ describe.skipIf(missing !== undefined)(`a token${missing === undefined ? '' : `:
      * A slot whose calls to the real library are counted, and where `faults` replace some: each gets the real method, and may throw
      * the name of a CKR code.
      */
-    async function faultySlot(faults: Record<string, (real: Method, args: never[]) => unknown>, pin = PIN) {
+    async function faultySlot(faults: Record<string, (real: Method, args: never[]) => unknown>, pin = PIN, token = 'alice') {
       const calls: string[] = [];
       const asked = vi.fn(() => pin);
       vi.resetModules();
@@ -373,7 +373,7 @@ describe.skipIf(missing !== undefined)(`a token${missing === undefined ? '' : `:
         return { default: { ...pkcs11, PKCS11: Watched } };
       });
       const watched = await import('../../src/store/pkcs11.js');
-      return { slot: watched.pkcs11Slot({ module: MODULE, token: 'alice', pin: asked }), calls, asked };
+      return { slot: watched.pkcs11Slot({ module: MODULE, token, pin: asked }), calls, asked };
     }
     const raise = (name: string) => () => {
       throw name;
@@ -474,8 +474,30 @@ describe.skipIf(missing !== undefined)(`a token${missing === undefined ? '' : `:
       };
       const { slot } = await faultySlot({ C_EncryptInit: ownIv });
       expect(await refusal(slot.seal(masterKey, ad))).toMatchObject({ code: 'ERR_ARGUMENT', field: 'token' });
+      const otherBytes = (real: Method, args: never[]): unknown => Buffer.from(real(...args) as Buffer).fill(9);
+      const { slot: wrong } = await faultySlot({ C_Decrypt: otherBytes });
+      expect(await refusal(wrong.seal(masterKey, ad))).toMatchObject({ code: 'ERR_ARGUMENT', field: 'token' });
       const { slot: noGcm } = await faultySlot({ C_EncryptInit: raise('CKR_MECHANISM_INVALID') });
       expect(await refusal(noGcm.seal(masterKey, ad))).toMatchObject({ code: 'ERR_ARGUMENT', field: 'token' });
+    });
+
+    test('leaves nothing to a token’s defaults, and opens without the right to write', async () => {
+      const asked: Record<string, unknown[][]> = { C_Initialize: [], C_OpenSession: [], C_GenerateKey: [] };
+      const keep = (name: string) => (real: Method, args: never[]) => {
+        asked[name]!.push(args);
+        return real(...args);
+      };
+      const { slot } = await faultySlot(Object.fromEntries(Object.keys(asked).map((name) => [name, keep(name)])), PIN, 'empty');
+      await slot.open(await slot.seal(masterKey, ad), ad);
+      const types = loadPkcs11();
+      expect(asked['C_Initialize']).toEqual(Array(4).fill([{ flags: types.CKF_OS_LOCKING_OK }]));
+      const { CKF_SERIAL_SESSION: serial, CKF_RW_SESSION: write } = types;
+      expect(asked['C_OpenSession']!.map(([, flags]) => flags)).toEqual([serial | write, serial]);
+      const template = new Map(
+        (asked['C_GenerateKey']![0]![2] as { type: number; value: unknown }[]).map(({ type, value }) => [type, value]),
+      );
+      for (const type of [types.CKA_TOKEN, types.CKA_PRIVATE, types.CKA_SENSITIVE]) expect(template.get(type)).toBe(true);
+      for (const type of [types.CKA_EXTRACTABLE, types.CKA_WRAP, types.CKA_UNWRAP]) expect(template.get(type)).toBe(false);
     });
 
     test('what was deciphered and copied out is wiped behind it', async () => {
