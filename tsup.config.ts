@@ -28,7 +28,5 @@ export default defineConfig({
   splitting: true,
   treeshake: true,
   clean: true,
-  // msgpackr is bundled: its optional native add-on has an install script that nobody should have to run.
-  noExternal: [/^msgpackr/],
   external: [/^node:/, /^#/, /^@noble\//, 'ws', 'classic-level', 'idb', 'pkcs11js'],
 });

@@ -136,7 +136,6 @@ describe('who may import whom', () => {
       '#websocket': ['src/transport/socket/connection.ts'],
       'classic-level': ['src/store/node/database.ts'],
       idb: ['src/store/idb.ts'],
-      msgpackr: ['src/wire/msgpack.ts'],
       'node:buffer': ['src/crypto/backend/node.ts'],
       // Checks against accidents, in an adapter: adapters know nothing of crypto/.
       'node:crypto': ['src/crypto/backend/node.ts', 'src/store/node/rows.ts'],

@@ -1,15 +1,13 @@
 /**
- * Strict MessagePack, for what stands inside authenticated plaintext and in local records (section 10, rule 3). The only importer
- * of msgpackr.
+ * Strict MessagePack, for what stands inside authenticated plaintext and in local records (section 10, rule 3).
  *
  * Knows values, not schemas. One value has one encoding (map order is the sender's) and no byte is accepted that the encoder would
- * not write, so a scanner reads every byte string before msgpackr does. Nothing is changed on the way: what would come back as
- * something else is refused.
+ * not write. Nothing is changed on the way: what would come back as something else is refused. A codec of our own, for what others
+ * accept beside that: extensions, longer forms, duplicate keys, any depth; a scanner before one of them would be the larger half.
  */
 
-import { Packr } from 'msgpackr/pack';
 import { copy, decodeUtf8, encodeUtf8 } from '../bytes.js';
-import { type DecodeError, UsageError } from '../errors.js';
+import { UsageError } from '../errors.js';
 import { malformed } from './codec.js';
 
 /** Containers may be nested this deep. */
@@ -23,16 +21,18 @@ const I64_MIN = -(2n ** 63n);
 const KEY = /^[a-zA-Z0-9_]{1,32}$/;
 const FORBIDDEN_KEYS: readonly string[] = ['__proto__', 'constructor', 'prototype'];
 
-const packr = new Packr({
-  useRecords: false,
-  mapsAsObjects: true,
-  structuredClone: false,
-  moreTypes: false,
-  // 'auto' makes numbers up to 2⁵³; msgpackr's types don't know it.
-  int64AsType: 'auto' as 'bigint',
-  copyBuffers: true,
-  variableMapSize: true,
-});
+/** Type bytes of one kind: the base of a length within the type, how many fit there, and what stands before 1, 2 and 4 bytes of length. */
+interface Lengths {
+  readonly fixed: number;
+  readonly fixedCount: number;
+  readonly one: number | null;
+  readonly two: number;
+  readonly four: number;
+}
+const TEXT: Lengths = { fixed: 0xa0, fixedCount: 32, one: 0xd9, two: 0xda, four: 0xdb };
+const BINARY: Lengths = { fixed: 0, fixedCount: 0, one: 0xc4, two: 0xc5, four: 0xc6 };
+const ARRAY: Lengths = { fixed: 0x90, fixedCount: 16, one: null, two: 0xdc, four: 0xdd };
+const MAP: Lengths = { fixed: 0x80, fixedCount: 16, one: null, two: 0xde, four: 0xdf };
 
 /** Bounds of one encoding or decoding. */
 export interface MsgpackOptions {
@@ -58,41 +58,55 @@ export type MsgpackValue =
  */
 export function encodeMsgpack(value: unknown, options: MsgpackOptions = {}): Uint8Array {
   let nodes = options.maxNodes ?? MAX_NODES;
-  const plain = (at: unknown, path: string, depth: number): unknown => {
-    if (--nodes < 0) throw refused(path);
-    if (at === null || typeof at === 'boolean') return at;
-    if (typeof at === 'number') return plainNumber(at, path);
-    if (typeof at === 'bigint') return plainBigint(at, path);
-    if (typeof at === 'string') {
-      if (encodeUtf8(at) === undefined) throw refused(path);
-      return at;
-    }
-    if (at instanceof Uint8Array) return copy(at);
-    if (depth === MAX_DEPTH || typeof at !== 'object') throw refused(path);
-    return Array.isArray(at)
-      ? dataProperties(at, path).map(([key, item]) => plain(item, `${path}[${key}]`, depth + 1))
-      : Object.fromEntries(
-          dataProperties(at, path).map(([key, item]) => {
-            const inner = path === '' ? key : `${path}.${key}`;
-            if (!KEY.test(key) || FORBIDDEN_KEYS.includes(key)) throw refused(inner);
-            return [key, plain(item, inner, depth + 1)];
-          }),
-        );
-  };
-  // msgpackr returns a view into a pool that holds earlier messages.
-  const bytes = copy(packr.pack(plain(value, '', 0)));
-  scan(bytes, Number.MAX_SAFE_INTEGER, true);
-  return bytes;
-}
+  const { u8, sized, integer, float, bytes, finish } = output();
 
-/**
- * Decodes what `encodeMsgpack` writes, and nothing else; the value shares no buffer with `bytes`.
- * Throws `ERR_DECODE`, before anything is allocated for a value.
- */
-export function decodeMsgpack(bytes: Uint8Array, options: MsgpackOptions = {}): unknown {
-  scan(bytes, options.maxNodes ?? MAX_NODES, false);
-  // A view of its own: msgpackr leaves a property on what it reads, and answers a Buffer with Buffers.
-  return packr.unpack(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
+  const text = (at: string, path: string): void => {
+    const encoded = encodeUtf8(at);
+    if (encoded === undefined) throw refused(path);
+    sized(TEXT, encoded.length);
+    bytes(encoded);
+  };
+  const binary = (at: Uint8Array): void => {
+    sized(BINARY, at.length);
+    bytes(at);
+  };
+  const number = (at: number, path: string): void => {
+    if (!Number.isFinite(at) || Object.is(at, -0)) throw refused(path);
+    if (Number.isInteger(at) && Math.abs(at) <= NUMBER_MAX) integer(at);
+    else float(at);
+  };
+  const bigint = (at: bigint, path: string): void => {
+    const isNumber = at >= -NUMBER_MAX && at <= NUMBER_MAX;
+    if (isNumber || at < I64_MIN || at > U64_MAX) throw refused(path);
+    integer(at);
+  };
+  const write = (at: unknown, path: string, depth: number): void => {
+    if (--nodes < 0) throw refused(path);
+    if (at === null) u8(0xc0);
+    else if (typeof at === 'boolean') u8(at ? 0xc3 : 0xc2);
+    else if (typeof at === 'number') number(at, path);
+    else if (typeof at === 'bigint') bigint(at, path);
+    else if (typeof at === 'string') text(at, path);
+    else if (at instanceof Uint8Array) binary(at);
+    else if (typeof at === 'object' && depth < MAX_DEPTH) container(at, path, depth);
+    else throw refused(path);
+  };
+  const container = (at: object, path: string, depth: number): void => {
+    const isArray = Array.isArray(at);
+    const entries = dataProperties(at, path);
+    sized(isArray ? ARRAY : MAP, entries.length);
+    for (const [key, item] of entries) {
+      const inner = isArray ? `${path}[${key}]` : path === '' ? key : `${path}.${key}`;
+      if (!isArray) {
+        if (!isKey(key)) throw refused(inner);
+        text(key, inner);
+      }
+      write(item, inner, depth + 1);
+    }
+  };
+
+  write(value, '', 0);
+  return finish();
 }
 
 function refused(path: string): UsageError {
@@ -100,17 +114,8 @@ function refused(path: string): UsageError {
   return new UsageError('ERR_ARGUMENT', `not a value that can be encoded: ${field}`, { field });
 }
 
-function plainNumber(value: number, path: string): number | bigint {
-  if (!Number.isFinite(value) || Object.is(value, -0)) throw refused(path);
-  // msgpackr writes integers of more than 32 bits as floats, unless they are bigints.
-  const wide = value > 0xffff_ffff || value < -0x8000_0000;
-  return wide && Number.isInteger(value) && Math.abs(value) <= NUMBER_MAX ? BigInt(value) : value;
-}
-
-function plainBigint(value: bigint, path: string): bigint {
-  const isNumber = value >= -NUMBER_MAX && value <= NUMBER_MAX;
-  if (isNumber || value < I64_MIN || value > U64_MAX) throw refused(path);
-  return value;
+function isKey(key: string): boolean {
+  return KEY.test(key) && !FORBIDDEN_KEYS.includes(key);
 }
 
 /** Keys and values of a plain object or array: no accessors, no symbols, no hidden properties, no holes, no other prototype. */
@@ -128,26 +133,107 @@ function dataProperties(at: object, path: string): [key: string, value: unknown]
   });
 }
 
+/** A buffer that grows and is wiped when it is given up: records hold secret keys. */
+function output() {
+  let buffer = new Uint8Array(256);
+  let view = new DataView(buffer.buffer);
+  let end = 0;
+  /** Makes room; where it begins. */
+  const room = (lengthBytes: number): number => {
+    if (end + lengthBytes > buffer.length) {
+      const larger = new Uint8Array(2 * (end + lengthBytes));
+      larger.set(buffer);
+      buffer.fill(0);
+      buffer = larger;
+      view = new DataView(buffer.buffer);
+    }
+    end += lengthBytes;
+    return end - lengthBytes;
+  };
+  /** A type byte and an integer of 1, 2 or 4 bytes behind it. */
+  const typed = (type: number, lengthBytes: 1 | 2 | 4, value: number): void => {
+    const start = room(1 + lengthBytes);
+    view.setUint8(start, type);
+    if (lengthBytes === 1) view.setUint8(start + 1, value);
+    else if (lengthBytes === 2) view.setUint16(start + 1, value);
+    else view.setUint32(start + 1, value);
+  };
+  const wide = (type: number, value: bigint): void => {
+    const start = room(9);
+    view.setUint8(start, type);
+    view.setBigUint64(start + 1, value);
+  };
+  const u8 = (value: number): void => {
+    const start = room(1);
+    buffer[start] = value;
+  };
+  return {
+    u8,
+    sized({ fixed, fixedCount, one, two, four }: Lengths, length: number): void {
+      if (length < fixedCount) u8(fixed | length);
+      else if (length < 0x100 && one !== null) typed(one, 1, length);
+      else if (length < 0x1_0000) typed(two, 2, length);
+      else typed(four, 4, length);
+    },
+    /** The shortest form that holds it. */
+    integer(value: number | bigint): void {
+      if (value < -0x8000_0000) wide(0xd3, BigInt(value));
+      else if (value > 0xffff_ffff) wide(0xcf, BigInt(value));
+      else if (value < -0x8000) typed(0xd2, 4, Number(value));
+      else if (value < -0x80) typed(0xd1, 2, Number(value));
+      else if (value < -0x20) typed(0xd0, 1, Number(value));
+      else if (value < 0x80) u8(Number(value));
+      else if (value < 0x100) typed(0xcc, 1, Number(value));
+      else if (value < 0x1_0000) typed(0xcd, 2, Number(value));
+      else typed(0xce, 4, Number(value));
+    },
+    float(value: number): void {
+      const start = room(9);
+      view.setUint8(start, 0xcb);
+      view.setFloat64(start + 1, value);
+    },
+    bytes(value: Uint8Array): void {
+      const start = room(value.length);
+      buffer.set(value, start);
+    },
+    finish(): Uint8Array {
+      const out = buffer.slice(0, end);
+      buffer.fill(0);
+      return out;
+    },
+  };
+}
+
 /**
- * Reads every byte and throws `ERR_DECODE` unless there is one value in the one form of each part. With `own`, the bytes come
- * from msgpackr, which writes positive bigints as int64: that byte is corrected in place to uint64.
+ * Decodes what `encodeMsgpack` writes, and nothing else; the value shares no buffer with `bytes`. Throws `ERR_DECODE`. Lengths and
+ * counts are held against the bytes that are left before anything is made of them, so that work and memory follow from the input's length.
  */
-function scan(bytes: Uint8Array, maxNodes: number, own: boolean): void {
+export function decodeMsgpack(bytes: Uint8Array, options: MsgpackOptions = {}): unknown {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const bad = (): Error => malformed('msgpack');
   let at = 0;
-  let nodes = 0;
+  let nodes = options.maxNodes ?? MAX_NODES;
 
   const skip = (lengthBytes: number): number => {
     if (lengthBytes > bytes.length - at) throw bad();
     at += lengthBytes;
     return at - lengthBytes;
   };
-  /** An unsigned integer of 1, 2 or 4 bytes that does not fit a shorter form. */
-  const minimal = (lengthBytes: 1 | 2 | 4, least: number): number => {
-    const start = skip(lengthBytes);
-    const value = lengthBytes === 1 ? view.getUint8(start) : lengthBytes === 2 ? view.getUint16(start) : view.getUint32(start);
+  const u8 = (): number => view.getUint8(skip(1));
+  const atLeast = (least: number, value: number): number => {
     if (value < least) throw bad();
     return value;
+  };
+  const below = (bound: number, value: number): number => {
+    if (value >= bound) throw bad();
+    return value;
+  };
+  /** The length that a type says, if the type is of this kind and no shorter one would do. */
+  const lengthOf = ({ fixed, fixedCount, one, two, four }: Lengths, type: number): number | undefined => {
+    if (type >= fixed && type < fixed + fixedCount) return type - fixed;
+    if (type === one) return atLeast(fixedCount, u8());
+    if (type === two) return atLeast(one === null ? fixedCount : 0x100, view.getUint16(skip(2)));
+    return type === four ? atLeast(0x1_0000, view.getUint32(skip(4))) : undefined;
   };
   const text = (lengthBytes: number): string => {
     const start = skip(lengthBytes);
@@ -155,113 +241,76 @@ function scan(bytes: Uint8Array, maxNodes: number, own: boolean): void {
     if (value === undefined) throw bad();
     return value;
   };
-  const textLength = (type: number): number | undefined => {
-    if (type >= 0xa0 && type <= 0xbf) return type & 0x1f;
-    if (type === 0xd9) return minimal(1, 32);
-    if (type === 0xda) return minimal(2, 0x100);
-    return type === 0xdb ? minimal(4, 0x1_0000) : undefined;
-  };
-  const items = (count: number, depth: number): void => {
+  const items = (count: number, depth: number): unknown[] => {
     if (depth === MAX_DEPTH || count > bytes.length - at) throw bad();
-    for (let i = 0; i < count; i++) value(depth + 1);
+    const out: unknown[] = [];
+    for (let i = 0; i < count; i++) out.push(read(depth + 1));
+    return out;
   };
-  const pairs = (count: number, depth: number): void => {
+  const pairs = (count: number, depth: number): Record<string, unknown> => {
     if (depth === MAX_DEPTH || 2 * count > bytes.length - at) throw bad();
-    const keys = new Set<string>();
+    const out: Record<string, unknown> = {};
     for (let i = 0; i < count; i++) {
-      const length = textLength(bytes[skip(1)]!);
+      const length = lengthOf(TEXT, u8());
       const key = length === undefined || length > 32 ? '' : text(length);
-      if (!KEY.test(key) || FORBIDDEN_KEYS.includes(key) || keys.has(key)) throw bad();
-      keys.add(key);
-      value(depth + 1);
+      if (!isKey(key) || Object.hasOwn(out, key)) throw bad();
+      out[key] = read(depth + 1);
     }
+    return out;
   };
-  const signed = (lengthBytes: 1 | 2 | 4, below: number): void => {
-    const start = skip(lengthBytes);
-    const value = lengthBytes === 1 ? view.getInt8(start) : lengthBytes === 2 ? view.getInt16(start) : view.getInt32(start);
-    if (value >= below) throw bad();
-  };
-  const float = (): void => {
+  const float = (): number => {
     const value = view.getFloat64(skip(8));
     if (!Number.isFinite(value) || (Number.isInteger(value) && Math.abs(value) <= NUMBER_MAX)) throw bad();
+    return value;
   };
-  const wide = (type: number): void => {
-    const start = skip(8);
-    const high = view.getInt32(start);
-    if (type === 0xd3 && own && high >= 0) bytes[start - 1] = 0xcf;
-    else if (type === 0xd3 ? view.getBigInt64(start) >= -0x8000_0000n : high === 0) throw bad();
+  const wide = (value: bigint, needsIt: (value: bigint) => boolean): number | bigint => {
+    if (!needsIt(value)) throw bad();
+    return value >= -NUMBER_MAX && value <= NUMBER_MAX ? Number(value) : value;
   };
-  const value = (depth: number): void => {
-    if (++nodes > maxNodes) throw bad();
-    const type = bytes[skip(1)]!;
-    const length = textLength(type);
-    if (length !== undefined) text(length);
-    else if (type >= 0x80 && type <= 0x8f) pairs(type & 15, depth);
-    else if (type >= 0x90 && type <= 0x9f) items(type & 15, depth);
-    else if (type >= 0x80 && type <= 0xdf) typed(type, depth);
-  };
-  const typed = (type: number, depth: number): void => {
+  const read = (depth: number): unknown => {
+    if (--nodes < 0) throw bad();
+    const type = u8();
+    if (type < 0x80) return type;
+    if (type >= 0xe0) return type - 0x100;
+    const textBytes = lengthOf(TEXT, type);
+    if (textBytes !== undefined) return text(textBytes);
+    const mapCount = lengthOf(MAP, type);
+    if (mapCount !== undefined) return pairs(mapCount, depth);
+    const arrayCount = lengthOf(ARRAY, type);
+    if (arrayCount !== undefined) return items(arrayCount, depth);
+    const binaryBytes = lengthOf(BINARY, type);
+    if (binaryBytes !== undefined) return copy(bytes.subarray(skip(binaryBytes), at));
     switch (type) {
       case 0xc0:
+        return null;
       case 0xc2:
       case 0xc3:
-        break;
-      case 0xc4:
-        skip(minimal(1, 0));
-        break;
-      case 0xc5:
-        skip(minimal(2, 0x100));
-        break;
-      case 0xc6:
-        skip(minimal(4, 0x1_0000));
-        break;
+        return type === 0xc3;
       case 0xcb:
-        float();
-        break;
+        return float();
       case 0xcc:
-        minimal(1, 0x80);
-        break;
+        return atLeast(0x80, u8());
       case 0xcd:
-        minimal(2, 0x100);
-        break;
+        return atLeast(0x100, view.getUint16(skip(2)));
       case 0xce:
-        minimal(4, 0x1_0000);
-        break;
+        return atLeast(0x1_0000, view.getUint32(skip(4)));
       case 0xcf:
-      case 0xd3:
-        wide(type);
-        break;
+        return wide(view.getBigUint64(skip(8)), (value) => value > 0xffff_ffffn);
       case 0xd0:
-        signed(1, -0x20);
-        break;
+        return below(-0x20, view.getInt8(skip(1)));
       case 0xd1:
-        signed(2, -0x80);
-        break;
+        return below(-0x80, view.getInt16(skip(2)));
       case 0xd2:
-        signed(4, -0x8000);
-        break;
-      case 0xdc:
-        items(minimal(2, 16), depth);
-        break;
-      case 0xdd:
-        items(minimal(4, 0x1_0000), depth);
-        break;
-      case 0xde:
-        pairs(minimal(2, 16), depth);
-        break;
-      case 0xdf:
-        pairs(minimal(4, 0x1_0000), depth);
-        break;
+        return below(-0x8000, view.getInt32(skip(4)));
+      case 0xd3:
+        return wide(view.getBigInt64(skip(8)), (value) => value < -0x8000_0000n);
       default:
         // float32, extensions, 0xc1
         throw bad();
     }
   };
 
-  value(0);
+  const value = read(0);
   if (at !== bytes.length) throw bad();
-}
-
-function bad(): DecodeError {
-  return malformed('msgpack');
+  return value;
 }

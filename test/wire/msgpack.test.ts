@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { Packr } from 'msgpackr/pack';
-import { describe, expect, test } from 'vitest';
-import { concat, fromHex, toHex } from '../../src/bytes.js';
+import { describe, expect, test, vi } from 'vitest';
+import { concat, fromHex, isZero, toHex } from '../../src/bytes.js';
 import { DecodeError, UsageError } from '../../src/errors.js';
 import { decodeMsgpack, encodeMsgpack } from '../../src/wire/msgpack.js';
 import { expectTotal, SEED } from './fuzz.js';
@@ -104,12 +104,56 @@ describe('encoding', () => {
     expect(back).toEqual(new Uint8Array([97, 98]));
   });
 
+  test('buffers that were outgrown, and the last one, are wiped', () => {
+    const fill = vi.spyOn(Uint8Array.prototype, 'fill');
+    const bytes = encodeMsgpack({ secret: new Uint8Array(1000).map((_, i) => i | 1), more: 'x'.repeat(3000) });
+    const wiped = fill.mock.contexts as Uint8Array[];
+    fill.mockRestore();
+    expect(wiped.map(({ length }) => length > 1000)).toContain(true);
+    expect(wiped.length).toBeGreaterThan(2);
+    for (const buffer of wiped) expect(isZero(buffer)).toBe(true);
+    expect(decodeMsgpack(bytes)).toMatchObject({ more: 'x'.repeat(3000) });
+  });
+
   test('what is decoded shares no buffer with its source, and leaves nothing on it', () => {
     const source = encodeMsgpack({ a: new Uint8Array([1, 2]) });
     const { a } = decodeMsgpack(source) as { a: Uint8Array };
     expect(Object.keys(source).length).toBe(source.length);
     source.fill(0);
     expect(a).toEqual(new Uint8Array([1, 2]));
+  });
+});
+
+describe('msgpackr', () => {
+  const options = { useRecords: false, structuredClone: false, moreTypes: false, variableMapSize: true };
+  // 'auto' makes numbers up to 2⁵³; msgpackr's types don't know it.
+  const msgpackr = new Packr({ ...options, mapsAsObjects: true, int64AsType: 'auto' as 'bigint', copyBuffers: true });
+
+  /** What msgpackr must be given: it writes integers of more than 32 bits as floats, unless they are bigints. */
+  function given(x: unknown): unknown {
+    if (typeof x === 'number') return isWide(x) ? BigInt(x) : x;
+    if (typeof x !== 'object' || x === null || x instanceof Uint8Array) return x;
+    return Array.isArray(x) ? x.map(given) : Object.fromEntries(Object.entries(x).map(([name, inner]) => [name, given(inner)]));
+  }
+  const isWide = (x: number): boolean => Number.isInteger(x) && Math.abs(x) <= 2 ** 53 && (x > 0xffff_ffff || x < -0x8000_0000);
+  /** It writes those above zero as int64, which is not the shortest form: uint64 is as long, and the type says more. */
+  const hasWide = (x: unknown): boolean =>
+    typeof x === 'bigint' ? x > 0n : typeof x === 'object' && x !== null && !(x instanceof Uint8Array) && Object.values(x).some(hasWide);
+
+  test('writes the same bytes, and reads the same values', () => {
+    let compared = 0;
+    fc.assert(
+      fc.property(value, (x) => {
+        const bytes = encodeMsgpack(x);
+        expect(msgpackr.unpack(new Uint8Array(bytes))).toStrictEqual(x);
+        const forIt = given(x);
+        if (hasWide(forIt)) return;
+        expect(toHex(new Uint8Array(msgpackr.pack(forIt)))).toBe(toHex(bytes));
+        compared++;
+      }),
+      { seed: SEED, numRuns: 2_000 },
+    );
+    expect(compared).toBeGreaterThan(1_000);
   });
 });
 
