@@ -1,8 +1,8 @@
 /** Whose keys are whose: pins, trust, verified bundles, safety numbers. The only place that writes a pin. */
 
-import { copy, equal } from '../bytes.js';
+import { copy, equal, toHex } from '../bytes.js';
 import { isCyphrError, TransportError, TrustError, UsageError } from '../errors.js';
-import { compareSafetyQr, keyHash, safetyNumber } from '../identity/index.js';
+import { compareSafetyQr, keyHash, safetyNumber, type VerifiedDeviceList } from '../identity/index.js';
 import { keyLimits, sessionLimits } from '../limits.js';
 import { type VerifiedBundle, verifyBundle } from '../pqxdh/bundle.js';
 import type { Address, BundleBytes } from '../step.js';
@@ -40,12 +40,21 @@ export interface Contacts {
   mayShow(account: string, accountKeyHash: Uint8Array): boolean;
   /** Asks the directory, verifies, pins at first use. `take`: whose one-time prekeys to hand out. Throws `ERR_NO_SESSION` for an unknown account. */
   refresh(account: string, take: 'all' | readonly number[]): Promise<readonly VerifiedBundle[]>;
+  /** A list of the account, verified. A newer one under the pin is kept: who stands in it no longer is written to no longer. */
+  learn(account: string, list: VerifiedDeviceList): Promise<void>;
+  /**
+   * What the directory says of an identity that is not the pin: `pinned` if it is by now, `waits` for a person or for the directory;
+   * throws if it is nobody's.
+   */
+  standing(account: string, identity: Uint8Array): Promise<'pinned' | 'waits'>;
   readonly calls: Pick<Calls, 'identity' | 'number' | 'settle' | 'scan' | 'unverify'>;
   /** Calls back after a pin was made, changed, verified or put in doubt; not after a mere refresh. */
   onPinned(listener: (account: string) => void): void;
 }
 
 const nothing = (): void => {};
+/** Identities of which it is remembered that the directory was asked. */
+const COMPARED_MAX = 1_000;
 /** Identities of one contact that are remembered, so that what they wrote can still be shown. */
 const FORMER_PINS = 8;
 
@@ -177,6 +186,8 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     return usable;
   };
 
+  /** When the directory was last asked whether a pinned identity has changed. */
+  const comparedAtMs = new Map<string, number>();
   const askedAtMs = new Map<string, number>();
   /** Fetches a contact's newest sets in the background, now and then. */
   const askForSet = (account: string): void => {
@@ -231,6 +242,34 @@ export async function contacts(ctx: Context): Promise<Contacts> {
       const bundles = await ctx.observer.span('directory.fetch', fetch);
       if (bundles.length === 0) throw new UsageError('ERR_NO_SESSION', 'the directory knows no device of this account', { field: 'to' });
       return ctx.lock(`contact ${account}`, () => accept(account, bundles));
+    },
+    learn: (account, list) =>
+      ctx.lock(`contact ${account}`, async () => {
+        const contact = known.get(account);
+        if (contact === undefined || !equal(contact.pin, list.accountKeyHash) || list.version <= contact.listVersion) return;
+        await save(account, { ...contact, list: list.bytes });
+      }),
+    async standing(account, identity) {
+      const nowMs = ctx.now();
+      // By identity too: a forged flight must not speak for the true one that comes later.
+      const name = `${account} ${toHex(keyHash(identity))}`;
+      const lastMs = comparedAtMs.get(name);
+      if (lastMs === undefined || Math.abs(nowMs - lastMs) > sessionLimits.identityCheckMs) {
+        comparedAtMs.set(name, nowMs);
+        if (comparedAtMs.size > COMPARED_MAX) comparedAtMs.delete(comparedAtMs.keys().next().value as string);
+        try {
+          await self.refresh(account, []);
+        } catch (error) {
+          if (!isCyphrError(error) || error.code !== 'ERR_IDENTITY_CHANGED') {
+            comparedAtMs.delete(name);
+            return 'waits';
+          }
+        }
+      }
+      const contact = known.get(account);
+      if (contact !== undefined && equal(contact.identity, identity)) return 'pinned';
+      if (contact?.changedTo !== undefined && equal(contact.changedTo, identity)) return 'waits';
+      throw new TrustError('ERR_IDENTITY_CHANGED', 'the identity is neither the pinned one nor what the directory shows');
     },
     onPinned: (listener) => listeners.push(listener),
     calls: {

@@ -9,6 +9,7 @@ import { type Context, observer, type Settings } from './context.js';
 import { openDatabase } from './database.js';
 import { encryption as openEncryption } from './encryption.js';
 import type { Engine } from './engine.js';
+import { greetings as openGreetings } from './greetings.js';
 import { inbox as openInbox } from './inbox.js';
 import { takeDeliveries } from './incoming.js';
 import { keyring as openKeyring } from './keyring.js';
@@ -115,10 +116,11 @@ export async function openCore({ options, settings, rng, now, emit, onHalted, re
     const contacts = await openContacts(ctx);
     const sessions = openSessions(db);
     const encryption = openEncryption(ctx, contacts, sessions);
-    const outbox = await openOutbox(ctx, contacts, encryption, statusChanged);
+    const greetings = await openGreetings(ctx, contacts, encryption);
+    const outbox = await openOutbox(ctx, contacts, encryption, greetings, statusChanged);
     const inbox = await openInbox(ctx, contacts, () => drained && busyDeliveries === 0 && !receiver.isAsking(), statusChanged);
     const keyring = openKeyring(ctx, identity.prekeys);
-    const receiver = openReceiver(ctx, contacts, sessions, inbox, keyring, (account) => outbox.wake(account));
+    const receiver = openReceiver(ctx, contacts, sessions, inbox, keyring, greetings, (account) => outbox.wake(account));
     contacts.onPinned((account) => {
       outbox.wake(account);
       inbox.stir();

@@ -28,14 +28,14 @@ export interface Encrypted {
 export interface Encryption {
   /** The session with this device of the contact that can be sent on now, if any: under the pinned identity, and only there. */
   usable(contact: KnownContact, account: string, entry: DeviceEntry): Promise<LiveSession | undefined>;
-  /** Throws `ERR_SESSION_DEAD` while no session may be started with this device. */
-  assertMayStart(account: string, deviceKeyHash: Uint8Array): Promise<PeerSessions>;
+  /** The devices of the contact to which a session must be started. Throws `ERR_SESSION_DEAD` while none may be started with one of them. */
+  missing(contact: KnownContact, account: string): Promise<number[]>;
   /** Whether a frame on that session can be sealed as the settings ask: `'sealed'` never falls back to a bare frame. */
   canSeal(live: LiveSession): Promise<boolean>;
   /** Encrypts on that session. */
   onSession(contact: KnownContact, address: Address, live: LiveSession, messageId: Uint8Array, payload: Uint8Array): Promise<Encrypted>;
-  /** Starts a session whose hello carries `payload`. Throws `ERR_SESSION_DEAD` beyond the limits, `ERR_BUNDLE`. */
-  onNewSession(contact: KnownContact, bundle: VerifiedBundle, messageId: Uint8Array, payload: Uint8Array): Promise<Encrypted>;
+  /** Starts a session whose hello carries `payload`, if any. Throws `ERR_SESSION_DEAD` beyond the limits, `ERR_BUNDLE`. */
+  onNewSession(contact: KnownContact, bundle: VerifiedBundle, messageId: Uint8Array, payload: Uint8Array | undefined): Promise<Encrypted>;
 }
 
 const PROFILES = { standard: 1, lean: 2, wide: 3 } as const;
@@ -125,8 +125,17 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
     );
   };
 
-  return {
-    assertMayStart,
+  const self: Encryption = {
+    async missing(contact, account) {
+      const missing: number[] = [];
+      for (const entry of contact.devices) {
+        if ((await self.usable(contact, account, entry)) !== undefined) continue;
+        // Not asked for in vain: the answer costs the other side a one-time prekey.
+        await assertMayStart(account, entry.keyHash);
+        missing.push(entry.device);
+      }
+      return missing;
+    },
     async usable(contact, account, entry) {
       const active = await sessions.active({ account, deviceKeyHash: entry.keyHash });
       if (active === undefined || !equal(active.live.facts.accountKeyHash, contact.pin)) return undefined;
@@ -183,4 +192,5 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
       };
     },
   };
+  return self;
 }

@@ -1,13 +1,13 @@
 /**
  * Everything that goes out: commit first, then transmit the same bytes until they are accepted.
  *
- * One lane for each account keeps the order of its calls; lanes don't wait for each other. A lane turns plaintext that waits for a
- * session into ciphertext, then transmits. It ends when there is nothing left to do, and is started by a send, by the connection
- * coming up, by a new pin, or by its own back-off.
+ * One lane for each account (lanes.ts) keeps the order of its calls; lanes don't wait for each other. A lane turns plaintext that waits
+ * for a session into ciphertext, then transmits. It is started by a send, by the connection coming up, or by a new pin. The plaintext
+ * stays until the ciphertext was accepted for every device: a device that was replaced meanwhile can't read what was made for it.
  */
 
 import { equal, fromHex, toHex } from '../bytes.js';
-import { type AnyCyphrError, InternalError, isCyphrError, TransportError, UsageError } from '../errors.js';
+import { type AnyCyphrError, isCyphrError, TransportError, UsageError } from '../errors.js';
 import { keyHash } from '../identity/index.js';
 import { limits } from '../limits.js';
 import type { VerifiedBundle } from '../pqxdh/bundle.js';
@@ -16,14 +16,13 @@ import type { Contacts, KnownContact } from './contacts.js';
 import type { Context } from './context.js';
 import type { Encrypted, Encryption } from './encryption.js';
 import type { Calls, Input, SentFacts } from './engine.js';
-import { abortReason, timer } from './platform.js';
+import type { Greetings } from './greetings.js';
+import { lanes } from './lanes.js';
+import { abortReason } from './platform.js';
 import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
-import { sentMessages } from './sent.js';
+import { requeued, sentMessages } from './sent.js';
 import type { SentState } from './types.js';
 
-/** Ceilings of the pauses between attempts: what the network refused, and what waits for the other side or for a person. */
-const RETRY_MS = { base: 500, cap: 60_000 };
-const HELD_RETRY_MS = { base: 5_000, cap: 3_600_000 };
 /** Envelopes of one lane that may wait for acceptance at the same time; they leave in order. */
 const IN_FLIGHT = 16;
 
@@ -44,20 +43,17 @@ export interface Outbox {
 /** An encryption for one device of the recipient. */
 type ForDevice = Encrypted & { readonly device: number };
 
-interface Lane {
-  running: Promise<void> | undefined;
-  /** Woken while running: look again before ending. */
-  again: boolean;
-  attempts: number;
-  cancelTimer: () => void;
-}
-
 /** The outbox of `ctx`, with everything that an earlier run left waiting. */
-export async function outbox(ctx: Context, contacts: Contacts, encryption: Encryption, onCount: () => void): Promise<Outbox> {
+export async function outbox(
+  ctx: Context,
+  contacts: Contacts,
+  encryption: Encryption,
+  greetings: Greetings,
+  onCount: () => void,
+): Promise<Outbox> {
   const { db, transport } = ctx;
   /** Messages that wait, by account. A message that is cancelled leaves at once, before its rows do. */
   const waiting = new Map<string, Set<string>>();
-  const lanes = new Map<string, Lane>();
   /** How many envelopes of a message are with the carrier. */
   const inFlight = new Map<string, number>();
 
@@ -89,6 +85,7 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
   /** Every row of a message that has not been accepted everywhere. */
   const rowsOf = ({ to, seq, waitingFor }: SentRecord): Write[] => [
     { key: keys.pending(to, seq), value: null },
+    { key: keys.unsent(to, seq), value: null },
     ...waitingFor.map((device): Write => ({ key: keys.outbox(to, seq, device as number), value: null })),
   ];
   /** Ends a message that was not accepted everywhere, whatever became of it meanwhile; returns its state. */
@@ -192,8 +189,9 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
     const record: SentRecord = { to: account, state: 'queued', atMs, seq, waitingFor, accepted: 0, key };
     const rows: Write[] = [messages.write(id, record)];
     if (key !== undefined) rows.push({ key: keys.once(key), value: fromHex(id)! });
-    if (encrypted === undefined) rows.push({ key: keys.pending(account, seq), value: pendingRecord.encode({ id, payload, atMs }) });
-    else rows.push(...outboxRows(account, record, id, encrypted));
+    const place = encrypted === undefined ? keys.pending(account, seq) : keys.unsent(account, seq);
+    rows.push({ key: place, value: pendingRecord.encode({ id, payload, atMs }) });
+    if (encrypted !== undefined) rows.push(...outboxRows(account, record, id, encrypted));
     ctx.life.assertOpen();
     if (signal?.aborted === true) throw abortReason(signal);
     await db.commit(rows);
@@ -226,7 +224,8 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
     if (encrypted === undefined) return 'ask';
     const record = (await messages.load(id))!;
     const next: SentRecord = { ...record, state: 'queued', code: undefined, waitingFor: encrypted.map(({ device }) => device) };
-    await db.commit([{ key: row.key, value: null }, messages.write(id, next), ...outboxRows(account, next, id, encrypted)]);
+    const plaintext: Write = { key: keys.unsent(account, record.seq), value: row.value };
+    await db.commit([{ key: row.key, value: null }, plaintext, messages.write(id, next), ...outboxRows(account, next, id, encrypted)]);
     for (const each of encrypted) each.install();
     if (record.state === 'held') messages.announce(id, 'queued');
     return 'next';
@@ -252,15 +251,8 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
   /** The devices to which a session must be started; none while an unknown account has started one itself. Throws `ERR_SESSION_DEAD`. */
   const missingDevices = async (account: string): Promise<'all' | number[]> => {
     const contact = await contacts.load(account);
-    if (contact === undefined) return (await db.list(['peer', account], 1)).length > 0 ? [] : 'all';
-    const missing: number[] = [];
-    for (const entry of contact.devices) {
-      if ((await encryption.usable(contact, account, entry)) !== undefined) continue;
-      // Not asked for in vain: the answer costs the other side a one-time prekey.
-      await encryption.assertMayStart(account, entry.keyHash);
-      missing.push(entry.device);
-    }
-    return missing;
+    if (contact !== undefined) return encryption.missing(contact, account);
+    return (await db.list(['peer', account], 1)).length > 0 ? [] : 'all';
   };
 
   /** Marks everything that waits for a session as held, with the reason. */
@@ -284,7 +276,9 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
       const waitingFor = record.waitingFor.filter((other) => other !== device);
       const state = waitingFor.length === 0 ? 'accepted' : record.state;
       const next = { ...record, state, waitingFor, accepted: record.accepted + 1 };
-      await db.commit([{ key: keys.outbox(account, record.seq, device), value: null }, messages.write(id, next)]);
+      const rows: Write[] = [{ key: keys.outbox(account, record.seq, device), value: null }, messages.write(id, next)];
+      if (state === 'accepted') rows.push({ key: keys.unsent(account, record.seq), value: null });
+      await db.commit(rows);
       if (state !== 'accepted') return;
       dequeue(account, id);
       messages.announce(id, 'accepted');
@@ -293,6 +287,25 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
   const isForGood = (error: unknown): error is AnyCyphrError =>
     isCyphrError(error) &&
     (error.code === 'ERR_REJECTED' ? error.retryAfterMs === undefined : error.action === 'fix' && error.code !== 'ERR_CLOSED');
+
+  /** Whether the account's newest list lacks a device that stood in it when a message was encrypted. */
+  const isReplaced = async (account: string, device: number): Promise<boolean> => {
+    const contact = await contacts.load(account);
+    return contact !== undefined && !contact.devices.some((entry) => entry.device === device);
+  };
+  /** Puts a message back where it waits for sessions, with its id; `false` if its plaintext is not here, as before format 2. */
+  const encryptAgain = (account: string, id: string): Promise<boolean> =>
+    ctx.lock(`peer ${account}`, () =>
+      ctx.lock(`sent ${id}`, async () => {
+        const record = await messages.load(id);
+        if (record === undefined || !isLeaving(record)) return true;
+        const writes = requeued(id, record, await db.read(keys.unsent(account, record.seq)));
+        if (writes === undefined) return false;
+        await db.commit(writes);
+        lane.wake(account);
+        return true;
+      }),
+    );
 
   /** Hands one envelope to the carrier; settles once it is accepted, or refused for good. */
   const transmitOne = async (account: string, device: number, id: string, bytes: Uint8Array): Promise<void> => {
@@ -326,7 +339,9 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
         const { id, bytes, atMs } = outboxRecord.decode(value);
         // Cancelled since the page was read.
         if (!isWaiting(account, id)) continue;
-        const task = isTooOld(atMs) ? finish(id, 'failed', tooOld()) : transmitOne(account, Number(key[3]), id, bytes);
+        const device = Number(key[3]);
+        if ((await isReplaced(account, device)) && (await encryptAgain(account, id))) continue;
+        const task = isTooOld(atMs) ? finish(id, 'failed', tooOld()) : transmitOne(account, device, id, bytes);
         const flight: Promise<void> = task.then(
           () => void flying.delete(flight),
           (error: unknown) => {
@@ -341,37 +356,23 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
     if (failure !== undefined) throw failure;
   };
 
-  const runLane = async (account: string, lane: Lane): Promise<void> => {
-    do {
-      lane.again = false;
+  const lane = lanes(ctx, {
+    isDue: (account) => waiting.has(account) || greetings.isDue(account),
+    async run(account) {
+      let held: AnyCyphrError | undefined;
       try {
-        let held: AnyCyphrError | undefined;
-        try {
-          await encryptPending(account);
-        } catch (error) {
-          if (!isCyphrError(error) || error.action === 'retry') throw error;
-          held = error;
-          await hold(account, held);
-        }
-        await transmit(account);
-        if (held === undefined) lane.attempts = 0;
-        else retryLater(account, lane, HELD_RETRY_MS);
+        await encryptPending(account);
+        await greetings.start(account);
       } catch (error) {
-        if (ctx.life.hasEnded()) return;
-        const known = isCyphrError(error) ? error : new InternalError('ERR_BUG', 'unexpected failure while sending', { cause: error });
-        ctx.observer.log('info', 'send-retry', known.code);
-        return retryLater(account, lane, RETRY_MS, known.retryAfterMs);
+        if (!isCyphrError(error) || error.action === 'retry') throw error;
+        held = error;
+        await hold(account, held);
       }
-    } while (lane.again && !ctx.life.hasEnded());
-  };
-
-  const retryLater = (account: string, lane: Lane, { base, cap }: typeof RETRY_MS, askedMs = 0): void => {
-    const ceiling = Math.min(cap, base * 2 ** lane.attempts);
-    const [byte] = ctx.rng(1);
-    lane.attempts += 1;
-    lane.cancelTimer();
-    lane.cancelTimer = timer(() => self.wake(account), Math.min(HELD_RETRY_MS.cap, Math.max(askedMs, (ceiling * (byte! + 1)) / 256)));
-  };
+      await greetings.transmit(account);
+      await transmit(account);
+      return held;
+    },
+  });
 
   const self: Outbox = {
     send: (input, signal) =>
@@ -386,29 +387,12 @@ export async function outbox(ctx: Context, contacts: Contacts, encryption: Encry
     },
     until: messages.until,
     cancel,
-    wake(account) {
-      if (ctx.life.hasEnded() || !waiting.has(account)) return;
-      const lane = lanes.get(account) ?? { running: undefined, again: false, attempts: 0, cancelTimer: () => {} };
-      lanes.set(account, lane);
-      lane.cancelTimer();
-      if (lane.running !== undefined) {
-        lane.again = true;
-        return;
-      }
-      lane.running = runLane(account, lane).finally(() => {
-        lane.running = undefined;
-        if (!waiting.has(account)) lanes.delete(account);
-        else if (lane.again) self.wake(account);
-      });
-    },
+    wake: lane.wake,
     wakeAll() {
-      for (const account of waiting.keys()) self.wake(account);
+      for (const account of new Set([...waiting.keys(), ...greetings.accounts()])) lane.wake(account);
     },
     queuedCount,
-    async close() {
-      for (const lane of lanes.values()) lane.cancelTimer();
-      await Promise.all([...lanes.values()].map((lane) => lane.running));
-    },
+    close: lane.close,
   };
   return self;
 }

@@ -6,7 +6,6 @@
 
 import { equal, fromHex, toHex, wipe } from '../bytes.js';
 import { DecodeError, decryptFailed, type ErrorCode, isCyphrError, ReplayError, StoreError, TrustError, UsageError } from '../errors.js';
-import { keyHash } from '../identity/index.js';
 import { sessionLimits, wireLimits } from '../limits.js';
 import { acceptInit, findSeen, openFrame } from '../pqxdh/handshake.js';
 import { encodePrekeys, encodeSeen, findSet, seenKey } from '../pqxdh/prekeys.js';
@@ -21,6 +20,7 @@ import { ratchetTag } from '../wire/ratchet-message.js';
 import type { Contacts, KnownContact } from './contacts.js';
 import { decodeContent, decodeHello, type Hello } from './content.js';
 import type { Context } from './context.js';
+import type { Greetings } from './greetings.js';
 import type { Inbox } from './inbox.js';
 import type { Keyring } from './keyring.js';
 import { emitter, timer } from './platform.js';
@@ -59,9 +59,6 @@ function readPlaintext(bytes: Uint8Array): Opened {
   return { messageId: toHex(plaintext.messageId), hello, payload };
 }
 
-/** Identities of which it is remembered that the directory was asked. */
-const ASKED_MAX = 1_000;
-
 /** The receiver of `ctx`. */
 export function receiver(
   ctx: Context,
@@ -69,12 +66,11 @@ export function receiver(
   sessions: Sessions,
   inbox: Inbox,
   keyring: Keyring,
+  greetings: Greetings,
   onSessionReady: (account: string) => void,
 ): Receiver {
   /** Accounts that the directory is being asked about. */
   const claims = new Set<string>();
-  /** When the directory was last asked whether a pinned identity has changed. */
-  const asked = new Map<string, number>();
   /** Envelopes that can't be handled yet: they stay with the relay, and are tried again from here. */
   let deferred: { readonly delivery: Delivery; readonly why: Later['why'] }[] = [];
   /** More had to wait than are kept here: the carrier still has them. */
@@ -129,11 +125,13 @@ export function receiver(
     let peer = before === undefined ? accepted(known, id, nowMs) : received(known, id, nowMs);
     const startedHere = peer.sessions.some((session) => session.initiatedByUs && toHex(session.id) === live.id);
     if (opened?.hello !== undefined && !startedHere) peer = replaced(peer, id, opened.hello.incarnation, opened.hello.replaces, nowMs);
-    const isAnswer = live.init !== null;
+    const isEstablished = live.init !== null || before === undefined;
+    const greeted = isEstablished ? await greetings.answered(account) : undefined;
+    const isRecovered = greeted !== undefined || (before === undefined && (await sessions.hasReplaced(owner, contact?.devices)));
     const after: LiveSession = { id: live.id, facts: live.facts, state: step.next, init: null };
     const peerRows = peer === known ? undefined : await sessions.peerWrites(owner, peer);
 
-    const rows: Write[] = [...extra, ...sessions.writes(before, after), ...(peerRows?.writes ?? [])];
+    const rows: Write[] = [...extra, ...(greeted ?? []), ...sessions.writes(before, after), ...(peerRows?.writes ?? [])];
     const seq = ctx.nextSeq();
     let message: InboxRecord | undefined;
     if (opened?.payload !== undefined && (await ctx.db.read(keys.got(account, opened.messageId))) === undefined) {
@@ -161,8 +159,8 @@ export function receiver(
     wipe(...step.wipe, step.out);
     if (message !== undefined) inbox.added(seq, message);
     if (unreadable !== undefined) undecryptable(unreadable, 'needs-person', account);
-    if (isAnswer || before === undefined) {
-      const reason = known.sessions.length > (before === undefined ? 0 : 1) ? 'healed' : 'first-contact';
+    if (isEstablished) {
+      const reason = isRecovered ? 'recovered' : known.sessions.length > (before === undefined ? 0 : 1) ? 'healed' : 'first-contact';
       ctx.events.emit({ type: 'sessionEstablished', address: { account, device }, reason });
       onSessionReady(account);
     }
@@ -213,7 +211,7 @@ export function receiver(
         return receiveRatchet(init.ratchetMessage, id);
       }
       // The pin stands. Whether the identity has changed is the directory's to say, and a person's to accept; meanwhile it waits.
-      if ((await standing(init.account, init.accountKey)) === 'waits') throw new Later('pin');
+      if ((await contacts.standing(init.account, init.accountKey)) === 'waits') throw new Later('pin');
     }
     keyring.used();
     if ((await contacts.load(init.account)) === undefined) confirm(init.account);
@@ -234,36 +232,10 @@ export function receiver(
     }
   };
 
-  /**
-   * What the directory says of an identity that is not the pin: `pinned` if it is by now, `waits` for a person or for the directory;
-   * throws if it is nobody's.
-   */
-  const standing = async (account: string, identity: Uint8Array): Promise<'pinned' | 'waits'> => {
-    const nowMs = ctx.now();
-    // By identity too: a forged flight must not speak for the true one that comes later.
-    const name = `${account} ${toHex(keyHash(identity))}`;
-    const askedAtMs = asked.get(name);
-    if (askedAtMs === undefined || Math.abs(nowMs - askedAtMs) > sessionLimits.identityCheckMs) {
-      asked.set(name, nowMs);
-      if (asked.size > ASKED_MAX) asked.delete(asked.keys().next().value as string);
-      try {
-        await contacts.refresh(account, []);
-      } catch (error) {
-        if (!isCyphrError(error) || error.code !== 'ERR_IDENTITY_CHANGED') {
-          asked.delete(name);
-          return 'waits';
-        }
-      }
-    }
-    const contact = await contacts.load(account);
-    if (contact !== undefined && equal(contact.identity, identity)) return 'pinned';
-    if (contact?.changedTo !== undefined && equal(contact.changedTo, identity)) return 'waits';
-    throw new TrustError('ERR_IDENTITY_CHANGED', 'the identity is neither the pinned one nor what the directory shows');
-  };
-
   const acceptFlight = async (init: InitFrame, contact: KnownContact | undefined): Promise<void> => {
     const step = acceptInit(keyring.prekeys(), ctx.device(), init, { pinnedIdentity: contact?.pin, storedList: contact?.list }, ctx.now());
     const { secrets, ratchetMessage, replayable, sessionId, initId, peer } = step.out;
+    if (contact !== undefined) await contacts.learn(init.account, peer.list);
     const state = acceptRatchet(secrets);
     wipe(secrets.rootKey, secrets.headerKeyA, secrets.nextHeaderKeyB, secrets.sckaSecret, secrets.signedPrekey.secretKey);
     const { account, device } = peer.address;

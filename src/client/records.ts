@@ -3,7 +3,7 @@
  *
  * | key | holds |
  * |---|---|
- * | `meta` | format, account, device id |
+ * | `meta` | format of the store, account, device id |
  * | `generation` | storeId ‖ generation (see database.ts) |
  * | `device` | keys of account and device, secret |
  * | `prekeys`, `seen/<key>` | prekey secrets; Inits accepted |
@@ -13,6 +13,9 @@
  * | `session/<id>`, `init/<id>`, `skipped/<id>/<tag>`, `tag/<tag>` | ratchet state; stored Init; keys of missing messages; index |
  * | `sent/<message>`, `once/<key>` | what became of a sent message; idempotency keys |
  * | `pending/<account>/<seq>`, `outbox/<account>/<seq>/<device>` | plaintext that waits for a session; ciphertext that waits for acceptance |
+ * | `unsent/<account>/<seq>` | the plaintext of what is in `outbox`: goes with its last row there, and back to `pending` when a device was replaced |
+ * | `greet/<account>` | a contact that has not answered the device which replaced a lost one |
+ * | `login/<audience>` | login proofs that this store has made |
  * | `inbox/<seq>`, `got/<account>/<message>` | messages not acknowledged; ids already received |
  */
 
@@ -23,8 +26,8 @@ import type { StoreKey } from '../store/port.js';
 import type { MsgpackValue } from '../wire/msgpack.js';
 import { decodeRecordMap, encodeRecord } from '../wire/record.js';
 
-/** Version of every record below, and of the store as a whole (`meta`). */
-export const FORMAT = 1;
+/** Version of the store as a whole, which stands in `meta`; see migrations.ts. */
+export const FORMAT = 2;
 
 type Kind = 'bytes' | 'string' | 'number' | 'boolean' | 'list' | 'map';
 type Schema = Readonly<Record<string, Kind | `${Kind}?`>>;
@@ -79,17 +82,30 @@ interface RecordCodec<T> {
 
 const corrupt = (kind: string, field: string): StoreError => new StoreError('ERR_STORE_CORRUPT', `damaged ${kind} record`, { field });
 
-function record<T extends Schema>(kind: string, schema: T): RecordCodec<Shape<T>> {
+/** A record of one kind, in the one version of its layout that is written now. */
+export function record<T extends Schema>(kind: string, schema: T, version = 1): RecordCodec<Shape<T>> {
   return {
     encode(value) {
       const present = Object.entries(value).filter(([, content]) => content !== undefined);
-      return encodeRecord(kind, FORMAT, Object.fromEntries(present) as Record<string, MsgpackValue>);
+      return encodeRecord(kind, version, Object.fromEntries(present) as Record<string, MsgpackValue>);
     },
-    decode: (bytes) => bySchema(schema, decodeRecordMap(bytes, kind, FORMAT), (field) => corrupt(kind, field)),
+    decode: (bytes) => bySchema(schema, decodeRecordMap(bytes, kind, version), (field) => corrupt(kind, field)),
   };
 }
 
-export const metaRecord = record('meta', { account: 'string', device: 'number' });
+export const metaRecord = record(
+  'meta',
+  {
+    account: 'string',
+    device: 'number',
+    /** Generation from which on every login proof is remembered. */
+    loginsSince: 'number',
+  },
+  FORMAT,
+);
+
+/** Login proofs for one audience: `made` are {generation, hash}, hash 16 bytes of SHA-256; those before `floor` are forgotten. */
+export const loginRecord = record('login', { floor: 'number', made: 'list' });
 
 /** Published bytes, kept until the directory has acknowledged them: the same each time. */
 export const publishRecord = record('publish', {
@@ -179,9 +195,13 @@ export const sentRecord = record('sent', {
 });
 export type SentRecord = ReturnType<typeof sentRecord.decode>;
 
+/** In `pending`, then in `unsent`. */
 export const pendingRecord = record('pending', { id: 'string', payload: 'bytes', atMs: 'number' });
 
 export const outboxRecord = record('outbox', { id: 'string', bytes: 'bytes', atMs: 'number' });
+
+/** `hellos` are {device, bytes} that the relay has not accepted; not `isStarted`: they are not made yet. */
+export const greetRecord = record('greet', { isStarted: 'boolean', hellos: 'list' });
 
 export const inboxRecord = record('inbox', {
   id: 'string',
@@ -217,6 +237,9 @@ export const keys = {
   once: (key: string): StoreKey => ['once', key],
   pending: (account: string, seq: number): StoreKey => ['pending', account, seqKey(seq)],
   outbox: (account: string, seq: number, device: number): StoreKey => ['outbox', account, seqKey(seq), String(device)],
+  unsent: (account: string, seq: number): StoreKey => ['unsent', account, seqKey(seq)],
+  greet: (account: string): StoreKey => ['greet', account],
+  login: (audience: string): StoreKey => ['login', audience],
   inbox: (seq: number): StoreKey => ['inbox', seqKey(seq)],
   got: (account: string, id: string): StoreKey => ['got', account, id],
 };

@@ -7,6 +7,7 @@ import type { Rng } from '../step.js';
 import type { Directory } from '../transport/port.js';
 import type { Database } from './database.js';
 import { loadPrekeys, publishWrite } from './keyring.js';
+import { migrate, ownerOf } from './migrations.js';
 import { abortable, abortReason } from './platform.js';
 import { isRefusedForGood } from './ports.js';
 import { keys, metaRecord } from './records.js';
@@ -28,12 +29,16 @@ export async function loadIdentity(db: Database, account: string): Promise<Ident
     if (device !== undefined) throw corrupt();
     return undefined;
   }
-  if (metaRecord.decode(meta).account !== account) {
+  const owner = ownerOf(meta);
+  if (owner.account !== account) {
     throw new UsageError('ERR_ARGUMENT', 'this store belongs to another account', { field: 'account' });
   }
   const prekeys = await loadPrekeys(db);
   if (device === undefined || prekeys === undefined || db.generation() === 0) throw corrupt();
-  return { device: decodeDevice(device), prekeys };
+  const identity = { device: decodeDevice(device), prekeys };
+  // Last: whatever can't be opened stays as it was.
+  await migrate(db, owner);
+  return identity;
 }
 
 /**
@@ -55,7 +60,7 @@ export async function register(
   const { next, out } = generatePrekeys(device, rng, nowMs);
   if (signal?.aborted === true) throw abortReason(signal);
   await db.commit([
-    { key: keys.meta, value: metaRecord.encode({ account: device.account, device: device.device }), ifRev: 0 },
+    { key: keys.meta, value: metaRecord.encode({ account: device.account, device: device.device, loginsSince: 1 }), ifRev: 0 },
     { key: keys.device, value: encodeDevice(device) },
     { key: keys.prekeys, value: encodePrekeys(next) },
     publishWrite(out),

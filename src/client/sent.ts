@@ -17,6 +17,21 @@ export interface SentMessages {
   readonly until: Calls['until'];
 }
 
+/**
+ * The rows that put a message back to where it waits for sessions, under its id, with `plaintext` as it stands in `unsent`. `undefined`
+ * without it: the message is lost if nobody can read what is in the outbox.
+ */
+export function requeued(id: string, record: SentRecord, plaintext: Uint8Array | undefined): Write[] | undefined {
+  if (plaintext === undefined) return undefined;
+  const { to, seq, waitingFor } = record;
+  return [
+    { key: keys.pending(to, seq), value: plaintext },
+    { key: keys.unsent(to, seq), value: null },
+    ...waitingFor.map((device): Write => ({ key: keys.outbox(to, seq, device as number), value: null })),
+    { key: keys.sent(id), value: sentRecord.encode({ ...record, state: 'queued', waitingFor: [], code: undefined }) },
+  ];
+}
+
 /** The sent messages of `ctx`. */
 export function sentMessages(ctx: Context): SentMessages {
   const changes = emitter<Extract<ClientEvent, { type: 'sent' }>>();

@@ -5,6 +5,7 @@ import { decodeCore, decodeSkippedChain, encodeCore, encodeSkippedChain, type Ra
 import type { SkippedChain } from '../ratchet/skipped.js';
 import { activeSession, expire, NO_SESSIONS, type PeerSessions, type SessionFacts } from '../session/peer.js';
 import type { StoreKey, Write } from '../store/port.js';
+import type { DeviceEntry } from '../wire/objects.js';
 import type { Database } from './database.js';
 import { decodeFacts, encodeFacts, initRecord, keys, peerRecord, type SessionRecord, sessionRecord } from './records.js';
 
@@ -42,6 +43,8 @@ export interface Sessions {
   /** The session whose index has `tag`. */
   byTag(tag: Uint8Array): Promise<string | undefined>;
   peer(owner: PeerDevice): Promise<PeerSessions>;
+  /** Whether there were sessions with a device of this account that stands in its list no longer. */
+  hasReplaced(owner: PeerDevice, listed: readonly DeviceEntry[] | undefined): Promise<boolean>;
   /** The session that sends to this device go out on. */
   active(owner: PeerDevice): Promise<{ live: LiveSession; facts: SessionFacts } | undefined>;
   /** The rows that take `before` (none for a new session) to `after`. */
@@ -135,6 +138,10 @@ export function sessions(db: Database): Sessions {
       };
       peers.set(name, peer);
       return peer;
+    },
+    async hasReplaced({ account, deviceKeyHash }, listed = []) {
+      const present = new Set([deviceKeyHash, ...listed.map(({ keyHash }) => keyHash)].map(toHex));
+      return (await db.list(['peer', account])).some(({ key }) => !present.has(key[2]!));
     },
     async active(owner) {
       const facts = activeSession(await self.peer(owner));

@@ -48,6 +48,11 @@ export function decodeRecordMap(bytes: Uint8Array, kind: string, version: number
   return fields;
 }
 
+/** The version that a record was written in, whatever its kind. Throws `ERR_STORE_CORRUPT` for what is no record. */
+export function recordVersion(bytes: Uint8Array): number {
+  return fieldsOf(decoded(bytes)).count('v');
+}
+
 function decoded(bytes: Uint8Array): unknown {
   try {
     return decodeMsgpack(bytes, { maxNodes: MAX_NODES });

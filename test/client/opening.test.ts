@@ -90,12 +90,12 @@ test('T46: a store of a newer version is refused and untouched', async () => {
   const store = glassStore();
   await (await createClient({ account: 'alice', store, ...network })).close();
   for (const [key, kind, value] of [
-    [keys.meta, 'meta', { account: 'alice', device: 1 }],
+    [keys.meta, 'meta', { account: 'alice', device: 1, loginsSince: 1 }],
     [keys.device, 'device', {}],
     [keys.prekeys, 'prekeys', {}],
   ] as const) {
     const [row] = await store.read([key]);
-    await store.commit([{ key, value: encodeRecord(kind, 2, value) }]);
+    await store.commit([{ key, value: encodeRecord(kind, 3, value) }]);
     const before = store.dump();
     await expect(createClient({ account: 'alice', store, ...network })).rejects.toThrow(coded('ERR_STORE_VERSION'));
     expect(store.dump()).toBe(before);
@@ -225,9 +225,9 @@ test('a store that throws something of its own is an ERR_STORE_IO with its cause
 });
 
 test('records refuse what they did not write', () => {
-  const bytes = metaRecord.encode({ account: 'alice', device: 5 });
-  expect(metaRecord.decode(bytes)).toEqual({ account: 'alice', device: 5 });
-  for (const record of [{ account: 'alice' }, { account: 5, device: 5 }, { account: 'alice', device: 5, more: 1 }]) {
-    expect(() => metaRecord.decode(encodeRecord('meta', 1, record))).toThrow(coded('ERR_STORE_CORRUPT'));
+  const meta = { account: 'alice', device: 5, loginsSince: 1 };
+  expect(metaRecord.decode(metaRecord.encode(meta))).toEqual(meta);
+  for (const record of [{ account: 'alice' }, { ...meta, account: 5 }, { ...meta, more: 1 }]) {
+    expect(() => metaRecord.decode(encodeRecord('meta', 2, record))).toThrow(coded('ERR_STORE_CORRUPT'));
   }
 });

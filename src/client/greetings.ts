@@ -1,0 +1,106 @@
+/**
+ * Tells contacts that a new device has taken the place of a lost one: starts a session with each, so that they send there. A greeting
+ * is committed with its session, transmitted until the relay has it, and remembered until the contact has answered.
+ */
+
+import { equal } from '../bytes.js';
+import { keyHash } from '../identity/index.js';
+import type { Write } from '../store/port.js';
+import type { Contacts } from './contacts.js';
+import type { Context } from './context.js';
+import type { Encryption } from './encryption.js';
+import { isRefusedForGood } from './ports.js';
+import { greetRecord, keys } from './records.js';
+
+/** The greetings of one client. */
+export interface Greetings {
+  /** Accounts to which something is to be done. */
+  accounts(): Iterable<string>;
+  isDue(account: string): boolean;
+  /** Starts the sessions of an account that is due, and commits the greetings. Throws what holds them. */
+  start(account: string): Promise<void>;
+  /** Hands over what was committed. Throws what the carrier says. */
+  transmit(account: string): Promise<void>;
+  /** The rows that go with the first answer of an account that was greeted; `undefined` if it was not. */
+  answered(account: string): Promise<Write[] | undefined>;
+}
+
+interface Hello {
+  readonly device: number;
+  readonly bytes: Uint8Array;
+}
+
+/** The greetings in `ctx.db`. */
+export async function greetings(ctx: Context, contacts: Contacts, encryption: Encryption): Promise<Greetings> {
+  const { db } = ctx;
+  /** Not started, or not handed over. */
+  const due = new Set<string>();
+  for (const { key, value } of await db.list(['greet'])) {
+    const { isStarted, hellos } = greetRecord.decode(value);
+    if (!isStarted || hellos.length > 0) due.add(key[1]!);
+  }
+  const load = async (account: string): Promise<{ isStarted: boolean; hellos: Hello[] } | undefined> => {
+    const row = await db.read(keys.greet(account));
+    return row === undefined ? undefined : (greetRecord.decode(row) as unknown as { isStarted: boolean; hellos: Hello[] });
+  };
+  const write = (account: string, hellos: readonly Hello[]): Write => ({
+    key: keys.greet(account),
+    value: greetRecord.encode({ isStarted: true, hellos }),
+  });
+
+  return {
+    accounts: () => due,
+    isDue: (account) => due.has(account),
+    async start(account) {
+      if (!due.has(account) || (await load(account))?.isStarted !== false) return;
+      const contact = await contacts.load(account);
+      if (contact === undefined) return;
+      contacts.assertSendable(contact);
+      // What was queued may have started them.
+      const missing = await ctx.lock(`peer ${account}`, () => encryption.missing(contact, account));
+      const bundles = missing.length === 0 ? [] : await contacts.refresh(account, missing);
+      await ctx.lock(`peer ${account}`, async () => {
+        const current = (await contacts.load(account))!;
+        contacts.assertSendable(current);
+        const rows: Write[] = [];
+        const hellos: Hello[] = [];
+        const installs: (() => void)[] = [];
+        for (const entry of current.devices) {
+          if ((await encryption.usable(current, account, entry)) !== undefined) continue;
+          const bundle = bundles.find(
+            ({ address, accountKeyHash, deviceKey }) =>
+              address.device === entry.device && equal(accountKeyHash, current.pin) && equal(keyHash(deviceKey), entry.keyHash),
+          );
+          if (bundle === undefined) continue;
+          const { frame, writes, install } = await encryption.onNewSession(current, bundle, ctx.rng(16), undefined);
+          rows.push(...writes);
+          hellos.push({ device: entry.device, bytes: frame });
+          installs.push(install);
+        }
+        await db.commit([...rows, write(account, hellos)]);
+        for (const install of installs) install();
+      });
+    },
+    async transmit(account) {
+      if (!due.has(account)) return;
+      let { isStarted, hellos } = (await load(account)) ?? { isStarted: true, hellos: [] };
+      if (!isStarted) return;
+      for (const { device, bytes } of hellos) {
+        await ctx.life.race(ctx.transport.send({ account, device }, bytes)).catch((error: unknown) => {
+          // A device that is gone. Others, and what is written later, go on.
+          if (!isRefusedForGood(error)) throw error;
+        });
+        hellos = hellos.filter((other) => other.device !== device);
+        // Answered meanwhile: then there is nothing left to note.
+        await ctx.lock(`peer ${account}`, async () => {
+          if ((await load(account)) !== undefined) await db.commit([write(account, hellos)]);
+        });
+      }
+      due.delete(account);
+    },
+    async answered(account) {
+      if ((await load(account)) === undefined) return undefined;
+      return [{ key: keys.greet(account), value: null }];
+    },
+  };
+}
