@@ -1,14 +1,16 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ClassicLevel } from 'classic-level';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { concat, u32, u64 } from '../../src/bytes.js';
+import { encodeRow } from '../../src/store/node/rows.js';
 import { nodeStore } from '../../src/store/node.js';
 import type { Store, StoreKey } from '../../src/store/port.js';
 import { seededRng } from '../../src/testing/rng.js';
+import { flip } from '../helpers/rng.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'cyphr-node-store-'));
 let folders = 0;
@@ -35,10 +37,10 @@ async function rawRows(path: string): Promise<[string, string][]> {
   return rows.map(([key, value]) => [key.toString('hex'), value.toString('hex')]);
 }
 
-/** Writes one raw row into a closed store. */
-async function putRaw(path: string, key: Uint8Array, value: Uint8Array): Promise<void> {
+/** Writes or deletes one raw row of a closed store. */
+async function putRaw(path: string, key: Uint8Array, value: Uint8Array | null): Promise<void> {
   const level = new ClassicLevel<Uint8Array, Uint8Array>(path, { keyEncoding: 'view', valueEncoding: 'view' });
-  await level.put(key, value, { sync: true });
+  await (value === null ? level.del(key, { sync: true }) : level.put(key, value, { sync: true }));
   await level.close();
 }
 
@@ -83,10 +85,10 @@ describe('opening', () => {
     const store = nodeStore(path);
     await store.commit([{ key: KEY, value: bytes('precious') }]);
     await store.close();
-    await putRaw(path, META, concat(u32(2), bytes('whatever a newer layout keeps here')));
+    await putRaw(path, META, concat(u32(3), bytes('whatever a newer layout keeps here')));
     const before = await rawRows(path);
     const old = nodeStore(path);
-    const error = { code: 'ERR_STORE_VERSION', action: 'ask', got: 2, max: 1 };
+    const error = { code: 'ERR_STORE_VERSION', action: 'ask', got: 3, max: 2 };
     await expect(old.read([KEY])).rejects.toMatchObject(error);
     await expect(old.commit([{ key: KEY, value: null }])).rejects.toMatchObject(error);
     await old.close();
@@ -99,6 +101,8 @@ describe('opening', () => {
     ['no layout at all', new Uint8Array([1, 2])],
     ['a counter of 0', concat(u32(1), u64(0))],
     ['a counter beyond the safe integers', concat(u32(1), new Uint8Array(8).fill(255))],
+    ['a layout row without its tally', concat(u32(2), u64(5))],
+    ['a layout row beside no witness', concat(u32(2), u64(5), new Uint8Array(16))],
   ])('rejects with ERR_STORE_CORRUPT for %s', async (_what, meta) => {
     const path = newPath();
     await putRaw(path, META, meta);
@@ -116,31 +120,37 @@ describe('opening', () => {
     expect(await rawRows(path)).toHaveLength(1);
   });
 
-  test('rejects with ERR_STORE_CORRUPT for a damaged manifest', async () => {
+  test.each([
+    ['a row that is too short', (_key: Buffer, _row: Buffer) => new Uint8Array(7), 'a rev is damaged'],
+    ['a row without a value', (_key: Buffer, row: Buffer) => row.subarray(0, 20), 'a record is damaged'],
+    ['another value', (_key: Buffer, row: Buffer) => flip(row), 'a record is damaged'],
+    ['another check', (_key: Buffer, row: Buffer) => flip(row, 8), 'a record is damaged'],
+    ['an older rev', (_key: Buffer, row: Buffer) => flip(row, 7, 3), 'a record is damaged'],
+    ['no row', () => null, 'records are missing or changed'],
+    ['an older row', (key: Buffer) => encodeRow(key, 1, bytes('older')), 'records are missing or changed'],
+  ])('rejects with ERR_STORE_CORRUPT for a record with %s', async (_what, change, message) => {
     const path = newPath();
     const store = nodeStore(path);
-    await store.commit([{ key: KEY, value: bytes('x') }]);
+    await store.commit([{ key: ['a'], value: bytes('older') }]);
+    await store.commit([{ key: KEY, value: bytes('newer') }]);
     await store.close();
-    const manifest = readdirSync(path).find((name) => name.startsWith('MANIFEST'))!;
-    writeFileSync(join(path, manifest), 'not a manifest at all, but long enough');
+    const [key, row] = (await rawRows(path)).map((each) => each.map((hex) => Buffer.from(hex, 'hex'))).at(-1) as [Buffer, Buffer];
+    await putRaw(path, key, change(key, row));
     const again = nodeStore(path);
-    await expect(again.read([KEY])).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT', cause: expect.any(Error) });
+    for (const call of [() => again.read([['a']]), () => again.list(['s'], 5), () => again.commit([])]) {
+      await expect(call()).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT', action: 'recover', message });
+    }
     await again.close();
   });
 
-  test('rejects with ERR_STORE_CORRUPT for damaged records', async () => {
+  test('rejects with ERR_STORE_CORRUPT for a key that nobody wrote', async () => {
     const path = newPath();
     const store = nodeStore(path);
     await store.commit([{ key: KEY, value: bytes('x') }]);
     await store.close();
-    const [, [row]] = (await rawRows(path)) as [unknown, [string, string]];
-    await putRaw(path, Buffer.from(row, 'hex'), new Uint8Array(5));
     await putRaw(path, new Uint8Array([1, 0x75, 0, 0xff, 0]), concat(u64(1), bytes('x')));
     const again = nodeStore(path);
-    await expect(again.read([KEY])).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT' });
-    await expect(again.list(['s'], 5)).rejects.toMatchObject({ message: 'a rev is damaged' });
-    await expect(again.list(['t'], 5)).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT', message: 'a key is damaged' });
-    await expect(again.commit([{ key: KEY, value: bytes('y'), ifRev: 1 }])).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT' });
+    await expect(again.list(['s'], 5)).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT', message: 'a key is damaged' });
     await again.close();
   });
 
