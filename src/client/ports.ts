@@ -1,30 +1,9 @@
 /** The network ports of one client: bound to its login, and with every failure as an error of ours. */
 
-import { copy, equal } from '../bytes.js';
-import { InternalError, isCyphrError, StoreError, TransportError, UsageError } from '../errors.js';
-import { type DeviceSecrets, proveLogin, readOwnLogin } from '../identity/index.js';
-import type { BundleBytes, Rng } from '../step.js';
+import { InternalError, isCyphrError, TransportError, UsageError } from '../errors.js';
+import type { BundleBytes } from '../step.js';
 import type { Bound, Directory, Login, Transport } from '../transport/port.js';
-import type { Database } from './database.js';
-import type { Life } from './life.js';
 import { checkPort } from './options.js';
-
-/** The login of `device()`. A proof that is ahead of the store halts the client: the store was restored or copied. */
-export function deviceLogin(device: () => DeviceSecrets, db: Database, life: Life, rng: Rng): Login {
-  const { account, device: id } = device();
-  return {
-    address: { account, device: id },
-    async prove({ audience, nonce, lastProof }) {
-      const last = lastProof === undefined ? undefined : readOwnLogin(device(), lastProof);
-      if (last !== undefined && equal(last.storeId, db.storeId) && last.generation > db.generation()) {
-        const numbers = { got: db.generation(), max: last.generation };
-        life.halt(new StoreError('ERR_STORE_ROLLBACK', 'this store is older than what this device has shown before', numbers));
-      }
-      life.assertOpen();
-      return copy(proveLogin(device(), { audience, nonce, storeId: db.storeId, generation: db.generation() }, rng));
-    },
-  };
-}
 
 /** Makes a port; what its factory throws is ours, or the cause of `ERR_ARGUMENT`. */
 function made<P>(field: 'transport' | 'directory', make: () => P): P {

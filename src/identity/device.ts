@@ -37,13 +37,25 @@ export function generateDevice(account: string, rng: Rng, nowMs: number): Device
   if (encodeAccount(account) === undefined) {
     throw new UsageError('ERR_ARGUMENT', 'account must be 1-64 bytes of well-formed text', { field: 'account' });
   }
-  const accountKey = generateAccountKey(rng);
+  return deviceOf(account, generateAccountKey(rng), nowMs, rng, nowMs);
+}
+
+/**
+ * A new device in the place of `lost`, of which it shares the account key and nothing else: DIK, IKx, incarnation and device id are
+ * drawn, and the new list holds it alone. The list is newer than `lost`'s and than version `listVersion`, the newest that is known.
+ */
+export function replaceDevice(lost: DeviceSecrets, listVersion: number, rng: Rng, nowMs: number): DeviceSecrets {
+  const version = Math.max(parseDeviceList(lost.deviceList).version + 1, listVersion + 1, nowMs);
+  return deviceOf(lost.account, lost.accountKey, version, rng, nowMs);
+}
+
+function deviceOf(account: string, accountKey: AccountKey, listVersion: number, rng: Rng, nowMs: number): DeviceSecrets {
   const deviceKey = compositeKeyPair(rng(64));
   const dhKey = generateX25519(rng);
   const incarnation = rng(16);
   const device = drawDevice(rng);
   const entry = { device, keyHash: keyHash(deviceKey.publicKey), dhKey: dhKey.publicKey };
-  const deviceList = signDeviceList(accountKey, account, [entry], nowMs, nowMs, rng);
+  const deviceList = signDeviceList(accountKey, account, [entry], listVersion, nowMs, rng);
   return { account, device, incarnation, accountKey, deviceKey, dhKey, deviceList };
 }
 

@@ -8,6 +8,14 @@ export {
   type VerifiedDeviceList,
   verifyDeviceList,
 } from './account.js';
-export { type DeviceSecrets, decodeDevice, encodeDevice, generateDevice, identityBytes, renewDeviceList } from './device.js';
+export {
+  type DeviceSecrets,
+  decodeDevice,
+  encodeDevice,
+  generateDevice,
+  identityBytes,
+  renewDeviceList,
+  replaceDevice,
+} from './device.js';
 export { proveLogin, readOwnLogin, type StoreClaim, verifyLogin } from './login.js';
 export { compareSafetyQr, type SafetyComparison, type SafetyIdentity, safetyNumber } from './safety-number.js';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { equal } from '../../src/bytes.js';
 import { keyHash, verifyDeviceList } from '../../src/identity/account.js';
-import { decodeDevice, encodeDevice, generateDevice, identityBytes, renewDeviceList } from '../../src/identity/device.js';
+import { decodeDevice, encodeDevice, generateDevice, identityBytes, renewDeviceList, replaceDevice } from '../../src/identity/device.js';
 import { decodeMsgpack, encodeMsgpack } from '../../src/wire/msgpack.js';
 import { parseIdentity } from '../../src/wire/objects.js';
 import { testRng } from '../helpers/rng.js';
@@ -61,6 +61,31 @@ describe('renewDeviceList', () => {
       version: NOW + 1,
       issuedAt: NOW - 3650 * DAY,
     });
+  });
+});
+
+describe('replaceDevice', () => {
+  const replaced = replaceDevice(device, 0, testRng('replaced'), NOW + DAY);
+
+  test('keeps the account and its key, and nothing else', () => {
+    expect([replaced.account, replaced.accountKey]).toEqual([device.account, device.accountKey]);
+    for (const field of ['device', 'incarnation', 'deviceKey', 'dhKey', 'deviceList'] as const) {
+      expect(replaced[field], field).not.toEqual(device[field]);
+    }
+  });
+
+  test('the list is sound and holds the new device alone', () => {
+    const list = verifyDeviceList(replaced.deviceList, device.accountKey.publicKey);
+    expect(list).toMatchObject({ account: device.account, version: NOW + DAY, issuedAt: NOW + DAY });
+    expect(list.entries).toEqual([
+      { device: replaced.device, keyHash: keyHash(replaced.deviceKey.publicKey), dhKey: replaced.dhKey.publicKey },
+    ]);
+  });
+
+  test('T41: the list is newer than every one that is known, whatever the clock says', () => {
+    const versionOf = (next: typeof device): number => verifyDeviceList(next.deviceList, device.accountKey.publicKey).version;
+    expect(versionOf(replaceDevice(device, 0, testRng('r'), NOW - 3650 * DAY))).toBe(NOW + 1);
+    expect(versionOf(replaceDevice(device, NOW + 50, testRng('r'), NOW))).toBe(NOW + 51);
   });
 });
 

@@ -1,0 +1,76 @@
+/**
+ * This device's proof of itself, and how a store learns that it was restored or copied.
+ *
+ * Two rules. A proof whose generation is ahead of the store was made by a store that has been further. A proof that this store does not
+ * know was made by a copy of it, even if the copy stands behind: every proof is committed before it leaves, as 16 bytes of its hash.
+ * A service returns the last proof that it was given, so that those before a recognised one are forgotten.
+ */
+
+import { copy, equal } from '../bytes.js';
+import { sha256 } from '../crypto/suite.js';
+import { StoreError } from '../errors.js';
+import { type DeviceSecrets, proveLogin, readOwnLogin } from '../identity/index.js';
+import type { Rng } from '../step.js';
+import type { Login } from '../transport/port.js';
+import type { Database } from './database.js';
+import type { Life } from './life.js';
+import { mutex } from './platform.js';
+import { keys, loginRecord, metaRecord } from './records.js';
+
+/** Proofs that are remembered at most, for one audience: that many logins in a row went unanswered. */
+const REMEMBERED_MAX = 64;
+
+interface Made {
+  readonly generation: number;
+  readonly hash: Uint8Array;
+}
+
+/** The login of `device()`. */
+export function deviceLogin(device: () => DeviceSecrets, db: Database, life: Life, rng: Rng): Login {
+  const { account, device: id } = device();
+  const alone = mutex();
+
+  /** What is known of the proofs for `audience`; `undefined` before the device is registered. */
+  const load = async (audience: string): Promise<{ floor: number; made: readonly Made[] } | undefined> => {
+    const meta = await db.read(keys.meta);
+    if (meta === undefined) return undefined;
+    const row = await db.read(keys.login(audience));
+    if (row === undefined) return { floor: metaRecord.decode(meta).loginsSince, made: [] };
+    return loginRecord.decode(row) as unknown as { floor: number; made: readonly Made[] };
+  };
+  const hashOf = (proof: Uint8Array): Uint8Array => sha256(proof).slice(0, 16);
+
+  return {
+    address: { account, device: id },
+    prove: ({ audience, nonce, lastProof }) =>
+      alone('prove', async () => {
+        life.assertOpen();
+        const known = await load(audience);
+        let { floor, made } = known ?? { floor: Number.POSITIVE_INFINITY, made: [] };
+        const last = lastProof === undefined ? undefined : readOwnLogin(device(), lastProof);
+        if (last !== undefined && equal(last.storeId, db.storeId)) {
+          const isOwn = made.some(({ hash }) => equal(hash, hashOf(lastProof!)));
+          const isOther = last.audience === audience && last.generation >= floor && !isOwn;
+          if (last.generation > db.generation() || isOther) {
+            const numbers = { got: db.generation(), max: last.generation };
+            life.halt(
+              new StoreError('ERR_STORE_ROLLBACK', 'this store was restored or copied: its device has logged in elsewhere', numbers),
+            );
+          }
+          life.assertOpen();
+          if (isOwn) {
+            floor = last.generation;
+            made = made.filter(({ generation }) => generation >= floor);
+          }
+        }
+        const generation = db.generation();
+        const proof = proveLogin(device(), { audience, nonce, storeId: db.storeId, generation }, rng);
+        if (known !== undefined) {
+          const remembered = [...made, { generation, hash: hashOf(proof) }].slice(-REMEMBERED_MAX);
+          if (remembered.length <= made.length) floor = remembered[0]!.generation;
+          await db.commit([{ key: keys.login(audience), value: loginRecord.encode({ floor, made: remembered }) }]);
+        }
+        return copy(proof);
+      }),
+  };
+}
