@@ -9,6 +9,8 @@ export default defineConfig({
     'store/node': 'src/store/node.ts',
     'store/idb': 'src/store/idb.ts',
     'store/sealed': 'src/store/sealed.ts',
+    // Stands beside store/sealed.js, which starts it by a relative URL.
+    'store/argon2-worker': 'src/store/sealed/argon2-worker.ts',
     'store/pkcs11': 'src/store/pkcs11.ts',
     'transport/memory': 'src/transport/memory.ts',
     'transport/websocket': 'src/transport/websocket.ts',

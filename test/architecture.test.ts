@@ -140,6 +140,7 @@ describe('who may import whom', () => {
       // Checks against accidents, in an adapter: adapters know nothing of crypto/.
       'node:crypto': ['src/crypto/backend/node.ts', 'src/store/node/rows.ts'],
       'node:fs': ['src/store/node/check.ts', 'src/store/node/database.ts', 'src/store/node/witness.ts'],
+      'node:worker_threads': ['src/store/sealed/threads.ts'],
       pkcs11js: ['src/store/pkcs11.ts'],
       ws: ['src/transport/socket/node.ts'],
     });
@@ -157,7 +158,7 @@ describe('house rules', () => {
     [/\bDate\b/, ['src/client/client.ts', 'src/client/platform.ts', 'src/testing']],
     [/\bMath\.random\b/, []],
     [/\bconsole\b/, []],
-    [/\bprocess\b/, ['src/crypto/backend/node.ts']],
+    [/\bprocess\b/, ['src/crypto/backend/node.ts', 'src/store/sealed/threads.ts']],
     [/\bprocess\.env\b/, []],
     [/\bsetTimeout\b|\bsetInterval\b/, ['src/client/platform.ts', 'src/transport/', 'src/testing/']],
     // The IndexedDB store names each database that it makes, to tell it from its successors.

@@ -17,6 +17,8 @@ import { checkSlot, MAX_SLOTS, type NewSlot, readSlots, sealSlot } from './seale
 import { NEVER_ALONE, type PlainRecords, rewriteRetired, unlock } from './sealed/unlock.js';
 import type { Choose, FoundRecord, Vault } from './sealed/vault.js';
 
+export { type PasskeyOptions, passkeySlot } from './sealed/passkey.js';
+export { type AskPassphrase, passphraseSlot } from './sealed/passphrase.js';
 export { rawKeySlot } from './sealed/raw-key.js';
 
 /** How often a call is tried again because other handles change the master key or commit. */

@@ -11,7 +11,7 @@ import { wrongKey } from './slots.js';
 
 const KEY_BYTES = 32;
 const NONCE_BYTES = 24;
-const BOX_BYTES = NONCE_BYTES + MASTER_KEY_BYTES + 16;
+export const BOX_BYTES = NONCE_BYTES + MASTER_KEY_BYTES + 16;
 
 /**
  * A slot that opens with `key`: 32 uniformly random bytes, not a password. They are copied; the copy lives as long as the slot.

@@ -78,6 +78,24 @@ export async function openSlot(
   storeId: Uint8Array,
   signal: AbortSignal,
 ): Promise<OpenedSlot> {
+  // A signal for this attempt alone: by it a slot knows whether it has asked, and the next attempt asks again.
+  const attempt = new AbortController();
+  const end = (): void => attempt.abort(signal.reason);
+  if (signal.aborted) end();
+  signal.addEventListener('abort', end, { once: true });
+  try {
+    return await tryRows(slot, rows, storeId, attempt.signal);
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
+}
+
+async function tryRows(
+  slot: KeySlot,
+  rows: ReadonlyMap<string, Uint8Array>,
+  storeId: Uint8Array,
+  signal: AbortSignal,
+): Promise<OpenedSlot> {
   if (rows.size === 0) throw corrupt('no slot is left');
   let failure: CyphrError | undefined;
   for (const [id, row] of rows) {
