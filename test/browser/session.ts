@@ -93,6 +93,9 @@ export async function startSession(name: BrowserName, origin: string, onPageErro
       const end = ended();
       browser.process()!.kill('SIGKILL');
       await end;
+      // Puppeteer now puts Firefox's preferences back in their place, and is not to be disturbed.
+      const isTidying = (): boolean => ['prefs.js', 'user.js'].some((file) => existsSync(join(userDataDir, `${file}.puppeteer`)));
+      while (isTidying()) await new Promise((resolve) => setImmediate(resolve));
       browser = await launch();
     },
     async restart(preferences) {
