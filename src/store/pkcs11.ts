@@ -13,6 +13,7 @@ import type { PKCS11 } from 'pkcs11js';
 import { concat, copy, equal, wipe } from '../bytes.js';
 import { CyphrError, StoreError, UsageError } from '../errors.js';
 import type { KeySlot } from './port.js';
+import { untilAborted } from './until-aborted.js';
 
 type Package = typeof import('pkcs11js');
 type Handle = ReturnType<PKCS11['C_OpenSession']>;
@@ -59,9 +60,9 @@ interface Session {
  *
  * Calls to the library are synchronous: they block the event loop for as long as the token takes (an unlock is two short series of calls,
  * before and after the PIN is asked for). Use a library from one thread at a time. The PIN is asked for once for each call, or for all calls
- * with one `signal` until one succeeds; once the token refused it, it is not tried again. It is a string and can't be wiped.
+ * of `open` with one `signal` until one succeeds; once the token refused it, it is not tried again. It is a string and can't be wiped.
  *
- * Throws `ERR_ARGUMENT` for a wrong option. Calls reject with `signal.reason` (looked at before and after the PIN is asked for), with
+ * Throws `ERR_ARGUMENT` for a wrong option. Calls reject with `signal.reason` (at once while the PIN is asked for), with
  * `ERR_ARGUMENT` (`field`: `module` can't be loaded or isn't PKCS#11, or `pkcs11js` is not installed; `pin` isn't a non-empty string;
  * `token` can't do AES-GCM with an IV that it is given), `ERR_LENGTH` (the master key has not 32 bytes), `ERR_STORE_KEY` (`field`: `token` not
  * found, or several have the label; `pin` wrong, locked, expired, not set or not given; `key` not found, not the one that sealed, or
@@ -77,21 +78,26 @@ export function pkcs11Slot(options: Pkcs11Options): KeySlot {
   }
   if (typeof pin !== 'function') throw new UsageError('ERR_ARGUMENT', 'pin must be a function', { field: 'pin' });
 
-  /** By signal: a store may hold several slots, or planted ones, and tries one after the other. */
+  /** Unlocks under way, by signal: a store may hold several slots, or planted ones, and tries one after the other. */
   const attempts = new WeakMap<AbortSignal, Attempt>();
 
-  async function inSession<T>(write: boolean, signal: AbortSignal | undefined, use: (session: Session) => T): Promise<T> {
+  function attemptOf(signal: AbortSignal | undefined): Attempt {
+    const attempt = (signal && attempts.get(signal)) ?? { pin: askPin(pin, signal), refused: undefined };
+    if (signal !== undefined) attempts.set(signal, attempt);
+    return attempt;
+  }
+
+  async function inSession<T>(purpose: 'seal' | 'open', signal: AbortSignal | undefined, use: (session: Session) => T): Promise<T> {
     signal?.throwIfAborted();
     const pkcs11 = await loadPackage();
-    signal?.throwIfAborted();
     // Nobody is asked for a PIN that can't be used.
     inToken(pkcs11, module, token, () => undefined);
-    const attempt = (signal && attempts.get(signal)) ?? { pin: askPin(pin), refused: undefined };
-    if (signal !== undefined) attempts.set(signal, attempt);
+    const attempt = purpose === 'open' ? attemptOf(signal) : { pin: askPin(pin, signal), refused: undefined };
     const userPin = await attempt.pin;
     signal?.throwIfAborted();
     if (attempt.refused !== undefined) throw attempt.refused;
     try {
+      const write = purpose === 'seal';
       const result = inToken(pkcs11, module, token, (library, slot) => loggedIn(pkcs11, library, slot, write, userPin, use));
       if (signal !== undefined) attempts.delete(signal);
       return result;
@@ -114,7 +120,7 @@ export function pkcs11Slot(options: Pkcs11Options): KeySlot {
           max: KEY_BYTES,
         });
       }
-      return inSession(true, signal, (session) => {
+      return inSession('seal', signal, (session) => {
         const found = findKeys(session, [{ type: session.pkcs11.CKA_LABEL, value: key }]);
         if (found.length > 1) throw keyError('several keys in the token have this label');
         const handle = found[0] ?? generateKey(session, key);
@@ -130,7 +136,7 @@ export function pkcs11Slot(options: Pkcs11Options): KeySlot {
       assertBytes(sealed, 'sealed');
       assertBytes(ad, 'ad');
       const { id, iv, ciphertext } = decodeSealed(sealed);
-      return inSession(false, signal, (session) => {
+      return inSession('open', signal, (session) => {
         const found = findKeys(session, [{ type: session.pkcs11.CKA_ID, value: asBuffer(id) }]);
         if (found.length > 1) throw keyError('several keys in the token have the id of the one that sealed');
         if (found[0] === undefined) throw keyError('the key that sealed is not in the token');
@@ -150,11 +156,12 @@ async function loadPackage(): Promise<Package> {
   return pkcs11;
 }
 
-async function askPin(pin: () => string | Promise<string>): Promise<string> {
+async function askPin(pin: () => string | Promise<string>, signal: AbortSignal | undefined): Promise<string> {
   let answer: unknown;
   try {
-    answer = await pin();
+    answer = await untilAborted(async () => pin(), signal);
   } catch (cause) {
+    signal?.throwIfAborted();
     throw new StoreError('ERR_STORE_KEY', 'no PIN was given', { field: 'pin', cause });
   }
   // Tokens count an empty PIN as a wrong one.

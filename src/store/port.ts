@@ -80,7 +80,8 @@ export interface KeySlot {
   seal(masterKey: Uint8Array, ad: Uint8Array, options?: { readonly signal?: AbortSignal | undefined }): Promise<Uint8Array>;
   /**
    * The 32-byte master key, which the caller wipes. Rejects with `ERR_STORE_KEY` if this key, or this `ad`, doesn't open it. A store
-   * with several slots of the kind tries one after the other; calls of one attempt have the same `signal`, so that a person is asked once.
+   * with several slots of the kind tries one after the other; calls of one attempt, and no others, have the same `signal`, so that a
+   * person is asked once.
    */
   open(sealed: Uint8Array, ad: Uint8Array, options?: { readonly signal?: AbortSignal | undefined }): Promise<Uint8Array>;
 }

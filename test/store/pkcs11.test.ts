@@ -288,6 +288,15 @@ describe.skipIf(missing !== undefined)(`a token${missing === undefined ? '' : `:
       },
     });
     await expect(slot.seal(masterKey, ad, { signal: controller.signal })).rejects.toBe(reason);
+    const silent = new AbortController();
+    const nobody = slotOf('alice', {
+      key: 'aborted',
+      pin: () => {
+        queueMicrotask(() => silent.abort(reason));
+        return new Promise<never>(() => {});
+      },
+    });
+    await expect(nobody.seal(masterKey, ad, { signal: silent.signal })).rejects.toBe(reason);
     expect(keysIn('alice', 'aborted')).toBe(0);
   });
 
