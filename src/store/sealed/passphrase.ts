@@ -5,6 +5,7 @@ import type { Argon2Cost } from '../../crypto/passphrase.js';
 import { StoreError, UsageError } from '../../errors.js';
 import { reader } from '../../wire/codec.js';
 import type { KeySlot } from '../port.js';
+import { untilAborted } from '../until-aborted.js';
 import { deriveKey } from './argon2.js';
 import { corrupt } from './layout.js';
 import { random } from './random.js';
@@ -122,16 +123,4 @@ function decodeHeader(
 /** UTF-8 of the passphrase in NFC; `undefined` for what is none. */
 function passphraseBytes(passphrase: unknown): Uint8Array | undefined {
   return typeof passphrase === 'string' && passphrase !== '' ? encodeUtf8(passphrase.normalize('NFC')) : undefined;
-}
-
-/** Settles like `call`, or rejects with `signal.reason` as soon as it aborts. */
-function untilAborted<T>(call: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(signal?.reason);
-    if (signal?.aborted) return onAbort();
-    signal?.addEventListener('abort', onAbort, { once: true });
-    call()
-      .then(resolve, reject)
-      .finally(() => signal?.removeEventListener('abort', onAbort));
-  });
 }
