@@ -20,6 +20,8 @@ const LAYOUT = 1;
 const ID_BYTES = 16;
 /** Commits that share one transaction at most: bounds its memory. */
 const GROUP_COUNT = 256;
+/** How long an erasure waits for the deletion of a database that it has emptied. */
+const DELETION_MS = 2_000;
 /** The greatest count that `getAll` takes. */
 const MAX_COUNT = 0xffff_ffff;
 
@@ -63,7 +65,7 @@ interface Waiting {
  * until the next read.
  *
  * `erase` deletes all records in one transaction, then the database; a context that won't let go of it (a frozen tab) delays only
- * the second. It works on every layout. If it rejects, the store stays open, and it can be repeated.
+ * the second, and until then opening it again. It works on every layout. If it rejects, the store stays open; repeat it.
  *
  * @example
  * const store = idbStore('alice');
@@ -345,8 +347,11 @@ async function eraseDatabase(name: string): Promise<ErasureReport> {
     db.close();
   }
   await new Promise<void>((resolve, reject) => {
-    // Blocked: it will be deleted as soon as the last one lets go, and holds nothing until then.
-    deleteDB(name, { blocked: () => resolve() }).then(resolve, reject);
+    // Blocked, or held up without a word by a frozen tab: it goes when the last one lets go, and holds nothing until then.
+    const timer = setTimeout(resolve, DELETION_MS);
+    deleteDB(name, { blocked: () => resolve() })
+      .then(resolve, reject)
+      .finally(() => clearTimeout(timer));
   });
   return { recordCount: keys.length, keyCount: keys.filter(holdsKeys).length };
 }

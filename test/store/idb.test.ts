@@ -473,6 +473,25 @@ describe('erasing', () => {
     await vi.waitFor(async () => expect(await indexedDB.databases()).toEqual([]));
   });
 
+  test('waits no longer than two seconds for a deletion that a frozen tab holds up without a word', async () => {
+    const store = idbStore('alice');
+    await store.commit(rows);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    vi.spyOn(indexedDB, 'deleteDatabase').mockImplementationOnce(() => new (class extends IDBOpenDBRequest {})());
+    const erased = store.erase!();
+    let isErased = false;
+    erased.then(() => {
+      isErased = true;
+    });
+    while (vi.getTimerCount() === 0) await new Promise((resolve) => setImmediate(resolve));
+    expect((await rawRows('cyphr:alice'))['records']).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1_999);
+    expect(isErased).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await erased).toEqual({ recordCount: 8, keyCount: 5 });
+    vi.useRealTimers();
+  });
+
   test('is an end for other handles, which never see an empty store', async () => {
     const [one, two] = [await opened(), idbStore('alice')];
     expect(await readText(two)).toBe('x');
