@@ -25,9 +25,10 @@ export interface CheckedWrite {
 /** The spaces whose rows hold keys (`client/records.ts`): what an erasure removes first, and counts as keys. */
 const KEY_SPACES: ReadonlySet<string> = new Set(['device', 'prekeys', 'session', 'init', 'skipped']);
 
-/** Whether an encoded key names a row that holds keys. */
+/** Whether an encoded key names a row that holds keys: a client's, or a slot that opens a sealed store (`sealed/layout.ts`). */
 export function holdsKeys(encoded: EncodedKey): boolean {
-  return KEY_SPACES.has(decodeKey(encoded)?.[0] ?? '');
+  const [space = '', what] = decodeKey(encoded) ?? [];
+  return KEY_SPACES.has(space) || (space === 'sealed' && what === 'slot');
 }
 
 /** Where the listing of a prefix begins (exclusive) and ends (exclusive), as encoded keys. */

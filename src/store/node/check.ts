@@ -7,7 +7,6 @@
  */
 
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { crc32c } from './crc32c.js';
 
 const BLOCK_BYTES = 32_768;
@@ -27,7 +26,7 @@ export async function findDamage(path: string, wasUsed: boolean): Promise<string
   const names = new Set(await readdir(path));
   // A file that another process has deleted in the meantime is an empty one.
   const read = (name: string): Promise<Buffer> =>
-    readFile(join(path, name)).catch((error: NodeJS.ErrnoException) => {
+    readFile(`${path}/${name}`).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error;
       return Buffer.alloc(0);
     });

@@ -219,7 +219,7 @@ const FILE = /\b(?:CURRENT|MANIFEST-\d+|\d{6,}\.(?:log|ldb|sst))\b/;
 export function storeError(error: unknown): CyphrError {
   if (error instanceof CyphrError) return error;
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
+    const { code, message, syscall } = cause as NodeJS.ErrnoException;
     if (code === 'LEVEL_LOCKED') return new StoreError('ERR_STORE_LOCKED', 'the store is open elsewhere', { cause: error });
     if (code === 'LEVEL_CORRUPTION') {
       return new StoreError('ERR_STORE_CORRUPT', 'the database is damaged', { field: FILE.exec(message)?.[0], cause: error });
@@ -228,7 +228,8 @@ export function storeError(error: unknown): CyphrError {
     if (code === 'ENOSPC' || code === 'EDQUOT' || /No space left|quota exceeded/i.test(message)) {
       return new StoreError('ERR_STORE_FULL', 'the disk is full', { cause: error });
     }
-    if (code === 'EROFS' || code === 'EACCES' || /Read-only file system|Permission denied/i.test(message)) {
+    // On a read-only file system, too, Node says of a directory that it makes with its parents: no such file.
+    if (syscall === 'mkdir' || code === 'EROFS' || code === 'EACCES' || /Read-only file system|Permission denied/i.test(message)) {
       return new StoreError('ERR_STORE_IO', 'the directory can’t be written', { field: 'path', cause: error });
     }
   }

@@ -7,7 +7,6 @@
  */
 
 import { open, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { concat, equal, u32, u64 } from '../../bytes.js';
 import { crc32c } from './crc32c.js';
 
@@ -23,7 +22,7 @@ export interface Witness {
 
 /** The counter that the witness in the directory `path` tells; `undefined` if there is none, or it is damaged. */
 export async function readWitness(path: string): Promise<number | undefined> {
-  const bytes = await readFile(join(path, WITNESS)).catch((error: NodeJS.ErrnoException) => {
+  const bytes = await readFile(`${path}/${WITNESS}`).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
     return Buffer.alloc(0);
   });
@@ -33,7 +32,7 @@ export async function readWitness(path: string): Promise<number | undefined> {
 
 /** Opens the witness for writing. With `isNew` it is made, telling 0, and is on disk when this resolves. */
 export async function openWitness(path: string, isNew: boolean): Promise<Witness> {
-  const file = await open(join(path, WITNESS), isNew ? 'w' : 'r+', 0o600);
+  const file = await open(`${path}/${WITNESS}`, isNew ? 'w' : 'r+', 0o600);
   const write = async (counter: number): Promise<void> => {
     await file.write(encode(counter), 0, null, 0);
   };
@@ -51,7 +50,7 @@ export async function openWitness(path: string, isNew: boolean): Promise<Witness
 }
 
 /** Deletes the witness, if there is one. */
-export const removeWitness = (path: string): Promise<void> => rm(join(path, WITNESS), { force: true });
+export const removeWitness = (path: string): Promise<void> => rm(`${path}/${WITNESS}`, { force: true });
 
 function encode(counter: number): Uint8Array {
   const bytes = u64(counter);
