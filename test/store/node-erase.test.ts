@@ -46,7 +46,7 @@ async function filled(): Promise<string> {
 /** The keys of the secrets that stand anywhere in a directory's bytes. */
 function seen(path: string): StoreKey[] {
   const bytes = existsSync(path) ? readdirSync(path).map((name) => readFileSync(join(path, name))) : [];
-  return [...secretOf].filter(([, secret]) => bytes.some((file) => file.includes(secret))).map(([key]) => key);
+  return [...secretOf].filter(([, secret]) => bytes.some((file) => file.includes(Buffer.from(secret)))).map(([key]) => key);
 }
 
 describe('erase', () => {
