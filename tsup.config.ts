@@ -28,7 +28,8 @@ export default defineConfig({
   dts: false,
   sourcemap: true,
   splitting: true,
-  treeshake: true,
+  // Chunks import from one another, and nothing for its effects alone: bundlers warn of such imports in a package without side effects.
+  treeshake: { moduleSideEffects: false },
   clean: true,
   external: [/^node:/, /^#/, /^@noble\//, 'ws', 'classic-level', 'idb', 'pkcs11js'],
 });

@@ -12,8 +12,8 @@ import { requireLength } from './guard.js';
 import { type Label, labelBytes } from './labels.js';
 import { sha512 } from './suite.js';
 
-const PREFIX = encodeUtf8('CompositeAlgorithmSignatures2025')!;
-const ALGORITHM = encodeUtf8('COMPSIG-MLDSA65-Ed25519-SHA512')!;
+const PREFIX = /* @__PURE__ */ encodeUtf8('CompositeAlgorithmSignatures2025')!;
+const ALGORITHM = /* @__PURE__ */ encodeUtf8('COMPSIG-MLDSA65-Ed25519-SHA512')!;
 
 const SEED_BYTES = 32;
 const MLDSA_PUBLIC_KEY_BYTES = 1952;

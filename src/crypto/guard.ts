@@ -10,10 +10,10 @@ export function requireLength(bytes: Uint8Array, lengthBytes: number, field: str
 }
 
 /** p = 2²⁵⁵ − 19, the field of Curve25519, 32 bytes little-endian. */
-export const FIELD_PRIME = littleEndian(2n ** 255n - 19n);
+export const FIELD_PRIME = /* @__PURE__ */ littleEndian(2n ** 255n - 19n);
 
 /** L, the order of Ed25519's prime-order subgroup (RFC 8032 section 5.1), 32 bytes little-endian. */
-export const GROUP_ORDER = littleEndian(2n ** 252n + 27742317777372353535851937790883648493n);
+export const GROUP_ORDER = /* @__PURE__ */ littleEndian(2n ** 252n + 27742317777372353535851937790883648493n);
 
 /** Whether `value` < `bound`, both 32 bytes little-endian. Not constant-time: for public values only. */
 export function isBelow(value: Uint8Array, bound: Uint8Array): boolean {

@@ -16,7 +16,7 @@ export interface HpkeKeys {
 }
 
 const KDF_ID = 0x0001;
-const VERSION = encodeUtf8('HPKE-v1')!;
+const VERSION = /* @__PURE__ */ encodeUtf8('HPKE-v1')!;
 const MODE_BASE = new Uint8Array([0]);
 const EMPTY = new Uint8Array(0);
 

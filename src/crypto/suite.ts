@@ -7,15 +7,14 @@
  */
 
 import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js';
-import { hkdf } from '@noble/hashes/hkdf.js';
 import * as sha2 from '@noble/hashes/sha2.js';
 import { backend } from '#backend';
 import { isZero } from '../bytes.js';
 import { decryptFailed, InternalError } from '../errors.js';
 import type { KeyPair, Rng } from '../step.js';
-import type { Encapsulation, KemBackend } from './backend/backend.js';
+import type { Encapsulation } from './backend/backend.js';
 import { FIELD_PRIME, isBelow, requireLength } from './guard.js';
-import { expand, hmac } from './hmac.js';
+import { type Hmac, hmacOver } from './hmac.js';
 
 /** SHA-256 (FIPS 180-4), 32 bytes. */
 export function sha256(data: Uint8Array): Uint8Array {
@@ -47,36 +46,43 @@ export function shake256(data: Uint8Array, lengthBytes: number): Uint8Array {
   return backend.keccak.shake256(data, lengthBytes);
 }
 
+const withSha256 = /* @__PURE__ */ hmacOver(sha2.sha256);
+const withSha512 = /* @__PURE__ */ hmacOver(sha2.sha512);
+
 /** HMAC-SHA-256 (RFC 2104), 32 bytes; a key of any length. */
 export function hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array {
-  return hmac(key, data);
+  return withSha256.hmac(key, data);
 }
 
 /** HKDF-Extract with SHA-256 (RFC 5869 section 2.2), 32 bytes. */
 export function hkdfExtractSha256(salt: Uint8Array, ikm: Uint8Array): Uint8Array {
-  return hmac(salt, ikm);
+  return withSha256.hmac(salt, ikm);
 }
 
 /** HKDF-Expand with SHA-256 (RFC 5869 section 2.3) of a 32-byte `prk`; `lengthBytes` is at most 8,160. */
 export function hkdfExpandSha256(prk: Uint8Array, info: Uint8Array, lengthBytes: number): Uint8Array {
   requireLength(prk, 32, 'prk');
   requireHkdfLength(lengthBytes, 32);
-  return expand(prk, info, lengthBytes);
+  return withSha256.expand(prk, info, lengthBytes);
 }
 
 /** HKDF with SHA-256 (RFC 5869); `lengthBytes` is at most 8,160. */
 export function hkdfSha256(salt: Uint8Array, ikm: Uint8Array, info: Uint8Array, lengthBytes: number): Uint8Array {
   requireHkdfLength(lengthBytes, 32);
-  const prk = hmac(salt, ikm);
-  const out = expand(prk, info, lengthBytes);
-  prk.fill(0);
-  return out;
+  return hkdf(withSha256, salt, ikm, info, lengthBytes);
 }
 
 /** HKDF with SHA-512 (RFC 5869); `lengthBytes` is at most 16,320. */
 export function hkdfSha512(salt: Uint8Array, ikm: Uint8Array, info: Uint8Array, lengthBytes: number): Uint8Array {
   requireHkdfLength(lengthBytes, 64);
-  return hkdf(sha2.sha512, ikm, salt, info, lengthBytes);
+  return hkdf(withSha512, salt, ikm, info, lengthBytes);
+}
+
+function hkdf({ hmac, expand }: Hmac, salt: Uint8Array, ikm: Uint8Array, info: Uint8Array, lengthBytes: number): Uint8Array {
+  const prk = hmac(salt, ikm);
+  const out = expand(prk, info, lengthBytes);
+  prk.fill(0);
+  return out;
 }
 
 function requireHkdfLength(lengthBytes: number, hashBytes: number): void {
@@ -160,7 +166,7 @@ export interface Kem {
   decapsulate(seed: Uint8Array, kemCiphertext: Uint8Array): Uint8Array;
 }
 
-function kem(operations: KemBackend, rank: number, ciphertextBytes: number): Kem {
+function kem(name: 'mlKem768' | 'mlKem1024', rank: number, ciphertextBytes: number): Kem {
   const vectorBytes = 384 * rank;
   const isPublicKey = (publicKey: Uint8Array): boolean =>
     publicKey.length === vectorBytes + 32 && coefficientsAreReduced(publicKey.subarray(0, vectorBytes));
@@ -168,17 +174,17 @@ function kem(operations: KemBackend, rank: number, ciphertextBytes: number): Kem
     isPublicKey,
     publicKey(seed) {
       requireLength(seed, 64, 'seed');
-      return operations.publicKey(seed);
+      return backend[name].publicKey(seed);
     },
     encapsulate(publicKey, m) {
       requireLength(m, 32, 'm');
       if (!isPublicKey(publicKey)) throw decryptFailed();
-      return operations.encapsulate(publicKey, m);
+      return backend[name].encapsulate(publicKey, m);
     },
     decapsulate(seed, kemCiphertext) {
       requireLength(seed, 64, 'seed');
       if (kemCiphertext.length !== ciphertextBytes) throw decryptFailed();
-      return operations.decapsulate(seed, kemCiphertext);
+      return backend[name].decapsulate(seed, kemCiphertext);
     },
   };
 }
@@ -196,7 +202,7 @@ function coefficientsAreReduced(vector: Uint8Array): boolean {
 }
 
 /** ML-KEM-768, the ratchet's KEM: encapsulation key 1,184 bytes, ciphertext 1,088. */
-export const mlKem768: Kem = kem(backend.mlKem768, 3, 1088);
+export const mlKem768: Kem = /* @__PURE__ */ kem('mlKem768', 3, 1088);
 
 /** ML-KEM-1024, the handshake's KEM: encapsulation key 1,568 bytes, ciphertext 1,568. */
-export const mlKem1024: Kem = kem(backend.mlKem1024, 4, 1568);
+export const mlKem1024: Kem = /* @__PURE__ */ kem('mlKem1024', 4, 1568);

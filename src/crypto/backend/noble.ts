@@ -49,8 +49,8 @@ export const backend: Backend = {
   ed25519Sign: (seed, message) => ed25519.sign(message, seed),
   ed25519Verify: (publicKey, message, signature) => verdict(() => ed25519.verify(signature, message, publicKey, { zip215: false })),
 
-  mlKem768: kem(ml_kem768),
-  mlKem1024: kem(ml_kem1024),
+  mlKem768: /* @__PURE__ */ kem(ml_kem768),
+  mlKem1024: /* @__PURE__ */ kem(ml_kem1024),
 
   mlDsa65PublicKey(seed) {
     const { publicKey, secretKey } = ml_dsa65.keygen(seed);
