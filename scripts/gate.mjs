@@ -1,6 +1,6 @@
 // The whole gate, step by step: `npm run verify`. Ends with a line `N passed, N failed`: tests, then one for each other step.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -37,6 +37,10 @@ for (const name of ['typecheck', 'lint', 'coverage', 'build', 'package', 'runtim
 const hasSpin = spawnSync('spin', ['-V']).status === 0;
 if (hasSpin || process.env.CI === 'true') count(step('formal', ['formal']));
 else console.log('\n── formal: left out, spin is not installed (npm run formal says how)');
+// Nor are the browsers, and the same goes for them.
+const hasBrowsers = ['chromium', 'firefox-esr'].every((name) => existsSync(`/usr/bin/${name}`));
+if (hasBrowsers || process.env.CI === 'true') count(step('browsers', ['test:browser']));
+else console.log('\n── browsers: left out, Chromium or Firefox ESR is not installed (npm run test:browser says how)');
 rmSync(work, { recursive: true, force: true });
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

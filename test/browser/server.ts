@@ -39,7 +39,7 @@ async function bundlePages(): Promise<Map<string, string>> {
     },
   })) as Rolldown.RolldownOutput;
   const files = new Map<string, string>();
-  for (const file of result.output) if (file.type === 'chunk') files.set(`/${file.fileName}`, file.code);
+  for (const file of result.output) files.set(`/${file.fileName}`, file.type === 'chunk' ? file.code : String(file.source));
   for (const name of pages) {
     files.set(
       `/${name}`,

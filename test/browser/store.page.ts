@@ -2,7 +2,8 @@
 
 import { isCyphrError } from '@cyphr/e2ee/errors';
 import { idbStore } from '@cyphr/e2ee/store/idb';
-import { type ConformanceCase, storeConformance } from '@cyphr/e2ee/testing';
+import { rawKeySlot, sealedStore } from '@cyphr/e2ee/store/sealed';
+import { storeConformance } from '@cyphr/e2ee/testing';
 import type { Store, StoreKey } from '../../src/store/port.js';
 
 /** Deletes the database behind a store's back. */
@@ -14,15 +15,22 @@ function destroy(name: string): Promise<void> {
   });
 }
 
-const CASES: readonly ConformanceCase[] = storeConformance({ open: idbStore, destroy });
+const key = new Uint8Array(32).fill(9);
+const sealedIdbStore = (name: string): Store => sealedStore(idbStore(name), rawKeySlot(key));
+const CASES = [
+  { store: 'idbStore', open: idbStore },
+  { store: 'sealedStore', open: sealedIdbStore },
+].flatMap(({ store, open }) => storeConformance({ open, destroy }).map(({ name, run }) => ({ name: `${store} ${name}`, run })));
 
 export const caseNames = (): string[] => CASES.map(({ name }) => name);
 export const runCase = (index: number): Promise<void> => CASES[index]!.run();
 
+/** A new handle on the store of that name, sealed if the name says so. */
+const open = (name: string): Store => (name.startsWith('sealed') ? sealedIdbStore(name) : idbStore(name));
 const stores = new Map<string, Store>();
 /** The store of that name, which stays open. */
 function storeOf(name: string): Store {
-  const store = stores.get(name) ?? idbStore(name);
+  const store = stores.get(name) ?? open(name);
   stores.set(name, store);
   return store;
 }
@@ -102,7 +110,7 @@ export async function storeMessages(name: string, count: number): Promise<number
 /** Opens the store anew and lists its messages page by page; milliseconds for each. */
 export async function listMessages(name: string): Promise<{ openMs: number; listMs: number; numbers: number[] }> {
   const startMs = performance.now();
-  const store = idbStore(name);
+  const store = open(name);
   await store.read([['inbox']]);
   const openedMs = performance.now();
   const numbers = await keysOf(store, 'inbox');

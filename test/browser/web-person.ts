@@ -1,0 +1,124 @@
+/** A person at the chat page: what they can do there, by the names that they see, and what goes wrong meanwhile. */
+
+import assert from 'node:assert/strict';
+import type { Browser, BrowserContext, ElementHandle, KeyInput, Page } from 'puppeteer-core';
+
+export const PASSPHRASE = 'correct horse battery staple';
+
+/** What a person's page has complained of. */
+export interface Complaints {
+  /** Console errors and errors that nobody caught, except the network's own. */
+  readonly errors: string[];
+  /** Directives of the policy that the page has broken. */
+  violations(): Promise<string[]>;
+}
+
+/** A profile of their own, with a page in it. */
+export interface Person extends Complaints {
+  readonly context: BrowserContext;
+  readonly page: Page;
+  /** Resolves when `condition`, an expression over the document, holds. */
+  until(condition: string): Promise<void>;
+  text(selector: string): Promise<string>;
+  click(selector: string): Promise<void>;
+  /** Puts the focus into a field and types. */
+  fill(selector: string, text: string): Promise<void>;
+  press(...keys: KeyInput[]): Promise<void>;
+  /** Presses Tab until the focus is on `#id`: reachable without a mouse. */
+  tabTo(id: string): Promise<void>;
+  /** Writes into the open conversation, as a person does. */
+  say(text: string): Promise<void>;
+  /** A message with exactly this text is on the screen. */
+  sees(text: string): Promise<void>;
+  /** The last of one's own messages has this state. */
+  isMarked(state: string): Promise<void>;
+  register(name: string): Promise<void>;
+  unlock(passphrase?: string): Promise<void>;
+  begin(account: string): Promise<void>;
+  reload(): Promise<void>;
+}
+
+const quoted = (text: string): string => JSON.stringify(text);
+
+/** Opens `url` in a new profile of `browser`, or in another tab of `context`. */
+export async function person(browser: Browser, url: string, context?: BrowserContext): Promise<Person> {
+  const profile = context ?? (await browser.createBrowserContext());
+  const page = await profile.newPage();
+  const errors: string[] = [];
+  page.on('console', (message) => {
+    // What browsers say of a relay that is away is no error of the page; Firefox names the address, Chromium the reason.
+    const isNetwork = /ERR_CONNECTION_REFUSED|can.t establish a connection|Cross-Origin Request Blocked|NetworkError/i.test(message.text());
+    if (message.type() === 'error' && !isNetwork) errors.push(message.text());
+  });
+  page.on('pageerror', (error) => errors.push(String((error as Error).stack ?? error)));
+  await page.evaluateOnNewDocument(() => {
+    const seen: string[] = [];
+    Object.assign(globalThis, { violations: seen });
+    addEventListener('securitypolicyviolation', ({ effectiveDirective }) => seen.push(effectiveDirective));
+  });
+  await page.goto(url);
+
+  // Evaluated as a string: the page's policy doesn't let a library build functions in it.
+  const until = async (condition: string): Promise<void> => {
+    await page.evaluate(`new Promise((resolve) => {
+      const observer = new MutationObserver(look);
+      function look() {
+        if (!(${condition})) return;
+        observer.disconnect();
+        resolve();
+      }
+      observer.observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+      look();
+    })`);
+  };
+  const visible = async (selector: string): Promise<ElementHandle> => {
+    await until(`document.querySelector(${quoted(selector)})?.checkVisibility()`);
+    return (await page.$(selector))!;
+  };
+  const focusedId = (): Promise<string> => page.evaluate(() => document.activeElement?.id ?? '');
+
+  const self: Person = {
+    context: profile,
+    page,
+    errors,
+    violations: () => page.evaluate(() => (globalThis as unknown as { violations: string[] }).violations),
+    until,
+    text: async (selector) => (await visible(selector)).evaluate((element) => element.textContent),
+    click: async (selector) => (await visible(selector)).click(),
+    async fill(selector, text) {
+      await (await visible(selector)).focus();
+      await page.keyboard.type(text);
+    },
+    async press(...keys) {
+      for (const key of keys) await page.keyboard.press(key);
+    },
+    async tabTo(id) {
+      for (let i = 0; i < 40 && (await focusedId()) !== id; i++) await page.keyboard.press('Tab');
+      assert.equal(await focusedId(), id);
+    },
+    async say(text) {
+      await self.fill('#text', text);
+      await page.keyboard.press('Enter');
+    },
+    sees: (text) => until(`[...document.querySelectorAll('.bubble')].some((bubble) => bubble.textContent === ${quoted(text)})`),
+    isMarked: (state) => until(`[...document.querySelectorAll('.line.own')].at(-1)?.dataset.state === ${quoted(state)}`),
+    async register(name) {
+      await self.fill('#name', name);
+      await self.fill('#passphrase', PASSPHRASE);
+      await self.fill('#again', PASSPHRASE);
+      await self.click('#gate-submit');
+      await visible('#app');
+    },
+    async unlock(passphrase = PASSPHRASE) {
+      await self.fill('#passphrase', passphrase);
+      await page.keyboard.press('Enter');
+    },
+    async begin(account) {
+      await self.fill('#begin-name', account);
+      await page.keyboard.press('Enter');
+      await until(`document.querySelector('#peer').textContent === ${quoted(account)}`);
+    },
+    reload: async () => void (await page.reload()),
+  };
+  return self;
+}
