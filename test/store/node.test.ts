@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -277,18 +277,29 @@ describe('failing reads and closes', () => {
 describe('a killed process', () => {
   const script = fileURLToPath(new URL('commit-loop.ts', import.meta.url));
 
-  /** Starts the loop, kills it with SIGKILL at once after it printed `count` counters, and answers all that it printed. */
-  function runUntil(path: string, count: number): Promise<number[]> {
+  /**
+   * Starts the loop, kills it with SIGKILL at once after it printed `count` counters, and answers all that it printed. `meanwhile` is
+   * called after the first ones; the counting begins when it is done.
+   */
+  function runUntil(path: string, count: number, meanwhile?: () => Promise<void>): Promise<number[]> {
     return new Promise((resolve, reject) => {
       const child = spawn(process.execPath, ['--import', 'tsx', script, path], { stdio: ['ignore', 'pipe', 'pipe'] });
       let printed = '';
       let failure = '';
+      let from = meanwhile === undefined ? 0 : undefined;
       child.stderr.on('data', (chunk) => {
         failure += chunk;
       });
       child.stdout.on('data', (chunk) => {
         printed += chunk;
-        if (printed.split('\n').length > count) child.kill('SIGKILL');
+        const lines = printed.split('\n').length - 1;
+        if (from === undefined && lines > 1) {
+          from = Number.POSITIVE_INFINITY;
+          meanwhile?.().then(() => {
+            from = printed.split('\n').length - 1;
+          }, reject);
+        }
+        if (from !== undefined && lines >= from + count) child.kill('SIGKILL');
       });
       child.on('close', (_code, signal) => {
         if (signal !== 'SIGKILL') reject(new Error(`the child ended by itself: ${failure}`));
@@ -297,16 +308,35 @@ describe('a killed process', () => {
     });
   }
 
+  test('T25: keeps all others out while it lives, and goes on unharmed', async () => {
+    const path = newPath();
+    const other = nodeStore(path);
+    const printed = await runUntil(path, 3, async () => {
+      for (const call of [() => other.read([KEY]), () => other.commit([{ key: KEY, value: bytes('theirs') }]), () => other.erase!()]) {
+        await expect(call()).rejects.toMatchObject({ code: 'ERR_STORE_LOCKED', action: 'retry' });
+      }
+    });
+    const [latest] = await other.read([['latest']]);
+    expect(Buffer.from(latest!.value).readUInt32BE()).toBeGreaterThanOrEqual(Math.max(...printed));
+    expect(await readText(other)).toBeUndefined();
+    await other.close();
+  });
+
   const seed = process.env['CYPHR_SEED'] ?? String(Date.now());
   test(`T26: loses nothing that it was told is committed, and keeps commits whole (CYPHR_SEED=${seed})`, { timeout: 120_000 }, async () => {
     const rng = seededRng(`kill ${seed}`);
-    for (let round = 0; round < 3; round++) {
-      const path = newPath();
-      const acknowledged = await runUntil(path, 1 + 2 * rng(1)[0]!);
-      const store = nodeStore(path);
+    const path = newPath();
+    const acknowledged: number[] = [];
+    // Every other process dies as soon as it opens what the last one has left.
+    for (const lines of [0, 1, 2, 3, 4, 5].map((round) => (round % 2 === 0 ? 2 + rng(1)[0]! : 1))) {
+      acknowledged.push(...(await runUntil(path, lines)).filter((n) => n > 0));
+      const copy = newPath();
+      cpSync(path, copy, { recursive: true });
+      const store = nodeStore(copy);
       const stored = await store.list(['counter'], 100_000);
       const numbers = stored.map(({ value }) => Buffer.from(value).readUInt32BE());
-      expect(numbers.slice(0, acknowledged.length)).toEqual([...acknowledged].sort((a, b) => a - b));
+      expect(numbers).toEqual(numbers.map((_, i) => i + 1));
+      expect(numbers.length).toBeGreaterThanOrEqual(Math.max(...acknowledged));
       const [latest] = await store.read([['latest']]);
       expect(latest?.value).toEqual(u32(numbers.length));
       const greatest = Math.max(...stored.map(({ rev }) => rev));
@@ -314,5 +344,6 @@ describe('a killed process', () => {
       expect((await store.read([KEY]))[0]!.rev).toBeGreaterThan(greatest);
       await store.close();
     }
+    expect(acknowledged.length).toBeGreaterThan(3);
   });
 });
