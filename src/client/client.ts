@@ -86,7 +86,7 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
       emitStatus();
       try {
         await halted.stop(false);
-        await recoverStore(options.store, { account: options.account, rng, now });
+        await recoverStore(options.store, { directory: options.directory, rng, now });
         next = await openCore(host);
       } finally {
         if (seat.isClosed()) await next.stop(true);

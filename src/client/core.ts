@@ -163,6 +163,7 @@ export async function openCore({ options, settings, rng, now, emit, onHalted, re
     function maintain(): void {
       const work = async (): Promise<void> => {
         await keyring.maintain();
+        outbox.wakeAll();
         receiver.confirmAll();
         if (Math.abs(now() - prunedAtMs) < PRUNE_MS) return;
         await prune(ctx);

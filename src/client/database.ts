@@ -53,6 +53,8 @@ export async function storeCall<T>(call: () => Promise<T>): Promise<T> {
 export interface DatabaseHost {
   rng: Rng;
   now: Now;
+  /** The first commit gives the store a new id: what follows is another device's. */
+  renew?: boolean;
   onCommit(durationMs: number): void;
   /** Another writer was met, or a commit that was thought to have failed: what is in memory does not match the store any more. */
   onLost(error: StoreError): void;
@@ -71,7 +73,7 @@ export async function openDatabase(store: Store, host: DatabaseHost): Promise<Da
   if (found !== undefined && found.value.length !== GUARD_BYTES) {
     throw new StoreError('ERR_STORE_CORRUPT', 'the generation row is damaged');
   }
-  const storeId = found === undefined ? host.rng(16) : found.value.slice(0, 16);
+  const storeId = found === undefined || host.renew === true ? host.rng(16) : found.value.slice(0, 16);
   let generation = found === undefined ? 0 : reader(found.value.subarray(16, 24)).u64();
   let rev = found === undefined ? 0 : found.rev;
 

@@ -1,6 +1,9 @@
 /**
  * Tells contacts that a new device has taken the place of a lost one: starts a session with each, so that they send there. A greeting
  * is committed with its session, transmitted until the relay has it, and remembered until the contact has answered.
+ *
+ * Nothing is encrypted for a contact that was not greeted before the new device is published: of two that greet each other at the same
+ * time, at least one then finds the other's new device.
  */
 
 import { equal } from '../bytes.js';
@@ -17,6 +20,8 @@ export interface Greetings {
   /** Accounts to which something is to be done. */
   accounts(): Iterable<string>;
   isDue(account: string): boolean;
+  /** Whether this account must wait for the publication of this device. */
+  mustWait(account: string): Promise<boolean>;
   /** Starts the sessions of an account that is due, and commits the greetings. Throws what holds them. */
   start(account: string): Promise<void>;
   /** Hands over what was committed. Throws what the carrier says. */
@@ -51,6 +56,8 @@ export async function greetings(ctx: Context, contacts: Contacts, encryption: En
   return {
     accounts: () => due,
     isDue: (account) => due.has(account),
+    mustWait: async (account) =>
+      due.has(account) && (await load(account))?.isStarted === false && (await db.read(keys.publish)) !== undefined,
     async start(account) {
       if (!due.has(account) || (await load(account))?.isStarted !== false) return;
       const contact = await contacts.load(account);

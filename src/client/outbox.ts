@@ -359,6 +359,7 @@ export async function outbox(
   const lane = lanes(ctx, {
     isDue: (account) => waiting.has(account) || greetings.isDue(account),
     async run(account) {
+      if (await greetings.mustWait(account)) return undefined;
       let held: AnyCyphrError | undefined;
       try {
         await encryptPending(account);

@@ -1,12 +1,33 @@
-/** A way out of a halt: what a store that was restored or copied still holds, under a new device. */
+/**
+ * A way out of a halt: what a store that was restored or copied still holds, under a new device.
+ *
+ * Sessions, skipped keys, prekeys and accepted flights may have been used elsewhere, or be behind: they go. The account key, contacts
+ * with their pins, the inbox, what became of sent messages and the ids of received ones stay. One commit, so that a crash leaves either
+ * store whole; publication, greetings and queued messages follow from its rows as after any restart.
+ */
 
-import { StoreError } from '../errors.js';
+import { StoreError, TransportError } from '../errors.js';
+import { type DeviceSecrets, decodeDevice, encodeDevice, replaceDevice, verifyDeviceList } from '../identity/index.js';
+import { encodePrekeys, generatePrekeys } from '../pqxdh/prekeys.js';
 import type { Now, Rng } from '../step.js';
-import type { Store } from '../store/port.js';
+import type { Store, StoreKey, Write } from '../store/port.js';
+import type { Bound, Directory, Login } from '../transport/port.js';
+import { parseIdentity } from '../wire/objects.js';
+import { type Database, openDatabase } from './database.js';
+import { publishWrite } from './keyring.js';
+import { timer } from './platform.js';
+import { bindDirectory } from './ports.js';
+import { greetRecord, keys, metaRecord, outboxRecord, pendingRecord, sentRecord } from './records.js';
+import { requeued } from './sent.js';
+
+/** What belongs to one device, and to no other. */
+const DEVICE_SPACES = ['session', 'init', 'skipped', 'tag', 'peer', 'seen', 'login', 'greet'];
+/** How long the directory is waited for. */
+const DIRECTORY_MS = 10_000;
 
 /** What a recovery needs of its client. */
 export interface RecoveryHost {
-  readonly account: string;
+  readonly directory: Bound<Directory>;
   readonly rng: Rng;
   readonly now: Now;
 }
@@ -15,6 +36,85 @@ export interface RecoveryHost {
  * Makes a store that has halted its client usable again; no engine runs on it meanwhile, and one is opened on it afterwards. Safe to
  * repeat. On rejection the store is as it was.
  */
-export async function recoverStore(_store: Store, _host: RecoveryHost): Promise<void> {
-  throw new StoreError('ERR_STORE_ROLLBACK', 'this store can not be recovered');
+export async function recoverStore(store: Store, host: RecoveryHost): Promise<void> {
+  const db = await openDatabase(store, { rng: host.rng, now: host.now, renew: true, onCommit: () => {}, onLost: () => {} });
+  try {
+    const row = await db.read(keys.device);
+    if (row === undefined) throw new StoreError('ERR_STORE_CORRUPT', 'the store holds no device');
+    const lost = decodeDevice(row);
+    const device = replaceDevice(lost, await publishedVersion(lost, host), host.rng, host.now());
+    await db.commit([...(await dropDevice(db)), ...deviceRows(device, host.rng, host.now())]);
+  } finally {
+    await db.close();
+  }
+}
+
+/** The rows that make `device` the store's: registered, and to be published. */
+export function deviceRows(device: DeviceSecrets, rng: Rng, nowMs: number): Write[] {
+  const { next, out } = generatePrekeys(device, rng, nowMs);
+  return [
+    { key: keys.meta, value: metaRecord.encode({ account: device.account, device: device.device, loginsSince: 1 }) },
+    { key: keys.device, value: encodeDevice(device) },
+    { key: keys.prekeys, value: encodePrekeys(next) },
+    publishWrite(out),
+  ];
+}
+
+/**
+ * The greatest version of the account's device list that the directory has under its account key, 0 if it can't be asked: a list that
+ * the lost device signed after this store was copied must not be newer than the next, even if the clock went back too.
+ */
+export async function publishedVersion({ account, device, accountKey }: DeviceSecrets, host: RecoveryHost): Promise<number> {
+  const login: Login = {
+    address: { account, device },
+    prove: () => Promise.reject(new TransportError('ERR_OFFLINE', 'no device to log in with')),
+  };
+  let stop = (): void => {};
+  const late = new Promise<never>((_, reject) => {
+    stop = timer(() => reject(new TransportError('ERR_TIMEOUT', 'the directory did not answer')), DIRECTORY_MS);
+  });
+  try {
+    const bundles = await Promise.race([bindDirectory(host.directory, login).fetch(account, { take: [] }), late]);
+    const versions = bundles.map(({ identity }) => verifyDeviceList(parseIdentity(identity).deviceList, accountKey.publicKey).version);
+    return Math.max(0, ...versions);
+  } catch {
+    return 0;
+  } finally {
+    stop();
+  }
+}
+
+/** The rows that take the device out of its store, and put what it has queued back to where it waits for sessions. */
+async function dropDevice(db: Database): Promise<Write[]> {
+  const rows = new Map<string, Write>();
+  const write = (writes: readonly Write[]): void => {
+    for (const each of writes) rows.set(JSON.stringify(each.key), each);
+  };
+  const contacts = new Set((await db.list(['contact'])).map(({ key }) => key[1]!));
+  // A contact that has not answered an earlier device is owed a greeting still.
+  const met = [...(await db.list(['peer'])), ...(await db.list(['greet']))].map(({ key }) => key[1]!);
+  for (const space of DEVICE_SPACES) write((await db.list([space])).map(({ key }) => ({ key, value: null })));
+  for (const account of new Set(met)) {
+    if (contacts.has(account)) write([{ key: keys.greet(account), value: greetRecord.encode({ isStarted: false, hellos: [] }) }]);
+  }
+  const load = async (key: StoreKey): Promise<ReturnType<typeof sentRecord.decode> | undefined> => {
+    const row = await db.read(key);
+    return row === undefined ? undefined : sentRecord.decode(row);
+  };
+  for (const { value } of await db.list(['unsent'])) {
+    const { id } = pendingRecord.decode(value);
+    const record = await load(keys.sent(id));
+    if (record !== undefined) write(requeued(id, record, value)!);
+  }
+  // Encrypted by a version that kept no plaintext: nobody can say it again.
+  for (const { key, value } of await db.list(['outbox'])) {
+    if (rows.has(JSON.stringify(key))) continue;
+    const { id } = outboxRecord.decode(value);
+    const record = await load(keys.sent(id));
+    write([{ key, value: null }]);
+    if (record === undefined) continue;
+    const failed = { ...record, state: 'failed', waitingFor: [], code: 'ERR_STORE_ROLLBACK' };
+    write([{ key: keys.sent(id), value: sentRecord.encode(failed) }]);
+  }
+  return [...rows.values()];
 }
