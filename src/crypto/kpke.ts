@@ -2,7 +2,8 @@
  * K-PKE of ML-KEM-768 (FIPS 203 section 5) in the pieces that its users need, over whatever Keccak the backend has.
  *
  * Knows polynomials, their NTT, sampling and packing. Knows no KEM: nothing here hashes a key or rejects a ciphertext.
- * Works alike for all secrets: no branch, table index or division depends on one. Callers check lengths and wipe what they are given.
+ * Works alike for all secrets: no branch and no table index depends on one. (Remainders by q are the engine's: products, once it has
+ * optimised them.) Callers check lengths and wipe what they are given.
  */
 
 import { concat, wipe } from '../bytes.js';
