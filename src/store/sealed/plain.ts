@@ -10,8 +10,10 @@ export const PLAIN_SPACES: readonly string[] = [
   'device',
   'generation',
   'got',
+  'greet',
   'inbox',
   'init',
+  'login',
   'meta',
   'once',
   'outbox',
@@ -24,6 +26,7 @@ export const PLAIN_SPACES: readonly string[] = [
   'session',
   'skipped',
   'tag',
+  'unsent',
 ];
 
 /** At most `limit` plain records. */

@@ -17,6 +17,8 @@ import { type Vault, vault } from './vault.js';
 
 /** Records rewritten in one commit. */
 const BATCH = 128;
+/** How often unlocking starts over because others found the store, or rotate its key. */
+const MAX_ATTEMPTS = 10;
 
 /** Kinds of slot that are lost with a device or an account elsewhere: a store must not hang on them alone. */
 export const NEVER_ALONE: ReadonlySet<string> = new Set(['passkey']);
@@ -35,27 +37,46 @@ export interface Unlocked {
  * (`field: 'plainRecords'`) for plain records that must not be sealed; `ERR_STORE_VERSION`.
  */
 export async function unlock(base: Store, slot: KeySlot, plain: PlainRecords, signal: AbortSignal): Promise<Unlocked> {
-  const [row] = await base.read([HEAD]);
-  if (row === undefined) return found(base, slot, plain, signal);
-  const { storeId, version } = decodeHeadClear(row.value);
-  const { masterKey, id, digest } = await openSlot(slot, await readSlots(base), storeId, signal);
-  const opened = vault(base, storeId, masterKeys(masterKey, version));
-  try {
-    await opened.refresh();
-    const listed = opened.head().slots.get(id);
-    if (listed === undefined) throw new StoreError('ERR_STORE_KEY', 'this slot was removed', { field: 'slot' });
-    if (!equal(listed, digest)) throw corrupt('slot');
-    await finish(base, opened);
-    return { vault: opened, slotId: id };
-  } catch (error) {
-    opened.wipe();
-    throw error;
+  for (let attempt = 1; ; attempt++) {
+    // Before the head is read: whoever founds the store meanwhile writes the head first.
+    const leftovers = [...(await base.list(RECORDS, 1)), ...(await base.list(SLOTS, 1))];
+    const [row] = await base.read([HEAD]);
+    if (row === undefined && leftovers.length > 0) throw corrupt('head');
+    const { opened, enter } = row === undefined ? await newVault(base, slot, plain) : await oldVault(base, slot, row.value, signal);
+    try {
+      const slotId = await enter(signal);
+      await finish(base, opened);
+      return { vault: opened, slotId };
+    } catch (error) {
+      opened.wipe();
+      if (!opened.isSuperseded() || attempt === MAX_ATTEMPTS) throw error;
+    }
   }
 }
 
-async function found(base: Store, slot: KeySlot, plain: PlainRecords, signal: AbortSignal): Promise<Unlocked> {
-  const leftovers = [...(await base.list(RECORDS, 1)), ...(await base.list(SLOTS, 1))];
-  if (leftovers.length > 0) throw corrupt('head');
+/** A vault, and what makes it one over this base; that answers the id of the slot. */
+interface Door {
+  readonly opened: Vault;
+  enter(signal: AbortSignal): Promise<string>;
+}
+
+async function oldVault(base: Store, slot: KeySlot, head: Uint8Array, signal: AbortSignal): Promise<Door> {
+  const { storeId, version } = decodeHeadClear(head);
+  const { masterKey, id, digest } = await openSlot(slot, await readSlots(base), storeId, signal);
+  const opened = vault(base, storeId, masterKeys(masterKey, version));
+  return {
+    opened,
+    async enter() {
+      await opened.refresh();
+      const listed = opened.head().slots.get(id);
+      if (listed === undefined) throw new StoreError('ERR_STORE_KEY', 'this slot was removed', { field: 'slot' });
+      if (!equal(listed, digest)) throw corrupt('slot');
+      return id;
+    },
+  };
+}
+
+async function newVault(base: Store, slot: KeySlot, plain: PlainRecords): Promise<Door> {
   const isPlain = (await listPlain(base, 1)).length > 0;
   if (isPlain && plain === 'refuse') {
     throw new StoreError('ERR_STORE_KEY', 'the store holds plain records: plainRecords says whether to seal them', {
@@ -65,17 +86,15 @@ async function found(base: Store, slot: KeySlot, plain: PlainRecords, signal: Ab
   if (NEVER_ALONE.has(slot.kind)) {
     throw new UsageError('ERR_ARGUMENT', `a ${slot.kind} can be lost: found the store with another slot, then add it`, { field: 'key' });
   }
-  const masterKey = random(MASTER_KEY_BYTES);
-  const opened = vault(base, random(STORE_ID_BYTES), masterKeys(masterKey, 1));
-  try {
-    const first = await sealSlot(slot, masterKey, opened.storeId, signal);
-    await opened.commit(() => ({ slots: new Map([[first.id, first]]), sealing: isPlain }));
-    await finish(base, opened);
-    return { vault: opened, slotId: first.id };
-  } catch (error) {
-    opened.wipe();
-    throw error;
-  }
+  const opened = vault(base, random(STORE_ID_BYTES), masterKeys(random(MASTER_KEY_BYTES), 1));
+  return {
+    opened,
+    async enter(signal) {
+      const first = await sealSlot(slot, opened.keys().masterKey, opened.storeId, signal);
+      await opened.commit(() => ({ slots: new Map([[first.id, first]]), sealing: isPlain }));
+      return first.id;
+    },
+  };
 }
 
 /** Goes on with what a crash may have interrupted. */
