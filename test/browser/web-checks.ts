@@ -6,6 +6,11 @@ import type { Page } from 'puppeteer-core';
 export function accessibilityProblems(page: Page): Promise<string[]> {
   return page.evaluate(() => {
     const problems: string[] = [];
+    // What is on its way to another colour is judged by where it goes.
+    for (const animation of document.getAnimations()) {
+      if (animation.effect?.getComputedTiming().endTime === Number.POSITIVE_INFINITY) animation.cancel();
+      else animation.finish();
+    }
     const modal = document.querySelector('dialog:modal');
     const root: ParentNode = modal ?? document.body;
     const all = [...root.querySelectorAll<HTMLElement>('*')].filter((element) => element.checkVisibility({ visibilityProperty: true }));

@@ -51,6 +51,8 @@ export async function person(browser: Browser, url: string, context?: BrowserCon
     if (message.type() === 'error' && !isNetwork) errors.push(message.text());
   });
   page.on('pageerror', (error) => errors.push(String((error as Error).stack ?? error)));
+  // The compiler that runs the drives names functions by a helper that a page doesn't have.
+  await page.evaluateOnNewDocument('globalThis.__name = (fn) => fn');
   await page.evaluateOnNewDocument(() => {
     const seen: string[] = [];
     Object.assign(globalThis, { violations: seen });

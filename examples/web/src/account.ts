@@ -39,17 +39,21 @@ const HISTORY_KEY_INFO = new TextEncoder().encode('cyphr web example: history');
 interface OpenedSlot extends KeySlot {
   /** Whether a new store was founded with it. */
   isNew(): boolean;
-  /** Once it was used: the key of the history, HKDF-SHA-256 of the master key. */
-  historyKey(): Promise<Uint8Array>;
+  /** Once, after it was used: the key of the history, HKDF-SHA-256 of the master key. The caller wipes it. */
+  takeHistoryKey(): Uint8Array;
 }
 
 /** `slot`, which founds a store only where that is the purpose: a browser that has evicted an account must not found an empty one. */
 function opening(slot: KeySlot, purpose: Opening['purpose']): OpenedSlot {
   let isNew = false;
-  let derived: ArrayBuffer | undefined;
+  let derived: Uint8Array | undefined;
+  let isTaken = false;
   async function derive(masterKey: Uint8Array): Promise<void> {
+    if (isTaken) return;
     const key = await crypto.subtle.importKey('raw', masterKey.slice(), 'HKDF', false, ['deriveBits']);
-    derived = await crypto.subtle.deriveBits({ name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(), info: HISTORY_KEY_INFO }, key, 256);
+    derived = new Uint8Array(
+      await crypto.subtle.deriveBits({ name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(), info: HISTORY_KEY_INFO }, key, 256),
+    );
   }
   return {
     kind: slot.kind,
@@ -65,9 +69,12 @@ function opening(slot: KeySlot, purpose: Opening['purpose']): OpenedSlot {
       return masterKey;
     },
     isNew: () => isNew,
-    async historyKey() {
+    takeHistoryKey() {
       if (derived === undefined) throw new NothingHere();
-      return new Uint8Array(derived);
+      const key = derived;
+      derived = undefined;
+      isTaken = true;
+      return key;
     },
   };
 }
@@ -105,7 +112,7 @@ export async function openAccount({ account, purpose, key }: Opening): Promise<O
   });
   const hasPasskey = (await store.slots()).some(({ kind }) => kind === 'passkey');
   remember(account, hasPasskey);
-  const historyKey = await slot.historyKey();
+  const historyKey = slot.takeHistoryKey();
   const historyStore = sealedStore(idbStore(historyOf(account)), rawKeySlot(historyKey));
   historyKey.fill(0);
   const session = await openSession(client, log, (onElsewhere) => openHistory(historyStore, account, onElsewhere));

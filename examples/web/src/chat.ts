@@ -27,7 +27,7 @@ export function showChat(session: OpenAccount): void {
     people.show(talk);
     seen();
     // On a touch screen the keyboard would cover what was opened.
-    if (matchMedia('(pointer: fine)').matches) byId('text').focus();
+    if (!matchMedia('(pointer: coarse)').matches) byId('text').focus();
     else byId('talk').focus();
   }
 
