@@ -6,6 +6,7 @@
  */
 
 export { createClient } from './client/client.js';
+export { eraseStore } from './client/erasure.js';
 export type * from './client/types.js';
 export {
   type Action,

@@ -1,10 +1,47 @@
 /** Destroys what a store holds, keys before what they protect. */
 
-import type { ErasureReport, Store } from '../store/port.js';
+import type { ErasureReport, Store, StoreKey } from '../store/port.js';
+import { storeCall } from './database.js';
+import { checkPort } from './options.js';
 
-/** Erases `store` and closes it; needs no key. Safe to repeat after a crash. */
+/** Records removed in one commit. */
+const BATCH = 256;
+/** In this order. What makes a store that of an account goes last: one that is half erased must not pass for empty. */
+const KEYS = ['device', 'prekeys', 'session', 'skipped', 'init'];
+const REST = ['pending', 'unsent', 'inbox', 'outbox', 'greet', 'publish', 'seen', 'tag', 'peer', 'contact', 'contact-device'];
+const LAST = ['sent', 'once', 'got', 'login', 'meta', 'generation'];
+
+/**
+ * Erases `store` and closes it; needs no passphrase and no key. For a store that no client has open: a client erases its own with
+ * `client.erase()`. Safe to repeat after a crash, on the store opened anew. What it cannot reach are copies: backups, snapshots, and
+ * what a disk keeps of overwritten blocks.
+ *
+ * Throws `ERR_ARGUMENT` (`field: 'store'`) and `ERR_STORE_*`.
+ */
 export async function eraseStore(store: Store): Promise<ErasureReport> {
-  const report = (await store.erase?.()) ?? { recordCount: 0, keyCount: 0 };
-  await store.close();
-  return report;
+  checkPort('store', store);
+  return storeCall(async () => {
+    const report = store.erase === undefined ? await eraseRows(store) : await store.erase();
+    await store.close();
+    return report;
+  });
+}
+
+async function eraseRows(store: Store): Promise<ErasureReport> {
+  const eraseSpace = async (space: string): Promise<number> => {
+    const [single] = await store.read([[space]]);
+    let rows: StoreKey[] = single === undefined ? [] : [[space]];
+    let count = 0;
+    do {
+      if (rows.length > 0) await store.commit(rows.map((key) => ({ key, value: null })));
+      count += rows.length;
+      rows = (await store.list([space], BATCH)).map(({ key }) => key);
+    } while (rows.length > 0);
+    return count;
+  };
+  let keyCount = 0;
+  for (const space of KEYS) keyCount += await eraseSpace(space);
+  let recordCount = keyCount;
+  for (const space of [...REST, ...LAST]) recordCount += await eraseSpace(space);
+  return { recordCount, keyCount };
 }
