@@ -1,8 +1,10 @@
+import 'fake-indexeddb/auto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, test } from 'vitest';
+import { idbStore } from '../../src/store/idb.js';
 import { memoryStore } from '../../src/store/memory.js';
 import { nodeStore } from '../../src/store/node.js';
 import type { Store } from '../../src/store/port.js';
@@ -33,6 +35,19 @@ describe('sealed over LevelDB', () => {
   const setup = {
     open: (name: string) => sealedStore(nodeStore(join(folder, name)), slot()),
     destroy: (name: string) => rm(join(folder, name), { recursive: true, force: true }),
+  };
+  for (const { name, run } of storeConformance(setup)) test(name, run);
+});
+
+describe('sealed over IndexedDB', () => {
+  const setup = {
+    open: (name: string) => sealedStore(idbStore(name), slot()),
+    destroy: (name: string) =>
+      new Promise<void>((resolve, reject) => {
+        const request = indexedDB.deleteDatabase(`cyphr:${name}`);
+        request.onsuccess = () => resolve();
+        request.onerror = () => reject(request.error);
+      }),
   };
   for (const { name, run } of storeConformance(setup)) test(name, run);
 });
