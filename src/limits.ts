@@ -83,6 +83,16 @@ export const sessionLimits = {
   listRefetchMs: 10 * MINUTE_MS,
 } as const;
 
+/** How tabs that have one store open notice that another is gone or frozen. */
+export const tabLimits = {
+  /** Pause between two questions to a tab from which something is awaited. */
+  pingMs: 2_000,
+  /** Questions without an answer after which it counts as gone: a tab is busy for seconds at most. */
+  silentPings: 3,
+  /** Engines that a tab opens again within a minute after another writer was met; then it halts. */
+  reopenings: 5,
+} as const;
+
 /** Bounds that an application meets. */
 export const limits = Object.freeze({
   /** Encoded content of one message: what a ratchet message holds beside its own head and a session's hello. More is an attachment. */

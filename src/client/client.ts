@@ -10,7 +10,7 @@ import type { ErasureReport } from '../store/port.js';
 import { encodeContent, toContent } from './content.js';
 import type { Settings } from './context.js';
 import { type CoreHost, openCore } from './core.js';
-import { storeCall } from './database.js';
+import { GENERATION, storeCall } from './database.js';
 import { eraseStore } from './erasure.js';
 import { contactView, messageLoops, sentHandle } from './handles.js';
 import {
@@ -26,6 +26,7 @@ import {
 import { abortable, abortReason, clientClock, clientRng, emitter, mutex } from './platform.js';
 import { recoverStore } from './recovery.js';
 import { seat as emptySeat } from './seat.js';
+import { joinTabs } from './tabs/tabs.js';
 import type { Client, ClientEvent, ClientOptions, Message } from './types.js';
 
 /** Ports that a living client owns. */
@@ -89,13 +90,56 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
         await recoverStore(options.store, { directory: options.directory, rng, now });
         next = await openCore(host);
       } finally {
-        if (seat.isClosed()) await next.stop(true);
-        else seat.take(next);
-        if (!seat.isClosed()) emitStatus();
+        if (seat.isClosed() || tabs?.leads() === false) {
+          await next.stop(seat.isClosed());
+        } else {
+          seat.take(next);
+          emitStatus();
+          tabs?.announce();
+        }
       }
     });
-  const host: CoreHost = { options, settings, rng, now, emit: events.emit, onHalted: () => {}, recover };
-  seat.take(await openCore(host));
+  let isOpen = false;
+  const host: CoreHost = {
+    options,
+    settings,
+    rng,
+    now,
+    emit(event) {
+      events.emit(event);
+      tabs?.publish(event);
+    },
+    onHalted: (error) => tabs?.onHalted(error),
+    recover,
+  };
+  const { store } = options;
+  const { shared } = store;
+  const revision = async (): Promise<number> => (await storeCall(() => store.read([GENERATION])))[0]?.rev ?? 0;
+  const tabs =
+    shared &&
+    joinTabs({
+      shared,
+      account: options.account,
+      seat,
+      newId,
+      change,
+      openCore: () => openCore(host, isOpen ? undefined : options.signal),
+      revision,
+      emit: events.emit,
+      onStatus: emitStatus,
+      onErased: () => void client.close().catch(() => {}),
+    });
+  try {
+    // In each tab: what is locked is unlocked here, not only when this tab takes over.
+    if (tabs !== undefined) await revision();
+    if (tabs === undefined) seat.take(await openCore(host, options.signal));
+    else await tabs.start(options.signal);
+    isOpen = true;
+  } catch (error) {
+    await seat.close()?.stop(true);
+    tabs?.leave();
+    throw error;
+  }
 
   let closing: Promise<void> | undefined;
   let erasing: Promise<ErasureReport> | undefined;
@@ -108,6 +152,7 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
       await change(async () => {});
       return await storeCall(last);
     } finally {
+      tabs?.leave();
       release();
       events.emit({ type: 'status', status: { state: 'closed' } });
     }
@@ -178,16 +223,22 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
     erase() {
       if (erasing === undefined) {
         if (seat.isClosed()) return Promise.reject(new UsageError('ERR_CLOSED', 'the client is closed'));
-        erasing = end(() => eraseStore(options.store));
+        erasing = end(async () => {
+          await tabs?.evict();
+          return eraseStore(store);
+        });
         closing = erasing.then(
           () => {},
-          () => options.store.close(),
+          () => store.close(),
         );
       }
       return erasing;
     },
     close() {
-      closing ??= end(() => options.store.close());
+      closing ??= end(() => {
+        tabs?.leave();
+        return store.close();
+      });
       return closing;
     },
   };

@@ -44,9 +44,12 @@ export interface CoreHost {
 
 /**
  * Opens the engine on `options.store`, and registers a device if the store is empty. On rejection the store is left open, and as it
- * was. Throws what `createClient` throws.
+ * was. Throws what `createClient` throws; `signal` aborts it.
  */
-export async function openCore({ options, settings, rng, now, emit, onHalted, recover }: CoreHost): Promise<Engine> {
+export async function openCore(
+  { options, settings, rng, now, emit, onHalted, recover }: CoreHost,
+  signal?: AbortSignal | undefined,
+): Promise<Engine> {
   const watch = observer(options.observe, rng, now);
   const startMs = now();
   const life = beginLife();
@@ -67,7 +70,7 @@ export async function openCore({ options, settings, rng, now, emit, onHalted, re
   const transport = bindTransport(options.transport, login);
   try {
     const directory = bindDirectory(options.directory, login);
-    const identity = stored ?? (await register(device, db, directory, rng, now(), options.signal));
+    const identity = stored ?? (await register(device, db, directory, rng, now(), signal));
     let ownList = verifyDeviceList(device.deviceList, device.accountKey.publicKey);
     let seq = 0;
     let connection: 'connecting' | 'online' | 'offline' = 'connecting';
@@ -214,8 +217,8 @@ export async function openCore({ options, settings, rng, now, emit, onHalted, re
     };
 
     isReady = true;
-    if (stored === undefined) await publishFirst(() => abortable(keyring.publish(), options.signal), db);
-    if (options.signal?.aborted === true) throw abortReason(options.signal);
+    if (stored === undefined) await publishFirst(() => abortable(keyring.publish(), signal), db);
+    if (signal?.aborted === true) throw abortReason(signal);
     watch.done('open', now() - startMs);
     // Not before the next macrotask: listeners that are added at once miss nothing.
     stopTimers = nextTask(start);

@@ -16,7 +16,7 @@ import { reader } from '../wire/codec.js';
 /** Records asked for at once. */
 const PAGE = 256;
 /** Where the generation stands. */
-const GENERATION: StoreKey = ['generation'];
+export const GENERATION: StoreKey = ['generation'];
 const GUARD_BYTES = 40;
 
 /** Reads and commits of one client. */

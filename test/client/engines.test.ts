@@ -2,6 +2,7 @@
 
 import { memoryStore } from '@cyphr/e2ee/store/memory';
 import { expect, test, vi } from 'vitest';
+import { GENERATION } from '../../src/client/database.js';
 import { recoverStore } from '../../src/client/recovery.js';
 import type { Sent } from '../../src/client/types.js';
 import { StoreError } from '../../src/errors.js';
@@ -15,17 +16,15 @@ vi.mock('../../src/client/recovery.js', () => ({ recoverStore: vi.fn(async () =>
 
 const clock = { ms: START };
 
-/** A client that a twin on the same store has halted; the twin is gone. */
-async function halted(network: ReturnType<typeof glassNetwork>): Promise<{ alice: Person; halt: () => Promise<void> }> {
+/** A client, and how another writer on its store halts it. */
+async function halting(network: ReturnType<typeof glassNetwork>): Promise<{ alice: Person; halt: () => Promise<void> }> {
   const inner = memoryStore();
   const alice = await person('alice', network, clock, { store: glassStore(inner) });
-  let count = 0;
   return {
     alice,
     async halt() {
-      const twin = await person('alice', network, clock, { store: glassStore(inner), seed: `twin ${++count}` });
-      await twin.client.send('nobody', 'x', { key: `${count}` });
-      await twin.client.close();
+      const [row] = await inner.read([GENERATION]);
+      await inner.commit([{ key: GENERATION, value: row!.value }]);
       await alice.client.send('nobody', 'y').catch(() => {});
       expect(alice.client.status).toMatchObject({ state: 'halted', error: { code: 'ERR_STORE_CONFLICT' } });
     },
@@ -34,7 +33,7 @@ async function halted(network: ReturnType<typeof glassNetwork>): Promise<{ alice
 
 test('recover: listeners, handles and unacknowledged messages go on; a halted client closes nothing that the next engine needs', async () => {
   const network = glassNetwork();
-  const { alice, halt } = await halted(network);
+  const { alice, halt } = await halting(network);
   const bob = await person('bob', network, clock);
   await bob.client.send('alice', 'one');
   await bob.client.send('alice', 'two');
@@ -47,7 +46,10 @@ test('recover: listeners, handles and unacknowledged messages go on; a halted cl
   await expect(alice.client.send('bob', 'x')).rejects.toThrow(coded('ERR_STORE_CONFLICT'));
   // Calls wait for the next engine.
   const during = new Promise<Sent>((resolve) => {
-    alice.client.on('status', ({ status }) => status.state === 'connecting' && resolve(alice.client.send('bob', 'during')));
+    const stop = alice.client.on('status', ({ status }) => {
+      stop();
+      if (status.state === 'connecting') resolve(alice.client.send('bob', 'during'));
+    });
   });
   await alice.client.recover();
   await (await during).until('accepted');
@@ -63,7 +65,7 @@ test('recover: listeners, handles and unacknowledged messages go on; a halted cl
 
 test('an acknowledgement of a message that is gone takes no later one away', async () => {
   const network = glassNetwork();
-  const { alice, halt } = await halted(network);
+  const { alice, halt } = await halting(network);
   const bob = await person('bob', network, clock);
   await bob.client.send('alice', 'one');
   const loop = alice.client.messages()[Symbol.asyncIterator]();
@@ -83,7 +85,7 @@ test('an acknowledgement of a message that is gone takes no later one away', asy
 
 test('recover that fails leaves the client halted; it is refused unless the client is halted, and after close', async () => {
   const network = glassNetwork();
-  const { alice, halt } = await halted(network);
+  const { alice, halt } = await halting(network);
   await expect(alice.client.recover()).rejects.toThrow(usage('ERR_ARGUMENT', 'status'));
   await halt();
   vi.mocked(recoverStore).mockRejectedValueOnce(new StoreError('ERR_STORE_IO', 'disk'));
@@ -98,7 +100,7 @@ test('recover that fails leaves the client halted; it is refused unless the clie
 
 test('closed while it recovers: the next engine never serves', async () => {
   const network = glassNetwork();
-  const { alice, halt } = await halted(network);
+  const { alice, halt } = await halting(network);
   await halt();
   const recovering = alice.client.recover();
   await alice.client.close();
