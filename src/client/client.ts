@@ -136,6 +136,7 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
     else await tabs.start(options.signal);
     isOpen = true;
   } catch (error) {
+    tabs?.retire();
     await seat.close()?.stop(true);
     tabs?.leave();
     throw error;
@@ -145,6 +146,7 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
   let erasing: Promise<ErasureReport> | undefined;
   /** Ends everything; `last` is what is done to the store. */
   const end = async <T>(last: () => Promise<T>): Promise<T> => {
+    tabs?.retire();
     const engine = seat.close();
     try {
       await engine?.stop(true);

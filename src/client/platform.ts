@@ -87,6 +87,11 @@ export function clientClock(given: Now = Date.now): Now {
   };
 }
 
+/** Time as the platform has it, in milliseconds, whatever clock the application gave: it goes on while a tab is frozen. */
+export function platformMs(): number {
+  return Date.now();
+}
+
 /** Calls back on the next macrotask; returns how to cancel. Keeps a Node process alive: it must not end before it has begun. */
 export function nextTask(callback: () => void): () => void {
   const handle = setTimeout(callback, 0);

@@ -172,6 +172,53 @@ describe('two tabs', () => {
     await closeAll(second, bob);
   });
 
+  test('a leader that closes answers nothing more: what runs for another tab is done by the next', async () => {
+    const [network, at] = [glassNetwork(), origin()];
+    const [first, second] = [await open(at, network), await open(at, network)];
+    const bob = await person('bob', network, clock);
+    await (await first.client.send('bob', 'hello')).until('accepted');
+    const sending = Array.from({ length: 10 }, (_, i) => second.client.send('bob', `${i}`));
+    await vi.waitFor(() => expect(at.inner.rows().size).toBeGreaterThan(0));
+    const closing = first.client.close();
+    const sent = await Promise.all(sending);
+    for (const each of sent) await each.until('accepted');
+    await closing;
+    expect((await bob.readAll()).map(({ text }) => text).sort()).toEqual([...'0123456789', 'hello']);
+    await closeAll(second, bob);
+  });
+
+  test('a tab that closes says of each message whether it goes out', async () => {
+    const [network, at] = [glassNetwork(), origin()];
+    const [first, second] = [await open(at, network), await open(at, network)];
+    const bob = await person('bob', network, clock);
+    const sending = Array.from({ length: 20 }, (_, i) => second.client.send('bob', `${i}`));
+    await vi.waitFor(() => expect([...at.inner.rows().keys()].some((key) => key.startsWith('["sent"'))).toBe(true));
+    const [results] = await Promise.all([Promise.allSettled(sending), second.client.close()]);
+    for (const result of results) if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'ERR_CLOSED' });
+    const promised = results.flatMap((result, i) => (result.status === 'fulfilled' ? [`${i}`] : []));
+    expect(promised.length).toBeGreaterThan(0);
+    const last = await first.client.send('bob', 'end');
+    await last.until('accepted');
+    const texts: string[] = [];
+    while (texts.at(-1) !== 'end') texts.push((await bob.read()).text);
+    expect(texts).toEqual([...promised, 'end']);
+    await closeAll(first, bob);
+  });
+
+  test('a tab that closes while the leader is frozen does not wait for ever', async () => {
+    const [network, at] = [glassNetwork(), origin()];
+    const [first, second] = [await open(at, network), await open(at, network)];
+    first.tab.freeze();
+    const sending = second.client.send('bob', 'x');
+    const waiting = second.client.messages()[Symbol.asyncIterator]().next();
+    const closing = second.client.close();
+    await expect(sending).rejects.toThrow(coded('ERR_STORE_IO'));
+    expect((await waiting).done).toBe(true);
+    await closing;
+    first.tab.thaw();
+    await closeAll(first);
+  });
+
   test('a frozen leader is superseded; when it thaws it works through the new one, and is not halted', async () => {
     const [network, at] = [glassNetwork(), origin()];
     const [first, second] = [await open(at, network), await open(at, network)];

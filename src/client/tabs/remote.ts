@@ -1,8 +1,9 @@
 /** A tab's side that works through the leading one: an engine whose calls travel. */
 
-import { UsageError } from '../../errors.js';
+import { StoreError, UsageError } from '../../errors.js';
+import { tabLimits } from '../../limits.js';
 import { CALLS, type CallName, type Calls, type Engine } from '../engine.js';
-import { abortReason } from '../platform.js';
+import { abortReason, timer } from '../platform.js';
 import type { ClientStatus } from '../types.js';
 import { type TabMessage, unpackError } from './messages.js';
 
@@ -14,9 +15,13 @@ export interface Remote extends Engine {
   hear(message: Extract<TabMessage, { kind: 'answer' }>): void;
   /** Something waits for an answer. */
   isBusy(): boolean;
+  /** Nothing was heard for a while: what is given now may have been given to another tab since. It is held until the leader has spoken. */
+  doubt(): void;
 }
 
 interface Waiting {
+  readonly name: CallName;
+  readonly answered: Promise<unknown>;
   resolve(value: unknown): void;
   reject(error: unknown): void;
   readonly signal: AbortSignal | undefined;
@@ -30,7 +35,10 @@ export function remote(
 ): Remote {
   const waiting = new Map<number, Waiting>();
   let count = 0;
+  let heardCount = 0;
   let hasEnded = false;
+  let doubted: Promise<unknown> | undefined;
+  const gone = (): UsageError => new UsageError('ERR_CLOSED', 'the leading tab has changed');
 
   const call = (name: CallName, given: object, signal: AbortSignal | undefined): Promise<unknown> => {
     // Whether it was sent, only the store knows: an abort asks, and waits for the answer.
@@ -41,19 +49,25 @@ export function remote(
       say({ kind: 'abort', term, from, id });
       if (mayReject) waiting.get(id)?.reject(abortReason(signal!));
     };
-    const answered = new Promise<unknown>((resolve, reject) => {
-      if (hasEnded) throw new UsageError('ERR_CLOSED', 'the leading tab has changed');
-      if (mayReject && signal?.aborted === true) throw abortReason(signal);
-      waiting.set(id, { resolve, reject, signal });
+    let resolve = (_value: unknown): void => {};
+    let reject = (_error: unknown): void => {};
+    const answered = new Promise<unknown>((onValue, onError) => {
+      resolve = onValue;
+      reject = onError;
+    }).finally(() => {
+      waiting.delete(id);
+      signal?.removeEventListener('abort', onAbort);
+    });
+    if (hasEnded) reject(gone());
+    else if (mayReject && signal?.aborted === true) reject(abortReason(signal));
+    else {
+      waiting.set(id, { name, answered, resolve, reject, signal });
       say({ kind: 'call', term, from, id, name, input });
       if (signal?.aborted === true) onAbort();
       signal?.addEventListener('abort', onAbort);
       onCall();
-    });
-    return answered.finally(() => {
-      waiting.delete(id);
-      signal?.removeEventListener('abort', onAbort);
-    });
+    }
+    return answered;
   };
   const calls = Object.fromEntries(
     Object.keys(CALLS).map((name) => [name, (input: object, signal?: AbortSignal) => call(name as CallName, input, signal)]),
@@ -72,15 +86,46 @@ export function remote(
     leave: (consumer) => say({ kind: 'leave', term, from, consumer }),
     hear({ to, id, value, error }) {
       const call = to === from ? waiting.get(id) : undefined;
+      heardCount += 1;
       if (call === undefined) return;
-      if (error === undefined) call.resolve(value?.[0]);
-      else call.reject(call.signal?.aborted === true ? abortReason(call.signal) : unpackError(error));
+      const settle = (): void => {
+        if (error === undefined) call.resolve(value?.[0]);
+        else if (call.signal?.aborted === true) call.reject(abortReason(call.signal));
+        else call.reject(hasEnded ? gone() : unpackError(error));
+      };
+      if (call.name === 'next' && doubted !== undefined) doubted.then(settle, () => {});
+      else settle();
     },
     isBusy: () => waiting.size > 0,
-    async stop() {
+    doubt() {
+      // Any call serves: what the leader has said before its answer was heard before it.
+      doubted ??= call('sent', { id: '' }, undefined).finally(() => {
+        doubted = undefined;
+      });
+      doubted.catch(() => {});
+    },
+    async stop(forGood) {
       hasEnded = true;
+      for (const [id, { name, reject }] of waiting) {
+        // What was sent is said, or is taken back: no rejection for a message that goes out.
+        if (forGood && name === 'send') say({ kind: 'abort', term, from, id });
+        else reject(gone());
+      }
+      const sending = [...waiting.values()].filter(({ name }) => forGood && name === 'send');
+      let silence = 0;
+      let heard = heardCount;
+      let stop = (): void => {};
+      const look = (): void => {
+        silence = heardCount === heard ? silence + 1 : 0;
+        heard = heardCount;
+        const error = new StoreError('ERR_STORE_IO', 'the leading tab does not say whether it was stored');
+        if (silence > tabLimits.silentPings) for (const { reject } of sending) reject(error);
+        else stop = timer(look, tabLimits.pingMs);
+      };
+      if (sending.length > 0) look();
+      await Promise.allSettled(sending.map(({ answered }) => answered));
+      stop();
       say({ kind: 'bye', term, from });
-      for (const { reject } of waiting.values()) reject(new UsageError('ERR_CLOSED', 'the leading tab has changed'));
     },
   };
 }

@@ -8,7 +8,7 @@ import { StoreError, UsageError } from '../../errors.js';
 import { tabLimits } from '../../limits.js';
 import type { Leadership, SharedChannel, SharedStore } from '../../store/port.js';
 import type { Engine } from '../engine.js';
-import { abortReason, timer } from '../platform.js';
+import { abortReason, platformMs, timer } from '../platform.js';
 import type { Seat } from '../seat.js';
 import type { ClientEvent } from '../types.js';
 import { type Host, host } from './host.js';
@@ -50,7 +50,9 @@ export interface Tabs {
   onHalted(error: StoreError): void;
   /** Resolves once no other tab uses the store. */
   evict(): Promise<void>;
-  /** For ever. */
+  /** The client ends: nobody is answered any more, nothing is taken over. */
+  retire(): void;
+  /** After `retire`, and once the engine here has stopped. */
   leave(): void;
 }
 
@@ -67,6 +69,8 @@ export function joinTabs(options: TabsOptions): Tabs {
   let reopenings = 0;
   /** Pings in a row that nobody answered, and the store's revision meanwhile. */
   let silence = 0;
+  /** When something was last heard of another tab. */
+  let heardMs = 0;
   let lastRevision = -1;
   let stopWatching: (() => void) | undefined;
 
@@ -176,6 +180,9 @@ export function joinTabs(options: TabsOptions): Tabs {
   };
 
   const hear = (message: TabMessage): void => {
+    const nowMs = platformMs();
+    if (nowMs - heardMs > 2 * tabLimits.pingMs && serving?.isBusy() === true) serving.doubt();
+    heardMs = nowMs;
     switch (message.kind) {
       case 'leading':
         silence = 0;
@@ -207,8 +214,11 @@ export function joinTabs(options: TabsOptions): Tabs {
   };
   const onMessage = (data: unknown): void => {
     const message = unpack(data);
-    if (message === undefined || seat.isClosed()) return;
-    if (message === 'other-version') {
+    if (message === undefined) return;
+    if (seat.isClosed()) {
+      // What was sent still settles.
+      if (message !== 'other-version' && message.kind === 'answer') serving?.hear(message);
+    } else if (message === 'other-version') {
       silence = 0;
       opening?.reject(new StoreError('ERR_STORE_LOCKED', 'a tab with another version of this library has the store open'));
     } else if (message.kind === 'erased') {
@@ -261,7 +271,6 @@ export function joinTabs(options: TabsOptions): Tabs {
     },
     async evict() {
       say({ kind: 'erased' });
-      waitingToLead.abort();
       if (leadership !== undefined) return;
       const abort = new AbortController();
       const stop = timer(() => abort.abort(), tabLimits.pingMs * tabLimits.silentPings);
@@ -273,10 +282,13 @@ export function joinTabs(options: TabsOptions): Tabs {
         stop();
       }
     },
-    leave() {
+    retire() {
       waitingToLead.abort();
       stopWatching?.();
       opening = undefined;
+      hosting?.end();
+    },
+    leave() {
       resign();
       channel?.close();
     },
