@@ -106,5 +106,7 @@ export const limits = Object.freeze({
   /** An idempotency key is remembered this long. */
   idempotencyKeyMs: 30 * DAY_MS,
   idempotencyKeyBytes: 64,
+  /** One record of an application's own in an export: kept whole in memory. */
+  historyRecordBytes: 1024 * 1024,
   accountBytes: wireLimits.accountIdBytes,
 } as const);

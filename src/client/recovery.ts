@@ -6,13 +6,15 @@
  * store whole; publication, greetings and queued messages follow from its rows as after any restart.
  */
 
-import { StoreError, TransportError } from '../errors.js';
+import { equal } from '../bytes.js';
+import { StoreError, TransportError, TrustError } from '../errors.js';
+import { bundlePart } from '../identity/account.js';
 import { type DeviceSecrets, decodeDevice, encodeDevice, replaceDevice, verifyDeviceList } from '../identity/index.js';
 import { encodePrekeys, generatePrekeys } from '../pqxdh/prekeys.js';
 import type { Now, Rng } from '../step.js';
 import type { Store, StoreKey, Write } from '../store/port.js';
-import type { Bound, Directory, Login } from '../transport/port.js';
-import { parseIdentity } from '../wire/objects.js';
+import type { Bound, Directory } from '../transport/port.js';
+import { parseDeviceList, parseIdentity } from '../wire/objects.js';
 import { type Database, openDatabase } from './database.js';
 import { publishWrite } from './keyring.js';
 import { timer } from './platform.js';
@@ -42,7 +44,10 @@ export async function recoverStore(store: Store, host: RecoveryHost): Promise<vo
     const row = await db.read(keys.device);
     if (row === undefined) throw new StoreError('ERR_STORE_CORRUPT', 'the store holds no device');
     const lost = decodeDevice(row);
-    const device = replaceDevice(lost, await publishedVersion(lost, host), host.rng, host.now());
+    // A list that the lost device signed after this store was copied must not be newer than the next, even if the clock went back too.
+    const published = await publishedVersion(lost, host.directory).catch(() => 0);
+    const listVersion = Math.max(parseDeviceList(lost.deviceList).version, published);
+    const device = replaceDevice(lost, listVersion, host.rng, host.now());
     await db.commit([...(await dropDevice(db)), ...deviceRows(device, host.rng, host.now())]);
   } finally {
     await db.close();
@@ -61,27 +66,29 @@ export function deviceRows(device: DeviceSecrets, rng: Rng, nowMs: number): Writ
 }
 
 /**
- * The greatest version of the account's device list that the directory has under its account key, 0 if it can't be asked: a list that
- * the lost device signed after this store was copied must not be newer than the next, even if the clock went back too.
+ * The greatest version of the account's device list in the directory; 0 if it knows none. Throws what the directory throws, and
+ * `ERR_ACCOUNT_EXISTS` if the account is another key's there.
  */
-export async function publishedVersion({ account, device, accountKey }: DeviceSecrets, host: RecoveryHost): Promise<number> {
-  const login: Login = {
-    address: { account, device },
-    prove: () => Promise.reject(new TransportError('ERR_OFFLINE', 'no device to log in with')),
-  };
+export async function publishedVersion(
+  { account, accountKey }: Pick<DeviceSecrets, 'account' | 'accountKey'>,
+  port: Bound<Directory>,
+): Promise<number> {
+  // Without a device there is nothing to log in with; asking for public keys needs no login.
+  const prove = (): Promise<never> => Promise.reject(new TransportError('ERR_OFFLINE', 'no device to log in with'));
+  const directory = bindDirectory(port, { address: { account, device: 1 }, prove });
   let stop = (): void => {};
   const late = new Promise<never>((_, reject) => {
     stop = timer(() => reject(new TransportError('ERR_TIMEOUT', 'the directory did not answer')), DIRECTORY_MS);
   });
-  try {
-    const bundles = await Promise.race([bindDirectory(host.directory, login).fetch(account, { take: [] }), late]);
-    const versions = bundles.map(({ identity }) => verifyDeviceList(parseIdentity(identity).deviceList, accountKey.publicKey).version);
-    return Math.max(0, ...versions);
-  } catch {
-    return 0;
-  } finally {
-    stop();
+  const bundles = await Promise.race([directory.fetch(account, { take: [] }), late]).finally(() => stop());
+  const versions = bundles.flatMap(({ identity }) => {
+    const published = bundlePart(() => parseIdentity(identity));
+    return equal(published.accountKey, accountKey.publicKey) ? verifyDeviceList(published.deviceList, accountKey.publicKey).version : [];
+  });
+  if (bundles.length > 0 && versions.length === 0) {
+    throw new TrustError('ERR_ACCOUNT_EXISTS', 'the directory has another identity for this account');
   }
+  return Math.max(0, ...versions);
 }
 
 /** The rows that take the device out of its store, and put what it has queued back to where it waits for sessions. */

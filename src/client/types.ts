@@ -55,6 +55,14 @@ export interface SendOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Options of what moves many bytes. */
+export interface TransferOptions {
+  /** Ends it: rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called as bytes come or go; `totalBytes` is `undefined` where it is not known. */
+  readonly progress?: ((doneBytes: number, totalBytes: number | undefined) => void) | undefined;
+}
+
 /** How far a message has come. */
 export type SentState = 'queued' | 'held' | 'accepted' | 'delivered' | 'read' | 'cancelled' | 'failed';
 

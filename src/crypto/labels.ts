@@ -44,6 +44,8 @@ export const LABELS = [
   'store/commit',
   'store/kek',
   'store/box',
+  'bak/slot',
+  'bak/key',
 ] as const;
 
 /** A label of the table. */

@@ -41,12 +41,16 @@ export function generateDevice(account: string, rng: Rng, nowMs: number): Device
 }
 
 /**
- * A new device in the place of `lost`, of which it shares the account key and nothing else: DIK, IKx, incarnation and device id are
- * drawn, and the new list holds it alone. The list is newer than `lost`'s and than version `listVersion`, the newest that is known.
+ * A new device in the place of every other one of its account, with which it shares the account key and nothing else: DIK, IKx,
+ * incarnation and device id are drawn, and the list, which is newer than version `listVersion`, holds it alone.
  */
-export function replaceDevice(lost: DeviceSecrets, listVersion: number, rng: Rng, nowMs: number): DeviceSecrets {
-  const version = Math.max(parseDeviceList(lost.deviceList).version + 1, listVersion + 1, nowMs);
-  return deviceOf(lost.account, lost.accountKey, version, rng, nowMs);
+export function replaceDevice(
+  { account, accountKey }: Pick<DeviceSecrets, 'account' | 'accountKey'>,
+  listVersion: number,
+  rng: Rng,
+  nowMs: number,
+): DeviceSecrets {
+  return deviceOf(account, accountKey, Math.max(listVersion + 1, nowMs), rng, nowMs);
 }
 
 function deviceOf(account: string, accountKey: AccountKey, listVersion: number, rng: Rng, nowMs: number): DeviceSecrets {

@@ -38,6 +38,8 @@ it('the table of labels is frozen', () => {
     'store/commit',
     'store/kek',
     'store/box',
+    'bak/slot',
+    'bak/key',
   ]);
   expect(new Set(LABELS).size).toBe(LABELS.length);
 });

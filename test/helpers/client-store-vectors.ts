@@ -6,7 +6,7 @@
 import { toHex } from '../../src/bytes.js';
 import type { Network } from '../../src/transport/port.js';
 import { type Envelope, type HostileNetwork, hostileNetwork } from './hostile-network.js';
-import { type Clock, type GlassStore, type Person, person, START } from './people.js';
+import { type Clock, type GlassStore, glassStore, type Person, person, START } from './people.js';
 
 /** A store: rows by key, the key as JSON of its components. */
 export type StoredRows = Readonly<Record<string, string>>;
@@ -73,7 +73,7 @@ export async function makeStoreVectors(version: number): Promise<StoreVectors> {
       };
     },
   };
-  const open = (account: string, on: Network = reachable, name = account, store?: GlassStore): Promise<Person> =>
+  const open = (account: string, on: Network = reachable, name = account, store = glassStore()): Promise<Person> =>
     person(account, on, clock, { seed: `${seed} ${name}`, store });
   const published = async (each: Person): Promise<Person> => {
     await each.observed((record) => record.kind === 'gauge' && record.name === 'oneTimePrekeys');

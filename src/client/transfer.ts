@@ -1,0 +1,336 @@
+/**
+ * An account as a stream of bytes, sealed by a key of its own: out of one store, and into another under a new device.
+ *
+ * Takes the account key, contacts with their pins, and what the application adds. Never sessions, device keys or prekeys: two devices
+ * must not have the same. The format is that of src/backup/.
+ */
+
+import { encodeEnd, encodeEntry, entryReader } from '../backup/entries.js';
+import {
+  CHUNK_BYTES,
+  chunkCount,
+  damaged,
+  HEADER_START_BYTES,
+  headerRestLength,
+  makeHeader,
+  type OpenExport,
+  openChunk,
+  parseHeader,
+  SEALED_CHUNK_BYTES,
+  sealChunk,
+  slotBinding,
+} from '../backup/stream.js';
+import { concat, copy, wipe } from '../bytes.js';
+import { StoreError, UsageError } from '../errors.js';
+import { compositeKeyPair } from '../identity/account.js';
+import { decodeDevice, replaceDevice } from '../identity/index.js';
+import { limits } from '../limits.js';
+import type { Rng } from '../step.js';
+import type { KeySlot, Store, StoreKey, Write } from '../store/port.js';
+import { parseDeviceList } from '../wire/objects.js';
+import { openClient } from './client.js';
+import { openDatabase, storeCall } from './database.js';
+import { checkFunction, checkOptions, checkPort, checkWaitOptions } from './options.js';
+import { abortReason, clientClock, clientRng } from './platform.js';
+import { contactRecord, greetRecord, keys, record } from './records.js';
+import { deviceRows, publishedVersion } from './recovery.js';
+import type { Client, ClientOptions, TransferOptions } from './types.js';
+
+const FILE_KEY_BYTES = 32;
+const PAGE = 64;
+
+/** `listVersion` is the version of the newest device list that was known here. */
+const accountEntry = record('export-account', { account: 'string', aik: 'bytes', listVersion: 'number' });
+/** `contact` is a contact record, as it stands in a store. */
+const contactEntry = record('export-contact', { account: 'string', contact: 'bytes' });
+
+/** Options of `exportAccount`. */
+export interface ExportOptions extends TransferOptions {
+  /** The application's own records, opaque, at most `limits.historyRecordBytes` each: what `importAccount` gives back, in order. */
+  readonly history?: AsyncIterable<Uint8Array> | undefined;
+}
+
+/** Options of `importAccount`. */
+export interface ImportOptions extends TransferOptions {
+  /**
+   * Called with each record of the application's, in order, and awaited. Each is authentic, but whether the export is whole shows only
+   * at its end: when `importAccount` rejects, forget what it gave.
+   */
+  readonly history?: ((record: Uint8Array<ArrayBuffer>) => void | Promise<void>) | undefined;
+}
+
+function checkTransfer(key: KeySlot, options: TransferOptions): void {
+  const isSlot = typeof key?.kind === 'string' && typeof key.seal === 'function' && typeof key.open === 'function';
+  if (!isSlot) throw new UsageError('ERR_ARGUMENT', 'key must be a key slot', { field: 'key' });
+  checkWaitOptions(options);
+  if (options.progress !== undefined) checkFunction(options.progress, 'progress');
+}
+
+function assertWanted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw abortReason(signal);
+}
+
+/**
+ * The account in `store` as a stream of sealed bytes, which only `key` opens: its key, its contacts with pins and verifications, and
+ * `options.history`. It is read as the stream is; the store may be in use by a client, also one that is halted, and stays open. Whoever
+ * has the bytes and the key is the account: a passphrase must be worth that.
+ *
+ * The length shows the size of the content, rounded up to 64 KiB and above 128 KiB by up to 12 %. Nothing is compressed.
+ *
+ * Throws `ERR_ARGUMENT`. The stream fails with `ERR_STORE_*`, `ERR_LENGTH` (`field: 'history'`), what `key` throws, or `signal.reason`.
+ *
+ * @example
+ * const backup = exportAccount(store, passphraseSlot(() => askPassphrase()));
+ * await backup.pipeTo(Writable.toWeb(createWriteStream('alice.cyphr')));
+ */
+export function exportAccount(store: Store, key: KeySlot, options: ExportOptions = {}): ReadableStream<Uint8Array<ArrayBuffer>> {
+  checkPort('store', store);
+  checkTransfer(key, options);
+  const { signal, progress } = options;
+  const rng = clientRng(undefined);
+  const history = options.history?.[Symbol.asyncIterator]();
+  const next = entries(store, history);
+  let opened: OpenExport | undefined;
+  let content: Uint8Array = new Uint8Array(0);
+  let contentBytes = 0;
+  let chunks = 0;
+  let doneBytes = 0;
+  /** How many chunks there will be, once the end of the content was seen. */
+  let total: number | undefined;
+
+  const begin = async (): Promise<Uint8Array> => {
+    const fileKey = rng(FILE_KEY_BYTES);
+    try {
+      const sealedKey = await key.seal(fileKey, slotBinding(key.kind), { signal });
+      const { header, ...rest } = makeHeader({ kind: key.kind, sealedKey, prefix: rng(19) }, fileKey);
+      opened = rest;
+      return header;
+    } finally {
+      wipe(fileKey);
+    }
+  };
+  /** The next chunk. There is always one more byte of content than it takes, unless it is the last. */
+  const chunk = async (): Promise<Uint8Array> => {
+    while (total === undefined && content.length <= CHUNK_BYTES) {
+      const entry = await next();
+      const added = entry ?? encodeEnd();
+      const before = content;
+      content = concat(content, added);
+      contentBytes += added.length;
+      wipe(before, added);
+      if (entry === undefined) total = chunkCount(contentBytes);
+    }
+    const plain = new Uint8Array(CHUNK_BYTES);
+    plain.set(content.subarray(0, CHUNK_BYTES));
+    const before = content;
+    content = content.slice(CHUNK_BYTES);
+    const sealed = sealChunk(opened!, chunks, chunks + 1 === total, plain);
+    chunks += 1;
+    wipe(before, plain);
+    return sealed;
+  };
+  const stop = async (): Promise<void> => {
+    wipe(content, ...(opened === undefined ? [] : [opened.key]));
+    await history?.return?.();
+  };
+
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        try {
+          assertWanted(signal);
+          const bytes = opened === undefined ? await begin() : await chunk();
+          assertWanted(signal);
+          doneBytes += bytes.length;
+          controller.enqueue(copy(bytes));
+          progress?.(doneBytes, undefined);
+          if (chunks !== total) return;
+          controller.close();
+          await stop();
+        } catch (error) {
+          await stop().catch(() => {});
+          throw error;
+        }
+      },
+      cancel: stop,
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** Gives the entries of an export one after another; `undefined` at the end. */
+function entries(store: Store, history: AsyncIterator<Uint8Array> | undefined): () => Promise<Uint8Array | undefined> {
+  let phase: 'account' | 'contacts' | 'history' = 'account';
+  let after: StoreKey | undefined;
+  let page: { readonly key: StoreKey; readonly value: Uint8Array }[] = [];
+
+  const account = async (): Promise<Uint8Array> => {
+    const [row] = await storeCall(() => store.read([keys.device]));
+    if (row === undefined) throw new StoreError('ERR_STORE_CORRUPT', 'the store holds no account');
+    const { account: name, accountKey, deviceList } = decodeDevice(row.value);
+    const bytes = accountEntry.encode({ account: name, aik: accountKey.secretKey, listVersion: parseDeviceList(deviceList).version });
+    const entry = encodeEntry('account', bytes);
+    wipe(row.value, bytes, accountKey.secretKey);
+    return entry;
+  };
+  const contact = async (): Promise<Uint8Array | undefined> => {
+    if (page.length === 0) {
+      page = await storeCall(() => (after === undefined ? store.list(['contact'], PAGE) : store.list(['contact'], PAGE, after)));
+      after = page.at(-1)?.key;
+    }
+    const row = page.shift();
+    return row && encodeEntry('contact', contactEntry.encode({ account: row.key[1]!, contact: row.value }));
+  };
+  const ofApplication = async (): Promise<Uint8Array | undefined> => {
+    const result = await history?.next();
+    if (result === undefined || result.done === true) return undefined;
+    const { value } = result;
+    if (!(value instanceof Uint8Array)) throw new UsageError('ERR_ARGUMENT', 'history must give Uint8Arrays', { field: 'history' });
+    if (value.length > limits.historyRecordBytes) {
+      const numbers = { field: 'history', got: value.length, max: limits.historyRecordBytes };
+      throw new UsageError('ERR_LENGTH', 'a record of the history is too long', numbers);
+    }
+    return encodeEntry('history', value);
+  };
+  return async () => {
+    if (phase === 'account') {
+      phase = 'contacts';
+      return account();
+    }
+    const found = phase === 'contacts' ? await contact() : undefined;
+    if (found !== undefined) return found;
+    phase = 'history';
+    return ofApplication();
+  };
+}
+
+/**
+ * Opens the account of an export on this device: a new device takes the place of the one that it came from, which contacts then write
+ * to no longer. For an empty store; nothing is written to it before the last byte of `backup` was found authentic. Needs the directory.
+ * Messages that were queued or not shown where the export was made are not in it.
+ *
+ * Throws `ERR_STORE_KEY` (another key, or a damaged sealed key), `ERR_STORE_CORRUPT` (damaged, cut off, put together from others),
+ * `ERR_STORE_VERSION` (of a newer version), `ERR_ARGUMENT` (`account`: the export is another account's; `store`: it is not empty),
+ * `ERR_ACCOUNT_EXISTS` (the directory has another identity for the account), what `createClient` and `options.history` throw, or
+ * `signal.reason`.
+ *
+ * @example
+ * const client = await importAccount({ account: 'alice', store, ...relay('wss://relay.example') }, file.stream(), passphraseSlot(() => askPassphrase()));
+ */
+export function importAccount(
+  options: ClientOptions,
+  backup: ReadableStream<Uint8Array>,
+  key: KeySlot,
+  transfer: ImportOptions = {},
+): Promise<Client> {
+  return importWith(options, backup, key, transfer, clientRng);
+}
+
+/** `importAccount` with the way its generator is made. */
+export async function importWith(
+  options: ClientOptions,
+  backup: ReadableStream<Uint8Array>,
+  key: KeySlot,
+  transfer: ImportOptions,
+  makeRng: (given: Rng | undefined) => Rng,
+): Promise<Client> {
+  checkOptions(options);
+  checkTransfer(key, transfer);
+  if (typeof backup?.getReader !== 'function') throw new UsageError('ERR_ARGUMENT', 'backup must be a ReadableStream', { field: 'backup' });
+  if (transfer.history !== undefined) checkFunction(transfer.history, 'history');
+  const rng = makeRng(options.rng);
+  const now = clientClock(options.now);
+  const [meta, device] = await storeCall(() => options.store.read([keys.meta, keys.device]));
+  if (meta !== undefined || device !== undefined) throw new UsageError('ERR_ARGUMENT', 'the store is not empty', { field: 'store' });
+
+  const found = await readExport(backup, key, transfer);
+  const { account, aik, listVersion } = found.account;
+  if (account !== options.account) throw new UsageError('ERR_ARGUMENT', 'the export is of another account', { field: 'account' });
+  const accountKey = compositeKeyPair(aik);
+  const published = await publishedVersion({ account, accountKey }, options.directory);
+  const made = replaceDevice({ account, accountKey }, Math.max(listVersion, published), rng, now());
+  const db = await openDatabase(options.store, { rng, now, renew: true, onCommit: () => {}, onLost: () => {} });
+  try {
+    const writes: Write[] = deviceRows(made, rng, now());
+    for (const [name, contact] of found.contacts) {
+      writes.push({ key: keys.contact(name), value: contact });
+      writes.push({ key: keys.greet(name), value: greetRecord.encode({ isStarted: false, hellos: [] }) });
+    }
+    await db.commit(writes.map((write, i) => (i === 0 ? { ...write, ifRev: 0 } : write)));
+  } finally {
+    wipe(aik);
+    await db.close();
+  }
+  return openClient(options, () => rng);
+}
+
+interface Found {
+  readonly account: ReturnType<typeof accountEntry.decode>;
+  readonly contacts: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Reads an export to its end, and gives the application its records on the way. */
+async function readExport(backup: ReadableStream<Uint8Array>, key: KeySlot, { signal, progress, history }: ImportOptions): Promise<Found> {
+  const source = backup.getReader();
+  const onAbort = (): void => void source.cancel(signal?.reason).catch(() => {});
+  signal?.addEventListener('abort', onAbort, { once: true });
+  let held: Uint8Array = new Uint8Array(0);
+  let doneBytes = 0;
+  /** Until `length` bytes are there, or the stream ends. */
+  const fill = async (length: number): Promise<void> => {
+    while (held.length < length) {
+      assertWanted(signal);
+      const { done, value } = await source.read();
+      assertWanted(signal);
+      if (done) return;
+      if (!(value instanceof Uint8Array)) throw new UsageError('ERR_ARGUMENT', 'backup must give Uint8Arrays', { field: 'backup' });
+      held = concat(held, value);
+      doneBytes += value.length;
+      progress?.(doneBytes, undefined);
+    }
+  };
+  const take = async (length: number): Promise<Uint8Array> => {
+    await fill(length);
+    if (held.length < length) throw damaged();
+    const taken = held.slice(0, length);
+    held = held.slice(length);
+    return taken;
+  };
+  try {
+    const header = parseHeader(await take(headerRestLength(await take(HEADER_START_BYTES))));
+    if (header.kind !== key.kind) {
+      throw new StoreError('ERR_STORE_KEY', 'the export was sealed by another kind of key slot', { field: 'key' });
+    }
+    const fileKey = await key.open(header.sealedKey, slotBinding(header.kind), { signal });
+    const opened = header.open(fileKey);
+    wipe(fileKey);
+    const reader = entryReader();
+    let account: Found['account'] | undefined;
+    const contacts = new Map<string, Uint8Array>();
+    for (let index = 0, isLast = false; !isLast; index++) {
+      const sealed = await take(SEALED_CHUNK_BYTES);
+      await fill(1);
+      isLast = held.length === 0;
+      const content = openChunk(opened, index, isLast, sealed);
+      for (const { type, bytes } of reader.push(content)) {
+        if (type === 'account') account = accountEntry.decode(bytes);
+        if (type === 'contact') {
+          const { account: name, contact } = contactEntry.decode(bytes);
+          contactRecord.decode(contact);
+          contacts.set(name, contact);
+        }
+        if (type === 'history') await history?.(bytes as Uint8Array<ArrayBuffer>);
+      }
+      wipe(content);
+    }
+    reader.finish();
+    wipe(opened.key);
+    return { account: account!, contacts };
+  } catch (error) {
+    await source.cancel(error).catch(() => {});
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+    source.releaseLock();
+  }
+}
