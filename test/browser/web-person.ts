@@ -13,7 +13,7 @@ export interface Complaints {
   violations(): Promise<string[]>;
 }
 
-/** A profile of their own, with a page in it. */
+/** A profile of their own, with a page in it. Whoever acts has the window before them. */
 export interface Person extends Complaints {
   readonly context: BrowserContext;
   readonly page: Page;
@@ -23,6 +23,8 @@ export interface Person extends Complaints {
   click(selector: string): Promise<void>;
   /** Puts the focus into a field and types. */
   fill(selector: string, text: string): Promise<void>;
+  /** Types where the focus is. */
+  type(text: string): Promise<void>;
   press(...keys: KeyInput[]): Promise<void>;
   /** Presses Tab until the focus is on `#id`: reachable without a mouse. */
   tabTo(id: string): Promise<void>;
@@ -45,12 +47,14 @@ export async function person(browser: Browser, url: string, context?: BrowserCon
   const profile = context ?? (await browser.createBrowserContext());
   const page = await profile.newPage();
   const errors: string[] = [];
+  const note = (text: string): void => {
+    // What browsers say of a relay that is away is no error of the page.
+    if (!/ERR_CONNECTION_REFUSED|can.t establish a connection|CORS request did not succeed/.test(text)) errors.push(text);
+  };
   page.on('console', (message) => {
-    // What browsers say of a relay that is away is no error of the page; Firefox names the address, Chromium the reason.
-    const isNetwork = /ERR_CONNECTION_REFUSED|can.t establish a connection|Cross-Origin Request Blocked|NetworkError/i.test(message.text());
-    if (message.type() === 'error' && !isNetwork) errors.push(message.text());
+    if (message.type() === 'error') note(message.text());
   });
-  page.on('pageerror', (error) => errors.push(String((error as Error).stack ?? error)));
+  page.on('pageerror', (error) => note(String((error as Error).stack ?? error)));
   // The compiler that runs the drives names functions by a helper that a page doesn't have.
   await page.evaluateOnNewDocument('globalThis.__name = (fn) => fn');
   await page.evaluateOnNewDocument(() => {
@@ -86,21 +90,30 @@ export async function person(browser: Browser, url: string, context?: BrowserCon
     violations: () => page.evaluate(() => (globalThis as unknown as { violations: string[] }).violations),
     until,
     text: async (selector) => (await visible(selector)).evaluate((element) => element.textContent),
-    click: async (selector) => (await visible(selector)).click(),
+    async click(selector) {
+      await page.bringToFront();
+      await (await visible(selector)).click();
+    },
     async fill(selector, text) {
+      await page.bringToFront();
       await (await visible(selector)).focus();
       await page.keyboard.type(text);
     },
+    async type(text) {
+      await page.bringToFront();
+      await page.keyboard.type(text);
+    },
     async press(...keys) {
+      await page.bringToFront();
       for (const key of keys) await page.keyboard.press(key);
     },
     async tabTo(id) {
-      for (let i = 0; i < 40 && (await focusedId()) !== id; i++) await page.keyboard.press('Tab');
+      for (let i = 0; i < 40 && (await focusedId()) !== id; i++) await self.press('Tab');
       assert.equal(await focusedId(), id);
     },
     async say(text) {
       await self.fill('#text', text);
-      await page.keyboard.press('Enter');
+      await self.press('Enter');
     },
     sees: (text) => until(`[...document.querySelectorAll('.bubble')].some((bubble) => bubble.textContent === ${quoted(text)})`),
     isMarked: (state) => until(`[...document.querySelectorAll('.line.own')].at(-1)?.dataset.state === ${quoted(state)}`),
@@ -113,11 +126,11 @@ export async function person(browser: Browser, url: string, context?: BrowserCon
     },
     async unlock(passphrase = PASSPHRASE) {
       await self.fill('#passphrase', passphrase);
-      await page.keyboard.press('Enter');
+      await self.press('Enter');
     },
     async begin(account) {
       await self.fill('#begin-name', account);
-      await page.keyboard.press('Enter');
+      await self.press('Enter');
       await until(`document.querySelector('#peer').textContent === ${quoted(account)}`);
     },
     reload: async () => void (await page.reload()),

@@ -72,19 +72,15 @@ export default async function drive({ start, test, note }: Stage): Promise<void>
   });
 
   await test('two people register, one of them by keyboard alone', async () => {
-    await Promise.all([
-      bob.register('bob'),
-      (async () => {
-        await alice.until(`document.activeElement.id === 'name'`);
-        await alice.page.keyboard.type('alice');
-        await alice.tabTo('passphrase');
-        await alice.page.keyboard.type(PASSPHRASE);
-        await alice.tabTo('again');
-        await alice.page.keyboard.type(PASSPHRASE);
-        await alice.press('Enter');
-        await alice.until(`document.activeElement.id === 'begin-name'`);
-      })(),
-    ]);
+    await alice.until(`document.activeElement.id === 'name'`);
+    await alice.type('alice');
+    await alice.tabTo('passphrase');
+    await alice.type(PASSPHRASE);
+    await alice.tabTo('again');
+    await alice.type(PASSPHRASE);
+    await alice.press('Enter');
+    await alice.until(`document.activeElement.id === 'begin-name'`);
+    await bob.register('bob');
     await alice.until(`document.querySelector('#connection').dataset.state === 'online'`);
     await isAccessible(alice);
   });
@@ -98,29 +94,27 @@ export default async function drive({ start, test, note }: Stage): Promise<void>
   });
 
   await test('they chat, and text stays text', async () => {
-    await alice.page.keyboard.type('bob');
+    await alice.type('bob');
     await alice.press('Enter');
     await alice.until(`document.activeElement.id === 'text'`);
     const markup = '<img src=x onerror="document.title=1">&amp;';
-    await alice.page.keyboard.type(markup);
+    await alice.type(markup);
     await alice.press('Enter');
     await bob.until(`document.querySelector('.person .count')`);
     assert.match(await bob.text('.person'), /alice/);
     await isAccessible(bob);
-    await bob.page.bringToFront();
     await bob.click('.person');
     await bob.sees(markup);
     await bob.until(`!document.querySelector('.person .count')`);
     assert.equal(await bob.page.$('.bubble img'), null);
     await bob.say('Got it.');
-    await alice.page.bringToFront();
     await alice.sees('Got it.');
     await alice.until(`document.querySelector('#announcer').textContent === 'bob: Got it.'`);
-    await alice.page.keyboard.type('two');
+    await alice.type('two');
     await alice.page.keyboard.down('Shift');
     await alice.press('Enter');
     await alice.page.keyboard.up('Shift');
-    await alice.page.keyboard.type('lines');
+    await alice.type('lines');
     await alice.press('Enter');
     await bob.sees('two\nlines');
     await alice.isMarked('accepted');
@@ -128,7 +122,6 @@ export default async function drive({ start, test, note }: Stage): Promise<void>
   });
 
   await test('the panel shows what the relay sees, and no word of it', async () => {
-    await alice.press('Shift');
     await alice.click('#relay-open');
     await alice.until(`document.activeElement.id === 'relay-close'`);
     const traffic = await alice.text('#traffic');
@@ -143,8 +136,8 @@ export default async function drive({ start, test, note }: Stage): Promise<void>
   });
 
   await test('their safety numbers are equal, and comparing them verifies', async () => {
-    for (const who of [alice, bob]) await who.click('#trust');
-    for (const who of [alice, bob]) await who.until(`document.querySelector('#safety').open`);
+    for (const who of [bob, alice]) await who.click('#trust');
+    for (const who of [bob, alice]) await who.until(`document.querySelector('#safety').open`);
     const digits = (await alice.text('#digits')).trim();
     assert.match(digits, /^(\d{5} ){11}\d{5}$/);
     assert.equal((await bob.text('#digits')).trim(), digits);
@@ -203,8 +196,7 @@ export default async function drive({ start, test, note }: Stage): Promise<void>
   await test('erasing leaves nothing in the browser', async () => {
     await bob.click('#device-open');
     await bob.click('#erase');
-    await bob.click('#confirm-yes');
-    await bob.page.waitForNavigation();
+    await Promise.all([bob.page.waitForNavigation(), bob.click('#confirm-yes')]);
     await bob.until(`document.querySelector('#name').checkVisibility()`);
     const left = await bob.page.evaluate(async () => [(await indexedDB.databases()).map(({ name }) => name), localStorage.length]);
     assert.deepEqual(left, [[], 1]); // an empty list of accounts
