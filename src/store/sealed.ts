@@ -45,7 +45,8 @@ export interface SealedStore extends Store {
   slots(): Promise<readonly { readonly id: string; readonly kind: string }[]>;
   /**
    * Draws a new master key and rewrites every record under it, in batches; after a crash the next unlocking goes on. Every slot must
-   * seal the new key, so this handle must hold them all: the one it was opened with, and those it added. Throws `ERR_ARGUMENT`
+   * seal the new key, so this handle must hold them all: the one it was opened with, and those it added (a passphrase is asked for
+   * with `create`). Throws `ERR_ARGUMENT`
    * (`field: 'slot'`) if there are others (remove them first, add them again afterwards), `ERR_STORE_CONFLICT` if slots changed meanwhile.
    */
   rotateKey(): Promise<void>;

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { keys } from '../../src/client/records.js';
+import { StoreError } from '../../src/errors.js';
 import { memoryStore } from '../../src/store/memory.js';
 import type { KeySlot, Store, StoreKey } from '../../src/store/port.js';
 import { PLAIN_SPACES } from '../../src/store/sealed/plain.js';
@@ -202,6 +203,36 @@ describe('slots', () => {
     await store.addSlot(rawSlot(C));
     for (const byte of [A, B, C]) expect(await readText(sealedStore(base, rawSlot(byte)))).toBe('x');
     await expect(readText(sealedStore(base, rawSlot(4)))).rejects.toMatchObject({ code: 'ERR_STORE_KEY', field: 'key' });
+  });
+
+  test('of another kind that are damaged say nothing about a wrong key', async () => {
+    const base = lastingBase();
+    const store = sealedStore(base, rawSlot(A));
+    await store.commit([put(KEY, 'x')]);
+    const id = await store.addSlot(counted(B, 'keychain'));
+    const row = (await rowsOf(base)).find(({ key }) => key[2] === id)!;
+    row.value[40]! ^= 1;
+    await base.commit([row]);
+    expect(await readText(sealedStore(base, rawSlot(A)))).toBe('x');
+    await expect(readText(sealedStore(base, rawSlot(C)))).rejects.toMatchObject({ code: 'ERR_STORE_KEY', field: 'key' });
+    await expect(readText(sealedStore(base, counted(B, 'keychain')))).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT' });
+  });
+
+  test('of a newer version don’t keep the others from opening', async () => {
+    const base = lastingBase();
+    const store = sealedStore(base, rawSlot(A));
+    await store.commit([put(KEY, 'x')]);
+    const newer = { ...rawSlot(B), open: () => Promise.reject(new StoreError('ERR_STORE_VERSION', 'newer', { got: 2, max: 1 })) };
+    await store.addSlot(newer);
+    const mixed = {
+      ...rawSlot(A),
+      open: async (...args: Parameters<KeySlot['open']>) =>
+        rawSlot(A)
+          .open(...args)
+          .catch(newer.open),
+    };
+    for (let i = 0; i < 2; i++) expect(await readText(sealedStore(base, mixed))).toBe('x');
+    await expect(readText(sealedStore(base, newer))).rejects.toMatchObject({ code: 'ERR_STORE_VERSION', got: 2 });
   });
 
   test('are listed without unlocking', async () => {

@@ -226,6 +226,15 @@ export function decodeSlot(row: Uint8Array, what = 'slot'): SlotRow {
   });
 }
 
+/** The kind that a slot's row claims, damaged or not. */
+export function kindOf(row: Uint8Array): string | undefined {
+  try {
+    return decodeUtf8(reader(row.subarray(1)).lp16());
+  } catch {
+    return undefined;
+  }
+}
+
 /** What a slot binds its sealed bytes to. */
 export const slotAd = (storeId: Uint8Array, id: string, kind: string): Uint8Array =>
   info('store/slot', storeId, bytesOf(id), encodeUtf8(kind)!);

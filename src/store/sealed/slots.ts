@@ -9,7 +9,7 @@ import { encodeUtf8, equal, wipe } from '../../bytes.js';
 import { sha256 } from '../../crypto/suite.js';
 import { type CyphrError, isCyphrError, StoreError, UsageError } from '../../errors.js';
 import type { KeySlot, Store } from '../port.js';
-import { commitTo, corrupt, decodeSlot, encodeSlot, MASTER_KEY_BYTES, newSlotId, SLOTS, slotAd } from './layout.js';
+import { commitTo, corrupt, decodeSlot, encodeSlot, kindOf, MASTER_KEY_BYTES, newSlotId, SLOTS, slotAd } from './layout.js';
 
 /** Slots of one store. Each slot of a kind may cost a derivation of a passphrase when the store is unlocked. */
 export const MAX_SLOTS = 16;
@@ -70,7 +70,7 @@ export interface OpenedSlot {
 
 /**
  * Tries `slot` on each stored slot of its kind. Throws `ERR_STORE_KEY` (`field`: `slot` where there is none of the kind, else `key`),
- * `ERR_STORE_CORRUPT` if none opens and one is damaged, and at once what isn't about one key (`ERR_ARGUMENT`).
+ * `ERR_STORE_CORRUPT` or `ERR_STORE_VERSION` if none opens and one can't be read, and at once what isn't about one slot (`ERR_ARGUMENT`).
  */
 export async function openSlot(
   slot: KeySlot,
@@ -97,26 +97,32 @@ async function tryRows(
   signal: AbortSignal,
 ): Promise<OpenedSlot> {
   if (rows.size === 0) throw corrupt('no slot is left');
-  let failure: CyphrError | undefined;
+  const failures: CyphrError[] = [];
+  let elsewhere: CyphrError | undefined;
   for (const [id, row] of rows) {
     try {
       const { kind, commitment, sealed } = decodeSlot(row);
       if (kind !== slot.kind) continue;
       const ad = slotAd(storeId, id, kind);
       const masterKey = await slot.open(sealed, ad, { signal });
-      if (masterKey instanceof Uint8Array && masterKey.length === MASTER_KEY_BYTES && equal(commitTo(masterKey, ad), commitment)) {
-        return { masterKey, id, digest: sha256(row) };
-      }
-      failure ??= wrongKey();
+      const isKey = masterKey instanceof Uint8Array && masterKey.length === MASTER_KEY_BYTES;
+      if (isKey && equal(commitTo(masterKey, ad), commitment)) return { masterKey, id, digest: sha256(row) };
+      if (isKey) wipe(masterKey);
+      failures.push(wrongKey());
     } catch (caught) {
       const error = slotError(caught);
-      if (error.code !== 'ERR_STORE_KEY' && error.code !== 'ERR_STORE_CORRUPT') throw error;
-      // Damage says more than a key that doesn't fit: it may be why.
-      failure = failure?.code === 'ERR_STORE_CORRUPT' ? failure : error;
+      if (!ABOUT_ONE_SLOT.includes(error.code)) throw error;
+      if ((kindOf(row) ?? slot.kind) === slot.kind) failures.push(error);
+      else elsewhere = error;
     }
   }
-  throw failure ?? new StoreError('ERR_STORE_KEY', 'the store has no slot of this kind', { field: 'slot' });
+  // What can't be read says more than a key that doesn't fit: it may be why. A damaged slot of another kind says nothing about this key.
+  const unreadable = failures.find(({ code }) => code !== 'ERR_STORE_KEY');
+  throw unreadable ?? failures[0] ?? elsewhere ?? new StoreError('ERR_STORE_KEY', 'the store has no slot of this kind', { field: 'slot' });
 }
+
+/** Codes after which the next slot is tried. */
+const ABOUT_ONE_SLOT: readonly string[] = ['ERR_STORE_KEY', 'ERR_STORE_CORRUPT', 'ERR_STORE_VERSION'];
 
 /** Our errors pass; anything else that a slot throws means that it did not give the key. */
 function slotError(error: unknown): CyphrError {

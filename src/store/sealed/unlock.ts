@@ -5,7 +5,7 @@
  * can be unlocked.
  */
 
-import { equal } from '../../bytes.js';
+import { equal, wipe } from '../../bytes.js';
 import { StoreError, UsageError } from '../../errors.js';
 import { type EncodedKey, encodeKey } from '../keys.js';
 import type { KeySlot, Store } from '../port.js';
@@ -13,7 +13,7 @@ import { corrupt, decodeHeadClear, HEAD, MASTER_KEY_BYTES, masterKeys, RECORDS, 
 import { listPlain } from './plain.js';
 import { random } from './random.js';
 import { openSlot, readSlots, sealSlot } from './slots.js';
-import { type Vault, vault } from './vault.js';
+import { type FoundRecord, type Vault, vault } from './vault.js';
 
 /** Records rewritten in one commit. */
 const BATCH = 128;
@@ -127,13 +127,15 @@ async function sealPlain(base: Store, opened: Vault): Promise<void> {
 /** Rewrites the records that lie under earlier master keys, batch by batch, and forgets those keys with the last one. */
 export async function rewriteRetired(opened: Vault): Promise<void> {
   while (opened.head().retired.length > 0) {
+    let records: readonly FoundRecord[] = [];
     await opened.commit(async () => {
       const { version } = opened.keys();
       const old = (): EncodedKey[] =>
         [...opened.contents().entries()].filter(([, record]) => record.version !== version).map(([key]) => key);
-      const records = (await opened.read(() => old().slice(0, BATCH))).map((record) => record!);
+      records = (await opened.read(() => old().slice(0, BATCH))).map((record) => record!);
       const changes = records.map(({ key, value, rev }) => ({ key, value, generation: rev }));
       return { changes, ...(old().length === changes.length && { isRotated: true as const }) };
     });
+    wipe(...records.map(({ value }) => value));
   }
 }
