@@ -266,7 +266,6 @@ async function readId(db: IDBPDatabase<Layout>, known: Uint8Array | undefined): 
 
 /** Runs `work`, then waits until `tx` is complete. Whatever fails aborts it; the reason of that is what is thrown. */
 async function settle<M extends Mode, T>(tx: Transaction<M>, work: () => Promise<T>): Promise<T> {
-  tx.done.catch(() => {});
   try {
     const result = await work();
     await tx.done;

@@ -28,9 +28,20 @@ beforeEach(() => {
   });
 });
 afterEach(() => {
+  vi.useRealTimers();
   vi.restoreAllMocks();
   vi.unstubAllGlobals();
 });
+
+/** Whether the platform's connection was closed. */
+function isClosed(connection: IDBDatabase): boolean {
+  try {
+    connection.transaction('meta').abort();
+    return false;
+  } catch (error) {
+    return (error as DOMException).name === 'InvalidStateError';
+  }
+}
 
 const forceClose = (db: IDBDatabase): void => (forceCloseDatabase as (db: unknown) => void)(db);
 
@@ -158,6 +169,7 @@ describe('opening', () => {
     db.close();
     const again = idbStore('alice');
     await expect(again.read([KEY])).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT', message: expect.stringContaining('no layout') });
+    expect(connections.every(isClosed)).toBe(true);
     await again.close();
   });
 
@@ -306,17 +318,20 @@ describe('commits', () => {
     await store.close();
   });
 
-  test.each(['UnknownError', 'DataCloneError', 'TimeoutError'])(
-    'that fail with %s reject with ERR_STORE_IO and the cause',
-    async (kind) => {
-      const store = await opened();
-      const cause = new DOMException('broken', kind);
-      failPut(cause);
-      await expect(store.commit([put('y')])).rejects.toMatchObject({ code: 'ERR_STORE_IO', action: 'retry', cause });
-      expect(await readText(store)).toBe('x');
-      await store.close();
-    },
-  );
+  test.each([
+    ['UnknownError', 'ERR_STORE_IO', 'retry'],
+    ['DataCloneError', 'ERR_STORE_IO', 'retry'],
+    ['TimeoutError', 'ERR_STORE_IO', 'retry'],
+    ['NotReadableError', 'ERR_STORE_CORRUPT', 'recover'],
+    ['NotFoundError', 'ERR_STORE_CORRUPT', 'recover'],
+  ])('that fail with %s reject with %s and the cause', async (kind, code, action) => {
+    const store = await opened();
+    const cause = new DOMException('broken', kind);
+    failPut(cause);
+    await expect(store.commit([put('y')])).rejects.toMatchObject({ code, action, cause });
+    expect(await readText(store)).toBe('x');
+    await store.close();
+  });
 
   test('that fail while the database can’t be opened all reject, and hold once it can', async () => {
     const store = idbStore('alice');
@@ -330,17 +345,35 @@ describe('commits', () => {
     await store.close();
   });
 
-  test('ask once that storage is kept, and never wait for the answer', async () => {
-    for (const persist of [vi.fn(() => new Promise(() => {})), vi.fn(() => Promise.reject(new Error('no'))), vi.fn(() => never())]) {
-      vi.stubGlobal('navigator', { storage: { persist } });
-      const store = idbStore('alice');
-      await store.read([KEY]);
-      expect(persist).not.toHaveBeenCalled();
-      await store.commit([put('x')]);
-      await store.commit([put('y')]);
-      expect(persist).toHaveBeenCalledTimes(1);
-      await store.close();
-    }
+  test('that wait when the store is closed all hold, and leave no connection open', async () => {
+    const store = await opened();
+    const commits = Array.from({ length: 600 }, (_, i) => store.commit([put('x', ['many', String(i)])]));
+    await store.close();
+    await Promise.all(commits);
+    expect(connections.every(isClosed)).toBe(true);
+    const again = idbStore('alice');
+    expect(await again.list(['many'], 1_000)).toHaveLength(600);
+    await again.close();
+  });
+
+  test.each([
+    ['never answers', () => new Promise(() => {})],
+    ['fails', () => Promise.reject(new Error('no'))],
+    ['throws', () => never()],
+  ])('ask once that storage is kept, and go on where that %s', async (_how, answer) => {
+    let asked = 0;
+    const persist = (): unknown => {
+      asked++;
+      return answer();
+    };
+    vi.stubGlobal('navigator', { storage: { persist } });
+    const store = idbStore('alice');
+    await store.read([KEY]);
+    expect(asked).toBe(0);
+    await store.commit([put('x')]);
+    await store.commit([put('y')]);
+    expect(asked).toBe(1);
+    await store.close();
   });
 });
 
@@ -467,7 +500,9 @@ describe('erasing', () => {
     });
     const store = idbStore('alice');
     await store.commit(rows);
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
     expect(await store.erase!()).toEqual({ recordCount: 8, keyCount: 5 });
+    vi.useRealTimers();
     expect(await frozen.count('records')).toBe(0);
     frozen.close();
     await vi.waitFor(async () => expect(await indexedDB.databases()).toEqual([]));
@@ -489,7 +524,6 @@ describe('erasing', () => {
     expect(isErased).toBe(false);
     await vi.advanceTimersByTimeAsync(1);
     expect(await erased).toEqual({ recordCount: 8, keyCount: 5 });
-    vi.useRealTimers();
   });
 
   test('is an end for other handles, which never see an empty store', async () => {

@@ -82,7 +82,9 @@ describe('leading', () => {
 
   test('that was granted does not end with its signal', async () => {
     const stop = new AbortController();
+    const forget = vi.spyOn(stop.signal, 'removeEventListener');
     const leadership = await context().lead('wait', { signal: stop.signal });
+    await vi.waitFor(() => expect(forget).toHaveBeenCalled());
     stop.abort();
     expect(await isSettled(leadership!.lost)).toBe(false);
     expect(await context().lead('if-free')).toBeUndefined();
