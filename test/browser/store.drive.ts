@@ -99,4 +99,22 @@ export default async function drive({ browser, start, test, note, server }: Stag
     );
     note(`full after ${full.held.length} MiB, ${after.held.length} MiB once it was not`);
   });
+
+  // Chromium has neither as a preference: its incognito windows store as others do, until they are closed.
+  if (browser === 'chromium') return;
+
+  await test('a private window has a store, which goes with it', async () => {
+    await small.restart({ 'browser.privatebrowsing.autostart': true });
+    page = await small.open('store');
+    assert.deepEqual(await page.call('codes', 'private'), ['ok', 'ok', 'ok']);
+    await small.restart();
+    page = await small.open('store');
+    assert.ok(!(await page.call('databases')).includes('cyphr:private'));
+  });
+
+  await test('forbidden storage is ERR_STORE_IO', async () => {
+    await small.restart({ 'network.cookie.cookieBehavior': 2 });
+    page = await small.open('store');
+    assert.deepEqual(await page.call('codes', 'forbidden'), ['ERR_STORE_IO', 'ERR_STORE_IO', 'ERR_STORE_IO']);
+  });
 }

@@ -119,6 +119,18 @@ export async function listMessages(name: string): Promise<{ openMs: number; list
   return { openMs: openedMs - startMs, listMs: listedMs - openedMs, numbers };
 }
 
+/** The codes of what a read, a commit and a request to lead say; 'ok' where they hold. */
+export async function codes(name: string): Promise<string[]> {
+  const store = storeOf(name);
+  const codeOf = (call: Promise<unknown> | undefined): Promise<string> =>
+    Promise.resolve(call).then(
+      () => 'ok',
+      (error: unknown) => (isCyphrError(error) ? error.code : String(error)),
+    );
+  const write = { key: ['row'] as StoreKey, value: new Uint8Array(1) };
+  return [await codeOf(store.read([['row']])), await codeOf(store.commit([write])), await codeOf(store.shared?.lead('if-free'))];
+}
+
 /** Deletes the database while the store is open; answers the code of what the next call says. */
 export async function deleteUnder(name: string): Promise<string> {
   const store = storeOf(name);
