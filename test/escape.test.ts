@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isCyphrError } from '../src/errors.js';
 import { type Client, type ClientOptions, createClient, verifyLogin } from '../src/index.js';
+import { idbStore } from '../src/store/idb.js';
 import { memoryStore } from '../src/store/memory.js';
 import { nodeStore } from '../src/store/node.js';
 import { seededRng } from '../src/testing/rng.js';
@@ -142,6 +143,8 @@ describe('hostile arguments', () => {
       await expectOurs(() => store.commit([{ key: ['x'], value }]), `commit value ${what}`);
       await expectOurs(() => store.commit([{ key: ['x'], value: null, ifRev: value }]), `commit ifRev ${what}`);
       if (typeof value !== 'string') await expectOurs(() => nodeStore(value), `nodeStore ${what}`);
+      // Node has no IndexedDB: a name that is taken gets as far as the first call.
+      await expectOurs(() => idbStore(value).read([['x']]), `idbStore ${what}`);
       if (typeof value === 'string') await expectOurs(() => seededRng(value), `seededRng ${what}`);
       await expectOurs(() => relay(value), `relay ${what}`);
       if (typeof value === 'object' && value !== null) await expectOurs(() => memoryNetwork(value), `memoryNetwork ${what}`);

@@ -80,6 +80,25 @@ describe('opening', () => {
     await store.close();
   });
 
+  test('reads and goes on with what layout 1 has written, for ever', async () => {
+    const db = await openDB('cyphr:alice', 1, {
+      upgrade(made) {
+        made.createObjectStore('meta');
+        made.createObjectStore('records');
+      },
+    });
+    await db.put('meta', { layout: 1, id: new Uint8Array(16).fill(3), counter: 41 }, 'meta');
+    await db.put('records', { rev: 7, value: new Uint8Array([1, 2, 3]) }, 't\0l\0');
+    await db.put('records', { rev: 40, value: new Uint8Array(0) }, 't\0l\0\0');
+    db.close();
+    const store = idbStore('alice');
+    expect(await store.read([KEY])).toEqual([{ rev: 7, value: new Uint8Array([1, 2, 3]) }]);
+    expect(await store.list(KEY, 9)).toEqual([{ key: ['s', 'k', ''], rev: 40, value: new Uint8Array(0) }]);
+    await store.commit([{ ...put('x'), ifRev: 7 }]);
+    expect((await store.read([KEY]))[0]!.rev).toBe(42);
+    await store.close();
+  });
+
   test('rejects with ERR_ARGUMENT where the runtime has no IndexedDB', async () => {
     vi.stubGlobal('indexedDB', undefined);
     const store = idbStore('alice');
