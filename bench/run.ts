@@ -15,7 +15,7 @@ const round = (value: number): string => value.toFixed(value < 100 ? 1 : 0).padS
 
 const platform = run([]);
 const noble = run(['-C', 'cyphr-noble']);
-console.log(`Node ${platform.node}. Medians in µs; what counts are ratios within one run.\n`);
+console.log(`Node ${platform.node}. Medians in µs, means in µs of processor time; what counts are ratios within one run.\n`);
 console.log(`${''.padEnd(54)}${'node'.padStart(10)}${'noble'.padStart(10)}${'noble/node'.padStart(12)}`);
 for (const [name, fast] of Object.entries(platform.microseconds)) {
   const slow = noble.microseconds[name]!;
