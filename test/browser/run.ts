@@ -4,7 +4,6 @@
  * Usage: [--only chromium|firefox] [name of a drive …]. Exits 1 on a failure, 2 where there is nothing to run.
  */
 
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,10 +37,6 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 function browsersToRun(only: string | undefined): BrowserName[] {
   if (only !== undefined && !Object.hasOwn(BINARIES, only)) throw new Error(`--only takes ${Object.keys(BINARIES).join(' or ')}`);
-  if (process.env['CI'] === 'true' && installedBrowsers().length < Object.keys(BINARIES).length) {
-    const install = 'apt-get update -qq && apt-get install -y -qq chromium firefox-esr >/dev/null';
-    spawnSync('sh', ['-c', install], { stdio: 'inherit', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } });
-  }
   const wanted = (Object.keys(BINARIES) as BrowserName[]).filter((name) => only === undefined || name === only);
   const missing = wanted.filter((name) => !installedBrowsers().includes(name));
   if (missing.length === 0) return wanted;
