@@ -48,8 +48,8 @@ export async function person(browser: Browser, url: string, context?: BrowserCon
   const page = await profile.newPage();
   const errors: string[] = [];
   const note = (text: string): void => {
-    // What browsers say of a relay that is away is no error of the page.
-    if (!/ERR_CONNECTION_REFUSED|can.t establish a connection|CORS request did not succeed/.test(text)) errors.push(text);
+    // What browsers say of a relay that is away, or was and has forgotten its sessions, is no error of the page.
+    if (!/ERR_CONNECTION_REFUSED|status of 403|can.t establish a connection|CORS request did not succeed/.test(text)) errors.push(text);
   };
   page.on('console', (message) => {
     if (message.type() === 'error') note(message.text());

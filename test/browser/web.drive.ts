@@ -1,24 +1,16 @@
 /** Two people use the chat page of `examples/web`: each has a profile, and what they do goes through what they see. */
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { startRelay } from '../../examples/relay/relay.js';
-import { buildPage, servePage } from '../../examples/web/server.js';
 import type { Stage } from './run.js';
 import { accessibilityProblems } from './web-checks.js';
-import { PASSPHRASE, type Person, person } from './web-person.js';
+import { PASSPHRASE, type Person } from './web-person.js';
+import { openSite } from './web-site.js';
 
-export default async function drive({ start, test, note }: Stage): Promise<void> {
-  const data = mkdtempSync(join(tmpdir(), 'cyphr-web-'));
-  let relay = await startRelay({ data, logLevel: 'silent' });
-  const relayPort = Number(new URL(relay.url).port);
-  await buildPage();
-  const site = await servePage({ relayUrl: relay.url });
-  const browser = (await start()).browser();
-  const alice = await person(browser, site.url);
-  const bob = await person(browser, site.url);
+export default async function drive(stage: Stage): Promise<void> {
+  const { test, note } = stage;
+  const site = await openSite(stage);
+  const alice = await site.person();
+  const bob = await site.person();
 
   /** Nothing is wrong with what is on the screen, in either theme and on a phone. */
   async function isAccessible(who: Person): Promise<void> {
@@ -153,7 +145,7 @@ export default async function drive({ start, test, note }: Stage): Promise<void>
   });
 
   await test('without a relay messages wait, visibly, and go out by themselves', async () => {
-    await relay.close();
+    await site.stopRelay();
     await alice.until(`document.querySelector('#connection').dataset.state === 'offline'`);
     await alice.say('Written offline, one.');
     await alice.say('Written offline, two.');
@@ -161,7 +153,7 @@ export default async function drive({ start, test, note }: Stage): Promise<void>
     await alice.until(`document.querySelector('#connection').textContent === 'Offline · 2 waiting'`);
     assert.match(await alice.text('#waiting'), /offline/);
     await isAccessible(alice);
-    relay = await startRelay({ data, port: relayPort, logLevel: 'silent' });
+    await site.startRelay();
     await bob.sees('Written offline, one.');
     await bob.sees('Written offline, two.');
     await alice.isMarked('accepted');
@@ -203,6 +195,4 @@ export default async function drive({ start, test, note }: Stage): Promise<void>
   });
 
   await site.close();
-  await relay.close();
-  rmSync(data, { recursive: true, force: true });
 }

@@ -122,7 +122,6 @@ export async function openSession(
       try {
         await handOver(line);
       } catch (error) {
-        // It waits for a person's decision; the banner says so.
         if (!isCyphrError(error) || error.action !== 'ask') throw error;
       }
     }
@@ -200,7 +199,9 @@ export async function openSession(
       await history.putLine(line);
       keepLine(line, false);
       await handOver(line).catch(async (error) => {
+        // It waits for a person's decision, about which the banner asks.
         if (!isCyphrError(error) || error.action !== 'ask') throw error;
+        await move(line, { state: 'held' });
         await refresh(talk);
       });
     },
