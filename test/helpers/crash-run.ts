@@ -49,6 +49,11 @@ export interface CrashRun {
   step(killAt: ChildPlan['killAt']): Promise<{ readonly calls: readonly string[]; readonly isDone: boolean }>;
   /** One life under load, killed so many milliseconds after it began to open its store. */
   load(killAfterMs: number): Promise<void>;
+  /**
+   * One life under load until Bob has read `count` messages more, while `rivals` other processes, one after the other, try to live on the
+   * same directory. Answers what they said on their standard error.
+   */
+  rivals(count: number, rivals: number): Promise<readonly string[]>;
   /** One life that is not killed, until everything that was promised is there. */
   settle(): Promise<void>;
   close(): Promise<void>;
@@ -162,6 +167,30 @@ export async function crashRun(): Promise<CrashRun> {
         if (line === 'start') timer = setTimeout(() => child.kill('SIGKILL'), killAfterMs);
       });
       clearTimeout(timer);
+    },
+    async rivals(count, rivals) {
+      isLoaded = true;
+      const target = report.bobGot.size + count;
+      let [isUp, isQuiet] = [false, false];
+      const running = live({ mode: 'load' }, (line) => {
+        isUp ||= line === 'up';
+        isQuiet ||= line === 'quiet';
+      });
+      const [child] = children;
+      const said: string[] = [];
+      const refused = async (): Promise<void> => {
+        await until(() => isUp);
+        for (let rival = 0; rival < rivals; rival++) {
+          await until(() => report.bobGot.size > target - count + (rival * count) / rivals);
+          said.push(await live({ mode: 'load' }, () => {}).catch((error: Error) => error.message));
+        }
+        await until(() => report.bobGot.size >= target);
+        child!.stdin!.write('quiet\n');
+        await until(() => isQuiet);
+        child!.stdin!.write('stop\n');
+      };
+      await Promise.all([refused(), running]);
+      return said;
     },
     async settle() {
       let isQuiet = false;
