@@ -102,6 +102,25 @@ describe('two handles over one base', () => {
     expect(await readText(one)).toBe('after');
   });
 
+  test('find no damage in a store that changes while it is read', async () => {
+    const inner = lastingBase();
+    const rival = sealedStore(inner, rawSlot(A));
+    await rival.commit([put(KEY, 'first'), put(['contact', 'x'], 'x')]);
+    let races = 3;
+    const base: Store = {
+      ...inner,
+      async list(...args) {
+        const page = await inner.list(...args);
+        if (args[0][1] === 'r' && args[1] > 1 && races-- > 0)
+          await rival.commit([put(KEY, `race ${races}`), put(['contact', String(races)], 'y')]);
+        return page;
+      },
+    };
+    const store = sealedStore(base, rawSlot(A));
+    expect(await readText(store)).toBe('race 0');
+    expect((await store.list(['contact'], 9)).map(({ key }) => key[1])).toEqual(['0', '1', '2', 'x']);
+  });
+
   test('that commit without pause end in ERR_STORE_LOCKED, not in a loop', async () => {
     const inner = lastingBase();
     await sealedStore(inner, rawSlot(A)).commit([put(KEY, 'x')]);

@@ -169,6 +169,16 @@ describe('tampering with the base', () => {
     }
   });
 
+  test('an older write that is put back under an open store is found by the read that meets it', async () => {
+    const { before, rows } = await small();
+    const base = await baseOf(rows);
+    const store = sealedStore(base, rawSlot(A));
+    expect(text((await store.read([KEYS[0]!]))[0]?.value)).toBe('new');
+    await base.commit(before.filter(isRecord));
+    await expect(store.read([KEYS[0]!])).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT' });
+    expect(text((await store.read([KEYS[1]!]))[0]?.value)).toBe('old meta');
+  });
+
   test('a head that vanishes under an open store ends it, whatever is called', async () => {
     const { rows } = await small();
     const base = await baseOf(rows);

@@ -117,7 +117,6 @@ export function masterKeys(masterKey: Uint8Array, version: number): MasterKeys {
         const key = textOf(from.bytes(from.u32()));
         const value = from.rest();
         wipe(padded);
-        if (recordId(key) !== id) throw corrupt('record');
         return { key, value };
       });
     },
