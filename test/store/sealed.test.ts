@@ -1,12 +1,14 @@
 import { inspect } from 'node:util';
 import { describe, expect, test, vi } from 'vitest';
+import { concat } from '../../src/bytes.js';
 import { StoreError } from '../../src/errors.js';
 import { encodeKey } from '../../src/store/keys.js';
 import { memoryStore } from '../../src/store/memory.js';
 import type { KeySlot, SharedStore, Store, StoreKey } from '../../src/store/port.js';
+import { decodeSlot, encodeSlot } from '../../src/store/sealed/layout.js';
 import { rawKeySlot, sealedStore } from '../../src/store/sealed.js';
 import { seededRng } from '../../src/testing/rng.js';
-import { dump, isRecord, lastingBase, rawSlot, rowsOf, text, utf8 } from './sealed-base.js';
+import { dump, isRecord, isSlot, lastingBase, rawSlot, rowsOf, text, utf8 } from './sealed-base.js';
 
 const KEY: StoreKey = ['contact', 'bob-of-the-long-name'];
 const VALUE = utf8('attack at dawn, quietly');
@@ -143,6 +145,16 @@ describe('unlocking', () => {
       const store = sealedStore(base, { ...openSlot(), open: async () => other });
       await expect(store.read([KEY])).rejects.toMatchObject({ code: 'ERR_STORE_KEY', field: 'key' });
     }
+  });
+
+  test('a slot’s row that was rewritten is refused even where the slot still opens', async () => {
+    const base = lastingBase();
+    const careless: KeySlot = { ...openSlot(), open: async (sealed) => sealed.slice(0, 32) };
+    await sealedStore(base, careless).commit([{ key: KEY, value: VALUE }]);
+    const row = (await rowsOf(base)).find(isSlot)!;
+    const slot = decodeSlot(row.value);
+    await base.commit([{ key: row.key, value: encodeSlot({ ...slot, sealed: concat(slot.sealed, new Uint8Array(1)) }) }]);
+    await expect(sealedStore(base, careless).read([KEY])).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT', field: 'slot' });
   });
 
   test('what is about the platform and not about the key passes as it is', async () => {
