@@ -92,6 +92,8 @@ export async function servePages(relayUrl: string): Promise<PageServer> {
       });
       return;
     }
+    // The browser forgets what this origin has stored, as a person does in its settings.
+    if (path === '/clear') return void response.writeHead(200, { 'clear-site-data': '"storage"' }).end();
     const file = files.get(path);
     const type = path.endsWith('.js') ? 'text/javascript' : 'text/html';
     response.writeHead(file === undefined ? 404 : 200, {

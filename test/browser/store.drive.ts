@@ -39,6 +39,13 @@ export default async function drive({ browser, start, test, note, server }: Stag
     });
   }
 
+  await test('a store whose origin was cleared does not come back empty', async () => {
+    const { before, after, databases } = await tab.call('clearUnder', 'cleared');
+    assert.deepEqual(before, ['ok', 'ok', 'ok']);
+    assert.deepEqual(after.slice(0, 2), ['ERR_STORE_CORRUPT', 'ERR_STORE_CORRUPT']);
+    assert.deepEqual(databases, []);
+  });
+
   /** Runs a storm until a number of commits have been reported, ends it with `end`, and looks at what it left. */
   async function storm(topic: string, count: number, end: () => Promise<void>): Promise<void> {
     const stormy = await session.open<StorePage>('store');

@@ -131,6 +131,13 @@ export async function codes(name: string): Promise<string[]> {
   return [await codeOf(store.read([['row']])), await codeOf(store.commit([write])), await codeOf(store.shared?.lead('if-free'))];
 }
 
+/** Has the browser clear the origin's storage while the store is open; the codes of what it says then, and what databases there are. */
+export async function clearUnder(name: string): Promise<{ before: string[]; after: string[]; databases: (string | undefined)[] }> {
+  const before = await codes(name);
+  await fetch('/clear');
+  return { before, after: await codes(name), databases: await databases() };
+}
+
 /** Deletes the database while the store is open; answers the code of what the next call says. */
 export async function deleteUnder(name: string): Promise<string> {
   const store = storeOf(name);
