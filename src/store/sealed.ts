@@ -113,7 +113,6 @@ export function sealedStore(store: Store, key: KeySlot, options: { readonly plai
     vault?.wipe();
     vault = undefined;
     opening = undefined;
-    held.clear();
   }
 
   /** Runs `task` on the open vault after all earlier tasks; again if another handle has changed the master key meanwhile. */

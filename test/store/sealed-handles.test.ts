@@ -375,6 +375,44 @@ describe('rotateKey', () => {
     expect(added).not.toBe(before);
   });
 
+  test('takes nothing from a read that began before its last commit and ends beside it', async () => {
+    const inner = lastingBase();
+    await sealedStore(inner, rawSlot(A)).commit([put(KEY, 'x')]);
+    /** Reads that have their answer from the base and wait to hand it on. */
+    const held: (() => void)[] = [];
+    let holding = false;
+    let commits = 0;
+    let reading: Promise<string | undefined> | undefined;
+    const base: Store = {
+      ...inner,
+      async read(keys) {
+        const records = await inner.read(keys);
+        if (holding) await new Promise<void>((resolve) => held.push(resolve));
+        return records;
+      },
+      async commit(writes) {
+        commits += 1;
+        if (commits === 2) {
+          holding = true;
+          reading = readText(store);
+          await vi.waitUntil(() => held.length === 1);
+        }
+        await inner.commit(writes);
+      },
+    };
+    const store = sealedStore(base, rawSlot(A));
+    await store.read([KEY]);
+    const rotating = store.rotateKey();
+    // The record's read, and the one by which the last commit learns its rev.
+    await vi.waitUntil(() => held.length === 2);
+    holding = false;
+    held[0]!();
+    for (let i = 0; i < 20; i++) await Promise.resolve();
+    held[1]!();
+    expect(await reading).toBe('x');
+    await rotating;
+  });
+
   test('gives up when slots change meanwhile', async () => {
     const base = lastingBase();
     const other = sealedStore(base, rawSlot(A));

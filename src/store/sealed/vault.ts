@@ -80,8 +80,8 @@ export interface Vault {
   read(choose: Choose): Promise<(FoundRecord | undefined)[]>;
   /** Looks whether another handle has committed, and if so takes over what it left. Answers whether it had. */
   refresh(): Promise<boolean>;
-  /** Commits what `prepare` makes of the current state, starting over while others commit; `undefined` ends without a commit. */
-  commit(prepare: () => Plan | undefined | Promise<Plan | undefined>): Promise<void>;
+  /** Commits what `prepare` makes of the current state, starting over while others commit. */
+  commit(prepare: () => Plan | Promise<Plan>): Promise<void>;
   wipe(): void;
 }
 
@@ -211,6 +211,8 @@ export function vault(base: Store, storeId: Uint8Array, current: MasterKeys): Va
       if (plan.keys !== undefined) retired.set(keys.version, keys);
       keys = next;
       head = after;
+      // A read that began before this must not go on with what it saw: the keys may be gone.
+      headRev = UNKNOWN;
       setRetired(head);
     };
     return { writes: [{ key: HEAD, value: row, ifRev: headRev }, ...rows.values(), ...(plan.extra ?? [])], row, adopt };
@@ -253,9 +255,7 @@ export function vault(base: Store, storeId: Uint8Array, current: MasterKeys): Va
     async commit(prepare) {
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         if (inDoubt) await refresh();
-        const plan = await prepare();
-        if (plan === undefined) return;
-        const { writes, row, adopt } = prepared(plan);
+        const { writes, row, adopt } = prepared(await prepare());
         try {
           await base.commit(writes);
         } catch (error) {
