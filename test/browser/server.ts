@@ -76,7 +76,8 @@ export async function servePages(relayUrl: string): Promise<PageServer> {
   const files = await bundlePages();
   const policy = `default-src 'self'; connect-src 'self' ${relayUrl} ${relayUrl.replace(/^ws/, 'http')}; report-uri /report/violation`;
   const topics = new Map<string, string[]>();
-  let onReport = (): void => {};
+  /** Who waits for reports looks again at each. */
+  const waiting = new Set<() => void>();
 
   const server = createServer((request, response) => {
     const path = request.url ?? '/';
@@ -87,7 +88,7 @@ export async function servePages(relayUrl: string): Promise<PageServer> {
       });
       request.on('end', () => {
         topics.set(path, [...(topics.get(path) ?? []), body]);
-        onReport();
+        for (const look of waiting) look();
         response.writeHead(204).end();
       });
       return;
@@ -116,12 +117,13 @@ export async function servePages(relayUrl: string): Promise<PageServer> {
     },
     reported: (topic, count) =>
       new Promise((resolve) => {
-        onReport = () => {
+        const look = (): void => {
           if (reports(topic).length < count) return;
-          onReport = () => {};
+          waiting.delete(look);
           resolve();
         };
-        onReport();
+        waiting.add(look);
+        look();
       }),
     close: () =>
       new Promise((resolve) => {
