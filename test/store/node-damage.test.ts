@@ -40,28 +40,32 @@ describe('a damaged file', () => {
   test.each([
     ['a young store, all in its log', 300, 100, false, 15],
     ['a store with tables', 600, 200, true, 10],
-  ] as const)(`of %s is named, or all records are there (CYPHR_SEED=${seed})`, async (_what, count, valueBytes, isOld, perFile) => {
-    const path = newPath();
-    await makeStore(path, count, valueBytes, isOld);
-    const intact = await contentOf(path);
-    expect(typeof intact).toBe('string');
-    const harmless: string[] = [];
-    const outcomes: Record<string, number> = {};
-    const stepOf = (file: Buffer): number => Math.max(1, Math.floor(file.length / perFile));
-    await damageAll(path, stepOf, seed, (file, { what }, found) => {
-      if (found === intact) {
-        harmless.push(`${file}: ${what}`);
-        return;
-      }
-      expect({ file, what, found }).toEqual({ file, what, found: { code: 'ERR_STORE_CORRUPT', field: expect.any(String) } });
-      // A log that ends early is a log without its newest commits: which bytes are gone can't be told.
-      expect(file.endsWith('.log') ? [file, 'log'] : [file], `${file}, ${what}`).toContain((found as { field: string }).field);
-      outcomes[file] = (outcomes[file] ?? 0) + 1;
-    });
-    // Bytes that hold nothing: the padding of a table's footer.
-    expect(harmless.filter((each) => !/\.ldb: .*(?:flipped|inverted)$/.test(each))).toEqual([]);
-    expect(Object.values(outcomes).reduce((sum, each) => sum + each, 0)).toBeGreaterThan(isOld ? 150 : 100);
-  });
+  ] as const)(
+    `of %s is named, or all records are there (CYPHR_SEED=${seed})`,
+    { timeout: 180_000 },
+    async (_what, count, valueBytes, isOld, perFile) => {
+      const path = newPath();
+      await makeStore(path, count, valueBytes, isOld);
+      const intact = await contentOf(path);
+      expect(typeof intact).toBe('string');
+      const harmless: string[] = [];
+      const outcomes: Record<string, number> = {};
+      const stepOf = (file: Buffer): number => Math.max(1, Math.floor(file.length / perFile));
+      await damageAll(path, stepOf, seed, (file, { what }, found) => {
+        if (found === intact) {
+          harmless.push(`${file}: ${what}`);
+          return;
+        }
+        expect({ file, what, found }).toEqual({ file, what, found: { code: 'ERR_STORE_CORRUPT', field: expect.any(String) } });
+        // A log that ends early is a log without its newest commits: which bytes are gone can't be told.
+        expect(file.endsWith('.log') ? [file, 'log'] : [file], `${file}, ${what}`).toContain((found as { field: string }).field);
+        outcomes[file] = (outcomes[file] ?? 0) + 1;
+      });
+      // Bytes that hold nothing: the padding of a table's footer.
+      expect(harmless.filter((each) => !/\.ldb: .*(?:flipped|inverted)$/.test(each))).toEqual([]);
+      expect(Object.values(outcomes).reduce((sum, each) => sum + each, 0)).toBeGreaterThan(isOld ? 150 : 100);
+    },
+  );
 
   test('is found before LevelDB has touched anything', async () => {
     const path = newPath();
