@@ -28,13 +28,13 @@ const MAX_ATTEMPTS = 10;
 export interface SealedStore extends Store {
   /**
    * Adds a slot, which from now on unlocks the store too, and answers its id, 32 hexadecimal digits. No record is rewritten.
-   * Throws `ERR_ARGUMENT` for what is no slot and above 16 slots, and what the slot throws.
+   * Throws `ERR_ARGUMENT` for what is no slot and above 16 slots, `ERR_STORE_CONFLICT` if the key was rotated meanwhile, and what the slot throws.
    */
   addSlot(slot: KeySlot): Promise<string>;
   /**
    * Removes a slot. Throws `ERR_ARGUMENT` (`field: 'id'`) if there is none of this id, or if what stays could be lost: at least one
-   * slot stays that is no passkey. This protects what is written from now on, and only against those who have not yet copied the store:
-   * who knows the slot's key and has a copy from before opens the copy; `rotateKey` keeps the copy's key from opening what comes later.
+   * slot stays that is no passkey. From now on the slot's key opens nothing here. It still opens a copy of the store from before, and
+   * whoever opens such a copy has the master key, and with it what is written until `rotateKey`.
    */
   removeSlot(id: string): Promise<void>;
   /**
