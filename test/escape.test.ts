@@ -1,7 +1,7 @@
 /** Whatever comes in, what comes out as an error is ours, or the caller's own abort reason. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isCyphrError } from '../src/errors.js';
-import { type Client, type ClientOptions, createClient, verifyLogin } from '../src/index.js';
+import { type Client, type ClientOptions, createClient, eraseStore, exportAccount, importAccount, verifyLogin } from '../src/index.js';
 import { idbStore } from '../src/store/idb.js';
 import { memoryStore } from '../src/store/memory.js';
 import { nodeStore } from '../src/store/node.js';
@@ -148,6 +148,30 @@ describe('hostile arguments', () => {
       if (typeof value === 'string') await expectOurs(() => seededRng(value), `seededRng ${what}`);
       await expectOurs(() => relay(value), `relay ${what}`);
       if (typeof value === 'object' && value !== null) await expectOurs(() => memoryNetwork(value), `memoryNetwork ${what}`);
+    }
+  });
+
+  it('of exports, imports and erasure', async () => {
+    const key = { kind: 'x', seal: async (bytes: Uint8Array) => bytes, open: async (bytes: Uint8Array) => bytes };
+    const backup = (): ReadableStream<Uint8Array> => new ReadableStream({ start: (controller) => controller.close() });
+    const options = { account: 'carol', store: memoryStore(), ...memoryNetwork() };
+    const read = (stream: ReadableStream<unknown>): Promise<unknown> => stream.getReader().read();
+    for (const value of HOSTILE as never[]) {
+      const what = nameOf(value);
+      await expectOurs(() => eraseStore(value), `eraseStore ${what}`);
+      await expectOurs(() => exportAccount(value, key), `export store ${what}`);
+      await expectOurs(() => exportAccount(memoryStore(), value), `export key ${what}`);
+      await expectOurs(() => exportAccount(memoryStore(), key, value), `export options ${what}`);
+      for (const field of ['history', 'signal', 'progress']) {
+        await expectOurs(() => read(exportAccount(memoryStore(), key, { [field]: value })), `export ${field} ${what}`);
+        await expectOurs(() => importAccount(options, backup(), key, { [field]: value }), `import ${field} ${what}`);
+      }
+      await expectOurs(() => read(exportAccount(memoryStore(), { ...key, seal: async () => value })), `seal gives ${what}`);
+      await expectOurs(() => read(exportAccount(memoryStore(), { ...key, seal: () => Promise.reject(value) })), `seal fails with ${what}`);
+      await expectOurs(() => importAccount(value, backup(), key), `import ${what}`);
+      await expectOurs(() => importAccount(options, value, key), `backup ${what}`);
+      await expectOurs(() => importAccount(options, backup(), value), `import key ${what}`);
+      await expectOurs(() => importAccount(options, backup(), key, value), `import options ${what}`);
     }
   });
 

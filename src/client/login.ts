@@ -45,30 +45,27 @@ export function deviceLogin(device: () => DeviceSecrets, db: Database, life: Lif
     prove: ({ audience, nonce, lastProof }) =>
       alone('prove', async () => {
         life.assertOpen();
-        const known = await load(audience);
-        let { floor, made } = known ?? { floor: Number.POSITIVE_INFINITY, made: [] };
         const last = lastProof === undefined ? undefined : readOwnLogin(device(), lastProof);
-        if (last !== undefined && equal(last.storeId, db.storeId)) {
-          const isOwn = made.some(({ hash }) => equal(hash, hashOf(lastProof!)));
-          const isOther = last.audience === audience && last.generation >= floor && !isOwn;
-          if (last.generation > db.generation() || isOther) {
-            const numbers = { got: db.generation(), max: last.generation };
-            life.halt(
-              new StoreError('ERR_STORE_ROLLBACK', 'this store was restored or copied: its device has logged in elsewhere', numbers),
-            );
-          }
-          life.assertOpen();
-          if (isOwn) {
-            floor = last.generation;
-            made = made.filter(({ generation }) => generation >= floor);
-          }
+        const isOfStore = last !== undefined && equal(last.storeId, db.storeId);
+        // A service of several names returns what it was given under any of them.
+        const judged = isOfStore ? await load(last.audience) : undefined;
+        const own = judged?.made.find(({ hash }) => equal(hash, hashOf(lastProof!)));
+        const isOther = isOfStore && judged !== undefined && own === undefined && last.generation >= judged.floor;
+        if (isOfStore && (isOther || last.generation > db.generation())) {
+          const numbers = { got: db.generation(), max: last.generation };
+          life.halt(new StoreError('ERR_STORE_ROLLBACK', 'this store was restored or copied: its device has logged in elsewhere', numbers));
         }
+        life.assertOpen();
+        const known = await load(audience);
         const generation = db.generation();
         const proof = proveLogin(device(), { audience, nonce, storeId: db.storeId, generation }, rng);
         if (known !== undefined) {
-          const remembered = [...made, { generation, hash: hashOf(proof) }].slice(-REMEMBERED_MAX);
-          if (remembered.length <= made.length) floor = remembered[0]!.generation;
-          await db.commit([{ key: keys.login(audience), value: loginRecord.encode({ floor, made: remembered }) }]);
+          const confirmed = last?.audience === audience ? own : undefined;
+          const kept = confirmed === undefined ? known.made : known.made.filter((made) => made.generation >= confirmed.generation);
+          const made = [...kept, { generation, hash: hashOf(proof) }].slice(-REMEMBERED_MAX);
+          // What is forgotten, here or by a full list, can't be judged any more.
+          const floor = made.length === known.made.length + 1 ? known.floor : made[0]!.generation;
+          await db.commit([{ key: keys.login(audience), value: loginRecord.encode({ floor, made }) }]);
         }
         return copy(proof);
       }),

@@ -20,8 +20,8 @@ import {
   sealChunk,
   slotBinding,
 } from '../backup/stream.js';
-import { concat, copy, wipe } from '../bytes.js';
-import { StoreError, UsageError } from '../errors.js';
+import { concat, copy, encodeUtf8, wipe } from '../bytes.js';
+import { isCyphrError, StoreError, UsageError } from '../errors.js';
 import { compositeKeyPair } from '../identity/account.js';
 import { decodeDevice, replaceDevice } from '../identity/index.js';
 import { limits } from '../limits.js';
@@ -37,6 +37,9 @@ import { deviceRows, publishedVersion } from './recovery.js';
 import type { Client, ClientOptions, TransferOptions } from './types.js';
 
 const FILE_KEY_BYTES = 32;
+const KIND_MAX_BYTES = 64;
+/** A sealed file key: what a token or a passphrase makes of 32 bytes, with its parameters. */
+const SEALED_KEY_MAX_BYTES = 16 * 1024;
 const PAGE = 64;
 
 /** `listVersion` is the version of the newest device list that was known here. */
@@ -48,6 +51,8 @@ const contactEntry = record('export-contact', { account: 'string', contact: 'byt
 export interface ExportOptions extends TransferOptions {
   /** The application's own records, opaque, at most `limits.historyRecordBytes` each: what `importAccount` gives back, in order. */
   readonly history?: AsyncIterable<Uint8Array> | undefined;
+  /** As in `ClientOptions`. */
+  readonly rng?: Rng | undefined;
 }
 
 /** Options of `importAccount`. */
@@ -60,10 +65,28 @@ export interface ImportOptions extends TransferOptions {
 }
 
 function checkTransfer(key: KeySlot, options: TransferOptions): void {
-  const isSlot = typeof key?.kind === 'string' && typeof key.seal === 'function' && typeof key.open === 'function';
-  if (!isSlot) throw new UsageError('ERR_ARGUMENT', 'key must be a key slot', { field: 'key' });
+  const kind = typeof key?.kind === 'string' ? encodeUtf8(key.kind) : undefined;
+  const isKind = kind !== undefined && kind.length >= 1 && kind.length <= KIND_MAX_BYTES;
+  if (!isKind || typeof key.seal !== 'function' || typeof key.open !== 'function') throw notSlot();
   checkWaitOptions(options);
   if (options.progress !== undefined) checkFunction(options.progress, 'progress');
+}
+
+function notSlot(): UsageError {
+  return new UsageError('ERR_ARGUMENT', 'key must be a key slot', { field: 'key' });
+}
+
+/** What a slot gives: bytes, or an error of ours; an abort stays what it is. */
+async function slotCall(call: () => Promise<Uint8Array>, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  let result: unknown;
+  try {
+    result = await call();
+  } catch (cause) {
+    if (isCyphrError(cause) || signal?.aborted === true) throw cause;
+    throw new StoreError('ERR_STORE_KEY', 'the slot does not open: wrong key, or cancelled', { field: 'key', cause });
+  }
+  if (!(result instanceof Uint8Array) || result.length > SEALED_KEY_MAX_BYTES) throw notSlot();
+  return result;
 }
 
 function assertWanted(signal: AbortSignal | undefined): void {
@@ -77,7 +100,8 @@ function assertWanted(signal: AbortSignal | undefined): void {
  *
  * The length shows the size of the content, rounded up to 64 KiB and above 128 KiB by up to 12 %. Nothing is compressed.
  *
- * Throws `ERR_ARGUMENT`. The stream fails with `ERR_STORE_*`, `ERR_LENGTH` (`field: 'history'`), what `key` throws, or `signal.reason`.
+ * Throws `ERR_ARGUMENT`. The stream fails with `ERR_STORE_*` (`ERR_STORE_KEY`: the person cancelled), `ERR_LENGTH` (`field: 'history'`),
+ * what `options.history` throws, or `signal.reason`.
  *
  * @example
  * const backup = exportAccount(store, passphraseSlot(() => askPassphrase()));
@@ -87,7 +111,9 @@ export function exportAccount(store: Store, key: KeySlot, options: ExportOptions
   checkPort('store', store);
   checkTransfer(key, options);
   const { signal, progress } = options;
-  const rng = clientRng(undefined);
+  const rng = clientRng(options.rng);
+  const given = options.history as Partial<AsyncIterable<Uint8Array>> | null | undefined;
+  if (given !== undefined) checkFunction(given?.[Symbol.asyncIterator], 'history');
   const history = options.history?.[Symbol.asyncIterator]();
   const next = entries(store, history);
   let opened: OpenExport | undefined;
@@ -101,7 +127,7 @@ export function exportAccount(store: Store, key: KeySlot, options: ExportOptions
   const begin = async (): Promise<Uint8Array> => {
     const fileKey = rng(FILE_KEY_BYTES);
     try {
-      const sealedKey = await key.seal(fileKey, slotBinding(key.kind), { signal });
+      const sealedKey = await slotCall(() => key.seal(fileKey, slotBinding(key.kind), { signal }), signal);
       const { header, ...rest } = makeHeader({ kind: key.kind, sealedKey, prefix: rng(19) }, fileKey);
       opened = rest;
       return header;
@@ -211,8 +237,8 @@ function entries(store: Store, history: AsyncIterator<Uint8Array> | undefined): 
  *
  * Throws `ERR_STORE_KEY` (another key, or a damaged sealed key), `ERR_STORE_CORRUPT` (damaged, cut off, put together from others),
  * `ERR_STORE_VERSION` (of a newer version), `ERR_ARGUMENT` (`account`: the export is another account's; `store`: it is not empty),
- * `ERR_ACCOUNT_EXISTS` (the directory has another identity for the account), what `createClient` and `options.history` throw, or
- * `signal.reason`.
+ * `ERR_ACCOUNT_EXISTS` (the directory has another identity for the account), what `createClient`, `options.history` and the stream
+ * itself throw, or `signal.reason`.
  *
  * @example
  * const client = await importAccount({ account: 'alice', store, ...relay('wss://relay.example') }, file.stream(), passphraseSlot(() => askPassphrase()));
@@ -301,7 +327,8 @@ async function readExport(backup: ReadableStream<Uint8Array>, key: KeySlot, { si
     if (header.kind !== key.kind) {
       throw new StoreError('ERR_STORE_KEY', 'the export was sealed by another kind of key slot', { field: 'key' });
     }
-    const fileKey = await key.open(header.sealedKey, slotBinding(header.kind), { signal });
+    const fileKey = await slotCall(() => key.open(header.sealedKey, slotBinding(header.kind), { signal }), signal);
+    if (fileKey.length !== FILE_KEY_BYTES) throw damaged();
     const opened = header.open(fileKey);
     wipe(fileKey);
     const reader = entryReader();

@@ -177,7 +177,7 @@ export interface Contact {
 /** One device of one account. */
 export interface Client extends AsyncDisposable {
   readonly account: string;
-  /** u32, drawn at registration. */
+  /** u32, drawn at registration; another one after `recover()`. */
   readonly device: number;
   readonly status: ClientStatus;
   /**
