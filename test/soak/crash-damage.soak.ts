@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -15,7 +15,9 @@ describe('a damaged file of nodeStore', () => {
   ] as const)(`of a small %s store, at every few bytes (CYPHR_SEED=${seed})`, async (name, count, valueBytes, isOld, step) => {
     const path = join(folder, name);
     await makeStore(path, count, valueBytes, isOld);
-    const intact = await contentOf(path);
+    // An opening moves records from the log to a table: of a copy.
+    cpSync(path, `${path}-copy`, { recursive: true });
+    const intact = await contentOf(`${path}-copy`);
     expect(typeof intact).toBe('string');
     const outcomes = new Map<string, number>();
     await damageAll(
