@@ -1,9 +1,27 @@
 /** What a page must be to those who don't see it, or don't see it well: checked in the page itself, on what is visible. */
 
+import assert from 'node:assert/strict';
 import type { Page } from 'puppeteer-core';
 
+const SCREENS = [
+  { width: 1280, height: 800 },
+  { width: 390, height: 844 },
+];
+
+/** Nothing is wrong with what is on the screen, in either theme, and on a phone. */
+export async function isAccessible(page: Page): Promise<void> {
+  for (const screen of SCREENS) {
+    await page.setViewport(screen);
+    for (const theme of ['light', 'dark']) {
+      await page.evaluate((chosen) => document.documentElement.setAttribute('data-theme', chosen), theme);
+      assert.deepEqual(await accessibilityProblems(page), [], `${theme}, ${screen.width} wide`);
+    }
+  }
+  await page.setViewport(SCREENS[0]!);
+}
+
 /** What is wrong with what is on the screen: names, landmarks, references, sizes, contrast. Empty if all is well. */
-export function accessibilityProblems(page: Page): Promise<string[]> {
+function accessibilityProblems(page: Page): Promise<string[]> {
   return page.evaluate(() => {
     const problems: string[] = [];
     // What is on its way to another colour is judged by where it goes.

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import type { Page } from 'puppeteer-core';
 import type { Stage } from './run.js';
+import { isAccessible } from './web-checks.js';
 import type { Person } from './web-person.js';
 import { openSite } from './web-site.js';
 
@@ -74,6 +75,7 @@ export default async function drive(stage: Stage): Promise<void> {
     await isOpen(second);
     await second.click('.person');
     await second.sees('Hello to you.');
+    await isAccessible(second.page);
     await second.say('From the second tab.');
     await bob.sees('From the second tab.');
     await alice.sees('From the second tab.');
@@ -114,6 +116,7 @@ export default async function drive(stage: Stage): Promise<void> {
     await isOpen(alice);
     await alice.until(`document.querySelector('#halted').checkVisibility()`);
     assert.match(await alice.text('#halted'), /restored from a backup/);
+    await isAccessible(alice.page);
     await alice.click('#recover');
     await alice.until(`document.querySelector('#connection').dataset.state === 'online'`);
     assert.equal(await alice.page.$eval('#halted', (element) => element.checkVisibility()), false);
@@ -167,6 +170,7 @@ export default async function drive(stage: Stage): Promise<void> {
     await alice.say('Are you bob?');
     await alice.isMarked('held');
     assert.equal(await alice.page.$eval('#lines', (lines) => lines.textContent?.includes('It is me')), false);
+    await isAccessible(alice.page);
     await alice.click('#changed-accept');
     await alice.sees('It is me, bob.');
     await other.sees('Are you bob?');

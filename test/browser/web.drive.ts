@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import type { Stage } from './run.js';
-import { accessibilityProblems } from './web-checks.js';
-import { PASSPHRASE, type Person } from './web-person.js';
+import { isAccessible } from './web-checks.js';
+import { PASSPHRASE } from './web-person.js';
 import { openSite } from './web-site.js';
 
 export default async function drive(stage: Stage): Promise<void> {
@@ -11,21 +11,6 @@ export default async function drive(stage: Stage): Promise<void> {
   const site = await openSite(stage);
   const alice = await site.person();
   const bob = await site.person();
-
-  /** Nothing is wrong with what is on the screen, in either theme and on a phone. */
-  async function isAccessible(who: Person): Promise<void> {
-    for (const viewport of [
-      { width: 1280, height: 800 },
-      { width: 390, height: 844 },
-    ]) {
-      await who.page.setViewport(viewport);
-      for (const theme of ['light', 'dark']) {
-        await who.page.evaluate((chosen) => document.documentElement.setAttribute('data-theme', chosen), theme);
-        assert.deepEqual(await accessibilityProblems(who.page), [], `${theme}, ${viewport.width} wide`);
-      }
-    }
-    await who.page.setViewport({ width: 1280, height: 800 });
-  }
 
   await test('the server gives the page its policy, and nothing but the page', async () => {
     const index = await fetch(site.url);
@@ -52,14 +37,14 @@ export default async function drive(stage: Stage): Promise<void> {
 
   await test('the first screen is accessible, and says what is missing', async () => {
     await alice.until(`document.activeElement.id === 'name'`);
-    await isAccessible(alice);
+    await isAccessible(alice.page);
     await alice.press('Enter');
     assert.equal(await alice.text('#gate-error'), 'Choose a name.');
     await alice.fill('#name', 'alice');
     await alice.fill('#passphrase', 'short');
     await alice.press('Enter');
     assert.match(await alice.text('#gate-error'), /at least 12/);
-    await isAccessible(alice);
+    await isAccessible(alice.page);
     await alice.reload();
   });
 
@@ -74,7 +59,7 @@ export default async function drive(stage: Stage): Promise<void> {
     await alice.until(`document.activeElement.id === 'begin-name'`);
     await bob.register('bob');
     await alice.until(`document.querySelector('#connection').dataset.state === 'online'`);
-    await isAccessible(alice);
+    await isAccessible(alice.page);
   });
 
   await test('a name that nobody has is refused', async () => {
@@ -94,7 +79,7 @@ export default async function drive(stage: Stage): Promise<void> {
     await alice.press('Enter');
     await bob.until(`document.querySelector('.person .count')`);
     assert.match(await bob.text('.person'), /alice/);
-    await isAccessible(bob);
+    await isAccessible(bob.page);
     await bob.click('.person');
     await bob.sees(markup);
     await bob.until(`!document.querySelector('.person .count')`);
@@ -110,7 +95,7 @@ export default async function drive(stage: Stage): Promise<void> {
     await alice.press('Enter');
     await bob.sees('two\nlines');
     await alice.isMarked('accepted');
-    await isAccessible(alice);
+    await isAccessible(alice.page);
   });
 
   await test('the panel shows what the relay sees, and no word of it', async () => {
@@ -122,7 +107,7 @@ export default async function drive(stage: Stage): Promise<void> {
     assert.match(traffic, /[\d,.]+ bytes · device \d+ · at the relay/);
     assert.match(traffic, /([0-9a-f]{2} ){24}…/);
     assert.doesNotMatch(traffic, /two|lines|Got it/);
-    await isAccessible(alice);
+    await isAccessible(alice.page);
     await alice.press('Escape');
     await alice.until(`document.activeElement.id === 'relay-open'`);
   });
@@ -134,14 +119,14 @@ export default async function drive(stage: Stage): Promise<void> {
     assert.match(digits, /^(\d{5} ){11}\d{5}$/);
     assert.equal((await bob.text('#digits')).trim(), digits);
     assert.notEqual(await alice.page.$('#qr svg[role="img"] path'), null);
-    await isAccessible(alice);
+    await isAccessible(alice.page);
     await alice.until(`document.activeElement.id === 'match'`);
     await alice.press('Enter');
     await alice.until(`document.querySelector('#safety-state').textContent === 'Verified by you'`);
     for (const who of [alice, bob]) await who.press('Escape');
     assert.match(await alice.text('#trust'), /^Verified/);
     assert.match(await bob.text('#trust'), /^Not verified/);
-    await isAccessible(alice);
+    await isAccessible(alice.page);
   });
 
   await test('without a relay messages wait, visibly, and go out by themselves', async () => {
@@ -152,7 +137,7 @@ export default async function drive(stage: Stage): Promise<void> {
     await alice.isMarked('queued');
     await alice.until(`document.querySelector('#connection').textContent === 'Offline · 2 waiting'`);
     assert.match(await alice.text('#waiting'), /offline/);
-    await isAccessible(alice);
+    await isAccessible(alice.page);
     await site.startRelay();
     await bob.sees('Written offline, one.');
     await bob.sees('Written offline, two.');
@@ -162,7 +147,7 @@ export default async function drive(stage: Stage): Promise<void> {
 
   await test('after a reload the passphrase opens it again, and a wrong one does not', async () => {
     await alice.reload();
-    await isAccessible(alice);
+    await isAccessible(alice.page);
     await alice.unlock('not the passphrase at all');
     await alice.until(`document.querySelector('#gate-error').textContent !== ''`);
     assert.equal(await alice.text('#gate-error'), 'That is not the passphrase. Try again.');

@@ -6,13 +6,15 @@ import { byId, el } from './dom.js';
 
 export function setUpDevice(session: OpenAccount): void {
   const dialog = byId<HTMLDialogElement>('device');
-  const facts: readonly (readonly [string, string])[] = [
-    ['Account', session.account],
-    ['Device', String(session.client.device)],
-    ['Kept in', 'this browser, encrypted'],
-  ];
-  byId('facts').replaceChildren(...facts.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]));
-  byId('device-open').addEventListener('click', () => dialog.showModal());
+  byId('device-open').addEventListener('click', () => {
+    const facts: readonly (readonly [string, string])[] = [
+      ['Account', session.account],
+      ['Device', String(session.client.device)],
+      ['Kept in', 'this browser, encrypted'],
+    ];
+    byId('facts').replaceChildren(...facts.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]));
+    dialog.showModal();
+  });
   const addPasskey = byId<HTMLButtonElement>('add-passkey');
   addPasskey.hidden = session.hasPasskey || !('PublicKeyCredential' in window);
   addPasskey.addEventListener('click', async () => {
