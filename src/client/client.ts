@@ -114,7 +114,7 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
   };
   const { store } = options;
   const { shared } = store;
-  const revision = async (): Promise<number> => (await storeCall(() => store.read([GENERATION])))[0]?.rev ?? 0;
+  const pulse = async (): Promise<number> => (await storeCall(() => store.read([GENERATION])))[0]?.rev ?? 0;
   const tabs =
     shared &&
     joinTabs({
@@ -124,14 +124,14 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
       newId,
       change,
       openCore: () => openCore(host, isOpen ? undefined : options.signal),
-      revision,
+      pulse,
       emit: events.emit,
       onStatus: emitStatus,
       onErased: () => void client.close().catch(() => {}),
     });
   try {
     // In each tab: what is locked is unlocked here, not only when this tab takes over.
-    if (tabs !== undefined) await revision();
+    if (tabs !== undefined) await pulse();
     if (tabs === undefined) seat.take(await openCore(host, options.signal));
     else await tabs.start(options.signal);
     isOpen = true;

@@ -103,9 +103,27 @@ export function sharedStore(name: string): ClosableSharedStore | undefined {
     join(onMessage): SharedChannel {
       if (isClosed) throw closedError();
       const channel = new BroadcastChannel(name);
-      channel.onmessage = ({ data }) => onMessage(data);
+      // Chromium hands messages to a frozen tab, which gets nothing from its timers or its store: they wait for it to thaw, lest it
+      // begins what it can't end and locks the others out.
+      let held: unknown[] | undefined;
+      const freeze = (): void => {
+        held ??= [];
+      };
+      const thaw = (): void => {
+        const late = held ?? [];
+        held = undefined;
+        for (const message of late) onMessage(message);
+      };
+      globalThis.document?.addEventListener('freeze', freeze);
+      globalThis.document?.addEventListener('resume', thaw);
+      channel.onmessage = ({ data }) => {
+        if (held === undefined) onMessage(data);
+        else held.push(data);
+      };
       const close = (): void => {
         endings.delete(close);
+        globalThis.document?.removeEventListener('freeze', freeze);
+        globalThis.document?.removeEventListener('resume', thaw);
         channel.close();
       };
       endings.add(close);

@@ -5,9 +5,9 @@ import { tabLimits } from '../../limits.js';
 import { CALLS, type CallName, type Input } from '../engine.js';
 import { timer } from '../platform.js';
 import { bySchema } from '../records.js';
-import type { Seat } from '../seat.js';
 import type { ClientEvent } from '../types.js';
 import { packError, packEvent, packStatus, type TabMessage } from './messages.js';
+import type { TabsOptions } from './tabs.js';
 
 /** What answers the other tabs for one leadership. */
 export interface Host {
@@ -27,7 +27,11 @@ interface Peer {
   silence: number;
 }
 
-export function host(seat: Seat, account: string, term: string, say: (message: TabMessage) => void): Host {
+export function host(
+  { seat, account, pulse }: Pick<TabsOptions, 'seat' | 'account' | 'pulse'>,
+  term: string,
+  say: (message: TabMessage) => void,
+): Host {
   const peers = new Map<string, Peer>();
   let isReady = false;
   let hasEnded = false;
@@ -35,6 +39,12 @@ export function host(seat: Seat, account: string, term: string, say: (message: T
 
   const post = (message: TabMessage): void => {
     if (!hasEnded) say(message);
+  };
+  const live = (): void => {
+    pulse().then(
+      () => post({ kind: 'alive', term }),
+      () => {},
+    );
   };
   const announce = (): void => post({ kind: 'leading', term, account, device: seat.device(), status: packStatus(seat.status()) });
 
@@ -89,8 +99,8 @@ export function host(seat: Seat, account: string, term: string, say: (message: T
       announce();
     },
     hear(message) {
-      if (message.kind === 'ping') post({ kind: 'alive', term });
-      if (message.kind === 'hello') (isReady ? announce : () => post({ kind: 'alive', term }))();
+      if (message.kind === 'ping') live();
+      if (message.kind === 'hello') (isReady ? announce : live)();
       if (!('term' in message) || message.term !== term || !('from' in message)) return;
       const peer = peers.get(message.from);
       if (peer !== undefined) peer.silence = 0;

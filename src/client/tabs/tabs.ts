@@ -24,8 +24,11 @@ export interface TabsOptions {
   /** Engines change one after another. */
   change<T>(task: () => Promise<T>): Promise<T>;
   openCore(): Promise<Engine>;
-  /** What grows with every commit, by anybody. */
-  revision(): Promise<number>;
+  /**
+   * Reads what grows with every commit, by anybody. It is also this tab's pulse: browsers deliver messages to a frozen tab, which
+   * answers them, but give it nothing from its store.
+   */
+  pulse(): Promise<number>;
   /** An event of another tab's engine. */
   emit(event: ClientEvent): void;
   /** The seat is empty, or has another engine. */
@@ -101,7 +104,7 @@ export function joinTabs(options: TabsOptions): Tabs {
     if (seat.isClosed() || leadership !== undefined) return granted.release();
     waitingToLead.abort();
     leadership = granted;
-    hosting = host(seat, account, newId(), say);
+    hosting = host(options, newId(), say);
     granted.lost.then(() => stepDown(granted));
     await vacate()?.stop(false);
     try {
@@ -166,7 +169,7 @@ export function joinTabs(options: TabsOptions): Tabs {
     say({ kind: 'ping' });
     if (silence > tabLimits.silentPings) {
       // A commit since then is a sign of life, too.
-      const revision = await options.revision().catch(() => -1);
+      const revision = await options.pulse().catch(() => -1);
       if (revision === lastRevision && revision >= 0) await change(steal).catch(() => {});
       lastRevision = revision;
     }
@@ -206,7 +209,11 @@ export function joinTabs(options: TabsOptions): Tabs {
         serving?.hear(message);
         break;
       case 'who':
-        if (serving?.from === message.to) say({ kind: 'here', term: message.term, from: message.to });
+        if (serving?.from !== message.to) break;
+        options.pulse().then(
+          () => say({ kind: 'here', term: message.term, from: message.to }),
+          () => {},
+        );
         break;
       case 'dropped':
         if (serving?.from === message.to) attach(serving.term, serving.device, packStatus(serving.status()));
