@@ -1,7 +1,8 @@
 /**
  * Argon2id (RFC 9106) with version 0x13 and 32-byte tags: keys from passphrases.
  *
- * Knows no policy: `store/sealed/passphrase.ts` says what costs are accepted. A file of its own so that only who asks for passphrases loads it.
+ * Knows no policy: `store/sealed/passphrase.ts` says what costs are accepted. A file of its own so that only who asks for passphrases loads
+ * it.
  */
 
 import { argon2id, argon2idAsync } from '@noble/hashes/argon2.js';

@@ -27,8 +27,8 @@ const MAX_ATTEMPTS = 10;
 /** A store whose records are encrypted, with the slots that unlock it. */
 export interface SealedStore extends Store {
   /**
-   * Adds a slot, which from now on unlocks the store too, and answers its id, 32 hexadecimal digits. No record is rewritten.
-   * Throws `ERR_ARGUMENT` for what is no slot and above 16 slots, `ERR_STORE_CONFLICT` if the key was rotated meanwhile, and what the slot throws.
+   * Adds a slot, which from now on unlocks the store too, and answers its id, 32 hexadecimal digits. No record is rewritten. Throws
+   * `ERR_ARGUMENT` for what is no slot and above 16 slots, `ERR_STORE_CONFLICT` if the key was rotated meanwhile, and what the slot throws.
    */
   addSlot(slot: KeySlot): Promise<string>;
   /**
@@ -57,16 +57,16 @@ export interface SealedStore extends Store {
  * Encrypts what `store` holds. It is unlocked with `key` by the first call; calls made meanwhile share that attempt. After a failed one
  * nothing is written and the next call tries again. An empty `store` becomes a new sealed store that opens with `key`.
  *
- * `plainRecords` says what happens to a client's records that were written before the store was sealed: `refuse` (the default)
- * rejects with `ERR_STORE_KEY` and leaves them alone, `seal` encrypts them all before the first call is answered, and no plain one
- * stays. The disk may keep what was overwritten. It can't make an unsealed store out of a sealed one, and once all are sealed no plain record
- * is ever taken in again.
+ * `plainRecords` says what happens to a client's records that were written before the store was sealed: `refuse` (the default) rejects with
+ * `ERR_STORE_KEY` and leaves them alone, `seal` encrypts them all before the first call is answered, and no plain one stays. The disk may
+ * keep what was overwritten. It can't make an unsealed store out of a sealed one, and once all are sealed no plain record is ever taken in
+ * again.
  *
  * The base must not be written past this store. Several handles over one base may be open; each sees the others' commits.
  * A copy of the whole base, put back later, is not seen here: the client finds it by its login.
  *
- * Calls reject as the port says, and with `ERR_STORE_KEY` (`field`: `key` wrong key or cancelled, with `cause`; `slot` no slot of this
- * kind is left; `plainRecords`), `ERR_STORE_CORRUPT` (a record, the head or a slot is not what was written; records are never silently dropped),
+ * Calls reject as the port says, and with `ERR_STORE_KEY` (`field`: `key` wrong key or cancelled, with `cause`; `slot` no slot of this kind
+ * is left; `plainRecords`), `ERR_STORE_CORRUPT` (a record, the head or a slot is not what was written; records are never silently dropped),
  * `ERR_STORE_VERSION`, `ERR_STORE_LOCKED` (others commit without pause), and whatever the slot and `store` throw.
  *
  * @example

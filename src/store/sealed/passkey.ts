@@ -32,9 +32,9 @@ export interface PasskeyOptions {
  * the person is verified each time. The slot's bytes hold the passkey's id and a salt of their own.
  *
  * A passkey can be lost with a device or an account elsewhere, and nobody can make it again. So a store is never founded with one
- * (`ERR_ARGUMENT`), and `removeSlot` keeps one slot of another kind. Slots reject with `ERR_STORE_KEY` if the person cancels or the passkey is
- * not there, with the platform's error as `cause`; with `ERR_ARGUMENT` (`field: 'passkey'`) where there are no passkeys, or without PRF: some
- * authenticators tell only after they have created the passkey, which then stays there unused.
+ * (`ERR_ARGUMENT`), and `removeSlot` keeps one slot of another kind. Slots reject with `ERR_STORE_KEY` if the person cancels or the passkey
+ * is not there, with the platform's error as `cause`; with `ERR_ARGUMENT` (`field: 'passkey'`) where there are no passkeys, or without PRF:
+ * some authenticators tell only after they have created the passkey, which then stays there unused.
  *
  * Throws `ERR_ARGUMENT` for an empty `rpId` or a `credentialId` that is no Uint8Array.
  *

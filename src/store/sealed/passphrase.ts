@@ -28,12 +28,12 @@ const SALT_BYTES = 16;
 const HEADER_BYTES = 13 + SALT_BYTES;
 
 /**
- * A slot that opens with a passphrase, which `ask` gets from a person. It is taken in NFC, so that keyboards that compose differently
- * give the same key. Argon2id runs in a worker where one can be started, else in slices on this thread; `progress` gets fractions from 0 to 1.
+ * A slot that opens with a passphrase, which `ask` gets from a person. It is taken in NFC, so that keyboards that compose differently give
+ * the same key. Argon2id runs in a worker where one can be started, else in slices on this thread; `progress` gets fractions from 0 to 1.
  *
  * What `ask` rejects with (a person cancelled) is the `cause` of `ERR_STORE_KEY`. An empty passphrase, or one with unpaired surrogates, is
- * `ERR_ARGUMENT` (`field: 'passphrase'`) for `create`, and simply wrong for `unlock`. Stored costs outside of 19–256 MiB, 2–10 passes, 1–4 lanes
- * are `ERR_STORE_CORRUPT` before any work is done. Throws `ERR_ARGUMENT` unless `ask` is a function.
+ * `ERR_ARGUMENT` (`field: 'passphrase'`) for `create`, and simply wrong for `unlock`. Stored costs outside of 19–256 MiB, 2–10 passes, 1–4
+ * lanes are `ERR_STORE_CORRUPT` before any work is done. Throws `ERR_ARGUMENT` unless `ask` is a function.
  *
  * @example
  * const slot = passphraseSlot((purpose) => prompt(purpose === 'create' ? 'Choose a passphrase' : 'Your passphrase') ?? '');
