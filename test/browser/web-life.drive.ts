@@ -195,6 +195,20 @@ export default async function drive(stage: Stage): Promise<void> {
     await thief.page.close();
   });
 
+  await test('a browser that has evicted an account founds no empty one in its place', async () => {
+    const carol = await site.person();
+    await carol.register('carol');
+    await carol.reload();
+    await carol.page.evaluate(
+      () => new Promise((resolve) => Object.assign(indexedDB.deleteDatabase('cyphr:carol'), { onsuccess: resolve })),
+    );
+    await carol.unlock();
+    await carol.until(`document.querySelector('#gate-error').textContent.startsWith('This browser holds nothing')`);
+    await carol.until(`document.querySelector('#name').checkVisibility()`);
+    assert.deepEqual(await carol.page.evaluate(() => indexedDB.databases()), []);
+    await carol.page.close();
+  });
+
   await test('who has forgotten the passphrase can erase, and nothing else', async () => {
     await alice.reload();
     await alice.click('#gate-forgot');

@@ -3,7 +3,7 @@
  * page's history: the slot is asked once, for the client's master key, and the history's key is derived from it.
  */
 
-import { createClient, type KeySlot } from '@cyphr/e2ee';
+import { createClient, eraseStore, type KeySlot } from '@cyphr/e2ee';
 import { idbStore } from '@cyphr/e2ee/store/idb';
 import { passkeySlot, passphraseSlot, rawKeySlot, sealedStore } from '@cyphr/e2ee/store/sealed';
 import { relay } from '@cyphr/e2ee/transport/websocket';
@@ -131,9 +131,5 @@ const historyOf = (account: string): string => `${account} history`;
 /** Destroys all that this browser has of an account, without having to unlock it. */
 export async function eraseAccount(account: string): Promise<void> {
   forget(account);
-  for (const name of [account, historyOf(account)]) {
-    const store = idbStore(name);
-    await store.erase?.();
-    await store.close();
-  }
+  for (const name of [account, historyOf(account)]) await eraseStore(idbStore(name));
 }

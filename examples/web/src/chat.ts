@@ -38,8 +38,7 @@ export function showChat(session: OpenAccount): void {
 
   /** What is on the screen, before somebody's eyes, has been read. */
   function seen(): void {
-    const isShown = byId('talk').offsetParent !== null || byId('talk').getClientRects().length > 0;
-    if (open !== undefined && isShown && document.visibilityState === 'visible' && document.hasFocus()) {
+    if (open !== undefined && byId('conversation').checkVisibility() && document.visibilityState === 'visible' && document.hasFocus()) {
       session.markRead(open).catch(toastError);
     }
   }

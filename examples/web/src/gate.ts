@@ -1,16 +1,7 @@
 /** The gate: choosing a name and a lock the first time, unlocking every other time. */
 
 import { isCyphrError } from '@cyphr/e2ee';
-import {
-  eraseAccount,
-  forget,
-  type KnownAccount,
-  knownAccounts,
-  NothingHere,
-  type OpenAccount,
-  type Opening,
-  openAccount,
-} from './account.js';
+import { eraseAccount, type KnownAccount, knownAccounts, NothingHere, type OpenAccount, type Opening, openAccount } from './account.js';
 import { ask } from './ask.js';
 import { avatar, byId, el } from './dom.js';
 
@@ -106,6 +97,7 @@ export function showGate(onOpen: (account: OpenAccount) => void): void {
     );
     for (const id of ['name-field', 'passphrase-hint', 'again-field']) byId(id).hidden = mode === 'unlock';
     byId('gate-forgot').hidden = mode === 'create';
+    passphrase.setAttribute('aria-describedby', mode === 'create' ? 'passphrase-hint' : 'gate-error');
     passphrase.autocomplete = mode === 'create' ? 'new-password' : 'current-password';
     padlock.classList.toggle('open', mode === 'create');
     clear();
@@ -160,7 +152,8 @@ export function showGate(onOpen: (account: OpenAccount) => void): void {
     } catch (error) {
       work(false);
       if (isNothingHere(error)) {
-        forget(whose);
+        // What is left, if anything, was encrypted with keys that are gone.
+        await eraseAccount(whose);
         show('create');
       }
       const isTaken = isCyphrError(error) && error.code === 'ERR_ACCOUNT_EXISTS';

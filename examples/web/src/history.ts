@@ -4,7 +4,7 @@
  * It uses a second store of the same kind as the client's, so that what is read on the screen is encrypted on the disk.
  */
 
-import type { SentState, Store } from '@cyphr/e2ee';
+import { eraseStore, type SentState, type Store } from '@cyphr/e2ee';
 
 /** One message as it is shown. */
 export interface Line {
@@ -77,8 +77,7 @@ export function openHistory(store: Store, name: string, onElsewhere: (change: { 
     },
     async erase() {
       channel.close();
-      await store.erase?.();
-      await store.close();
+      await eraseStore(store);
     },
     async close() {
       channel.close();
