@@ -170,10 +170,14 @@ export default async function drive(stage: Stage): Promise<void> {
     }
   });
 
-  await test('erasing leaves nothing in the browser', async () => {
+  await test('erasing leaves nothing in the browser, nor in another tab', async () => {
+    const second = await site.person(bob.context);
+    await second.unlock();
+    await second.until(`document.querySelector('#app').checkVisibility()`);
     await bob.click('#device-open');
     await bob.click('#erase');
-    await Promise.all([bob.page.waitForNavigation(), bob.click('#confirm-yes')]);
+    await Promise.all([bob.page.waitForNavigation(), second.page.waitForNavigation(), bob.click('#confirm-yes')]);
+    await second.until(`document.querySelector('#gate').checkVisibility()`);
     await bob.until(`document.querySelector('#name').checkVisibility()`);
     const left = await bob.page.evaluate(async () => [(await indexedDB.databases()).map(({ name }) => name), localStorage.length]);
     assert.deepEqual(left, [[], 1]); // an empty list of accounts
