@@ -258,6 +258,62 @@ describe('recover', () => {
     await Promise.all([a, b].map(({ client }) => client.close()));
   });
 
+  test('nothing is encrypted for a contact before the new device is published: of two that recover at once, one finds the other', async () => {
+    const clock = { ms: START };
+    const { network, alice, bob } = await conversation(clock);
+    const order: string[] = [];
+    const slow: typeof network = {
+      ...network,
+      directory(login) {
+        const directory = network.directory(login);
+        return {
+          ...directory,
+          async publish(keys) {
+            // Long enough for whatever does not wait for it.
+            for (let i = 0; i < 200; i++) await new Promise((resolve) => setImmediate(resolve));
+            await directory.publish(keys);
+            order.push(`published ${login.address.device}`);
+          },
+        };
+      },
+      transport(login) {
+        const transport = network.transport(login);
+        return {
+          ...transport,
+          async send(...args) {
+            order.push(`sent ${login.address.device}`);
+            await transport.send(...args);
+          },
+        };
+      },
+    };
+    const [a, b] = [await rolledBack(slow, alice, clock), await rolledBack(slow, bob, clock)];
+    order.length = 0;
+    await Promise.all([a.client.recover(), b.client.recover()]);
+    await a.client.send('bob', 'written at once');
+    await Promise.race([a.seen('sessionEstablished'), b.seen('sessionEstablished')]);
+    for (const { client } of [a, b]) {
+      const first = order.findIndex((each) => each.endsWith(` ${client.device}`));
+      expect(order[first]).toBe(`published ${client.device}`);
+    }
+    await Promise.all([a, b].map(({ client }) => client.close()));
+  });
+
+  test('a contact that heard nothing of one recovery hears of the next', async () => {
+    const clock = { ms: START };
+    const { network, alice, bob } = await conversation(clock);
+    const first = await rolledBack(network, alice, clock);
+    network.directoryDown = true;
+    await first.client.recover();
+    await first.seen('status', isOnline);
+    const second = await rolledBack(network, first, clock);
+    network.directoryDown = false;
+    await second.client.recover();
+    await bob.seen('sessionEstablished', ({ address }) => address.device === second.client.device);
+    await exchange(second, bob, 'at last');
+    await Promise.all([second, bob].map(({ client }) => client.close()));
+  });
+
   test('again and again, and a clock that went back: the newest device is the one that is written to', async () => {
     const clock = { ms: START };
     const { network, alice, bob } = await conversation(clock);
