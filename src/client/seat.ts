@@ -49,6 +49,7 @@ export function seat(): Seat {
     const gone = engine;
     const last = gone?.status();
     if (last !== undefined && 'queuedCount' in last) counts = { queuedCount: last.queuedCount, unackedCount: last.unackedCount };
+    device = gone?.device ?? device;
     engine = undefined;
     return gone;
   };
@@ -66,7 +67,7 @@ export function seat(): Seat {
     },
     leave: (consumer) => engine?.leave(consumer),
     status: () => (isClosed ? { state: 'closed' } : (engine?.status() ?? { state: 'connecting', ...counts })),
-    device: () => device,
+    device: () => engine?.device ?? device,
     assertOpen() {
       assertNotClosed();
       const status = engine?.status();
@@ -75,7 +76,6 @@ export function seat(): Seat {
     isClosed: () => isClosed,
     take(next) {
       engine = next;
-      device = next.device;
       wake();
     },
     vacate,

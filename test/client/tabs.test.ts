@@ -2,8 +2,10 @@
 
 import { createClient } from '@cyphr/e2ee';
 import { describe, expect, test, vi } from 'vitest';
+import { GENERATION } from '../../src/client/database.js';
+import { keys } from '../../src/client/records.js';
 import { packError, unpackError } from '../../src/client/tabs/messages.js';
-import type { ClientEvent, Message } from '../../src/client/types.js';
+import type { ClientEvent, ClientStatus, Message } from '../../src/client/types.js';
 import * as errors from '../../src/errors.js';
 import { type GlassNetwork, glassNetwork } from '../helpers/glass-network.js';
 import { coded, usage } from '../helpers/matchers.js';
@@ -239,6 +241,60 @@ describe('two tabs', () => {
     expect([...first.events, ...second.events].filter((event) => event.type === 'status' && event.status.state === 'halted')).toEqual([]);
     await closeAll(first, second, bob);
   });
+});
+
+test('T25: a writer that knows nothing of the others: the leader opens its engine anew, and halts in the end', async () => {
+  const [network, at] = [glassNetwork(), origin()];
+  const [first, second] = [await open(at, network), await open(at, network)];
+  const intrude = async (): Promise<void> => {
+    const [row] = await at.inner.read([GENERATION]);
+    await at.inner.commit([{ key: GENERATION, value: row!.value }]);
+  };
+  for (let i = 0; i < 5; i++) {
+    await intrude();
+    await second.client.send('nobody', `${i}`, { key: `${i}` });
+  }
+  expect([...at.inner.rows().keys()].filter((key) => key.startsWith('["sent"')).length).toBe(5);
+  await intrude();
+  await expect(second.client.send('nobody', 'x')).rejects.toThrow(coded('ERR_STORE_CONFLICT'));
+  await second.seen('status', ({ status }) => status.state === 'halted');
+  expect(first.client.status).toMatchObject({ state: 'halted', error: { code: 'ERR_STORE_CONFLICT' } });
+  await closeAll(first, second);
+});
+
+test('T24: a store that was restored halts all tabs, and any of them may recover it', async () => {
+  const network = glassNetwork();
+  const bob = await person('bob', network, clock);
+  const before = origin();
+  let alice = await open(before, network);
+  await (await alice.client.send('bob', 'one')).until('accepted');
+  await alice.client.close();
+  const copy = origin();
+  for (const [key, value] of before.inner.rows()) await copy.inner.commit([{ key: JSON.parse(key), value }]);
+  alice = await open(before, network);
+  await (await alice.client.send('bob', 'two')).until('accepted');
+  const { device } = alice.client;
+  await alice.client.close();
+  const [first, second] = [await open(copy, network), await open(copy, network)];
+  const isHalted = ({ status }: { status: ClientStatus }): boolean => status.state === 'halted';
+  await Promise.all([first.seen('status', isHalted), second.seen('status', isHalted)]);
+  await expect(second.client.send('bob', 'x')).rejects.toThrow(coded('ERR_STORE_ROLLBACK'));
+  await second.client.recover();
+  expect(second.client.device).not.toBe(device);
+  expect(first.client.device).toBe(second.client.device);
+  await (await second.client.send('bob', 'three')).until('accepted');
+  expect((await bob.readAll()).map(({ text }) => text)).toEqual(['one', 'two', 'three']);
+  await closeAll(first, second, bob);
+});
+
+test('a tab that takes over a store that it can not open says so', async () => {
+  const [network, at] = [glassNetwork(), origin()];
+  const [first, second] = [await open(at, network), await open(at, network)];
+  await at.inner.commit([{ key: keys.device, value: new Uint8Array([0xc1]) }]);
+  first.tab.kill();
+  await second.seen('status', ({ status }) => status.state === 'halted');
+  await expect(second.client.send('bob', 'x')).rejects.toThrow(coded('ERR_STORE_CORRUPT'));
+  await closeAll(second);
 });
 
 describe('opening', () => {

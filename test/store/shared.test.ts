@@ -205,3 +205,26 @@ describe('idbStore', () => {
     await store.close();
   });
 });
+
+test('a frozen tab, which some browsers hand messages to all the same, hears them when it thaws, in order', async () => {
+  const page = new EventTarget();
+  vi.stubGlobal('document', page);
+  const heard: unknown[] = [];
+  const channel = context().join((message) => heard.push(message));
+  const other = context().join(() => {});
+  other.post(1);
+  await vi.waitFor(() => expect(heard).toEqual([1]));
+  page.dispatchEvent(new Event('freeze'));
+  const witness: unknown[] = [];
+  context().join((message) => witness.push(message));
+  for (const message of [2, 3]) other.post(message);
+  await vi.waitFor(() => expect(witness).toEqual([2, 3]));
+  expect(heard).toEqual([1]);
+  page.dispatchEvent(new Event('resume'));
+  expect(heard).toEqual([1, 2, 3]);
+  other.post(4);
+  await vi.waitFor(() => expect(heard).toEqual([1, 2, 3, 4]));
+  const removed = vi.spyOn(page, 'removeEventListener');
+  channel.close();
+  expect(removed.mock.calls.map(([type]) => type)).toEqual(['freeze', 'resume']);
+});

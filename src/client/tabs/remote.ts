@@ -11,7 +11,7 @@ import { type TabMessage, unpackError } from './messages.js';
 export interface Remote extends Engine {
   readonly term: string;
   readonly from: string;
-  setStatus(status: ClientStatus): void;
+  update(device: number, status: ClientStatus): void;
   hear(message: Extract<TabMessage, { kind: 'answer' }>): void;
   /** Something waits for an answer. */
   isBusy(): boolean;
@@ -73,15 +73,17 @@ export function remote(
     Object.keys(CALLS).map((name) => [name, (input: object, signal?: AbortSignal) => call(name as CallName, input, signal)]),
   );
 
-  let current = status;
+  let facts = { device, status };
   return {
     term,
     from,
-    device,
+    get device() {
+      return facts.device;
+    },
     calls: calls as unknown as Calls,
-    status: () => current,
-    setStatus(next) {
-      current = next;
+    status: () => facts.status,
+    update(nextDevice, nextStatus) {
+      facts = { device: nextDevice, status: nextStatus };
     },
     leave: (consumer) => say({ kind: 'leave', term, from, consumer }),
     hear({ to, id, value, error }) {

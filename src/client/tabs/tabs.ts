@@ -7,7 +7,7 @@
 import { StoreError, UsageError } from '../../errors.js';
 import { tabLimits } from '../../limits.js';
 import type { Leadership, SharedChannel, SharedStore } from '../../store/port.js';
-import type { Engine } from '../engine.js';
+import { CALLS, type Calls, type Engine } from '../engine.js';
 import { abortReason, platformMs, timer } from '../platform.js';
 import type { Seat } from '../seat.js';
 import type { ClientEvent } from '../types.js';
@@ -59,6 +59,13 @@ export interface Tabs {
   leave(): void;
 }
 
+/** In the place of an engine that a tab could not open when it took over, on a store that repeating does not mend. */
+function broken(device: number, error: StoreError): Engine {
+  const call = (): Promise<never> => Promise.reject(error);
+  const calls = Object.fromEntries(Object.keys(CALLS).map((name) => [name, call])) as unknown as Calls;
+  return { device, calls, status: () => ({ state: 'halted', error }), leave() {}, async stop() {} };
+}
+
 /** Joins the other tabs. */
 export function joinTabs(options: TabsOptions): Tabs {
   const { shared, account, seat, newId, change } = options;
@@ -94,6 +101,7 @@ export function joinTabs(options: TabsOptions): Tabs {
 
   /** Opens the engine for the leadership that this tab holds. */
   const serve = async (granted: Leadership): Promise<void> => {
+    await vacate()?.stop(false);
     const core = await options.openCore();
     if (leadership !== granted || seat.isClosed()) return core.stop(seat.isClosed());
     take(core);
@@ -106,13 +114,15 @@ export function joinTabs(options: TabsOptions): Tabs {
     leadership = granted;
     hosting = host(options, newId(), say);
     granted.lost.then(() => stepDown(granted));
-    await vacate()?.stop(false);
     try {
       await serve(granted);
     } catch (error) {
+      if (opening !== undefined) opening.reject(error);
+      else if (error instanceof StoreError && error.action !== 'retry') {
+        take(broken(seat.device(), error));
+        return hosting?.announce();
+      } else timer(() => void again(), tabLimits.pingMs);
       if (leadership === granted) resign();
-      if (opening === undefined) timer(() => void again(), tabLimits.pingMs);
-      opening?.reject(error);
     }
   };
   const resign = (): void => {
@@ -191,8 +201,11 @@ export function joinTabs(options: TabsOptions): Tabs {
         silence = 0;
         if (message.account !== account) {
           opening?.reject(new UsageError('ERR_ARGUMENT', 'this store belongs to another account', { field: 'account' }));
-        } else if (serving?.term === message.term && serving.device === message.device) serving.setStatus(unpackStatus(message.status));
-        else attach(message.term, message.device, message.status);
+        } else if (serving?.term === message.term) {
+          const before = serving.status().state;
+          serving.update(message.device, unpackStatus(message.status));
+          if (serving.status().state !== before) options.onStatus();
+        } else attach(message.term, message.device, message.status);
         break;
       case 'alive':
         silence = 0;
@@ -200,7 +213,7 @@ export function joinTabs(options: TabsOptions): Tabs {
       case 'event':
         if (serving?.term === message.term) {
           const event = unpackEvent(message.event);
-          if (event.type === 'status') serving.setStatus(event.status);
+          if (event.type === 'status') serving.update(serving.device, event.status);
           options.emit(event);
         }
         break;
