@@ -61,6 +61,8 @@ export interface CrashRun {
 
 // The one whose paths are those of Node.
 const TSX_TSCONFIG_PATH = fileURLToPath(new URL('../../examples/tsconfig.json', import.meta.url));
+/** How long everything that was promised may take: what is lost never comes. */
+const PATIENCE_MS = 120_000;
 const CHILD = fileURLToPath(new URL('crash-child.ts', import.meta.url));
 
 export async function crashRun(): Promise<CrashRun> {
@@ -199,14 +201,16 @@ export async function crashRun(): Promise<CrashRun> {
         if (line === 'up') child.stdin!.write('quiet\n');
         if (line === 'quiet') isQuiet = true;
       });
-      const all = (): boolean => isQuiet && [...report.sent].every((n) => bobTexts.has(`a${n}`)) && aliceAcked.size >= report.bobSent;
+      // Shown, not acknowledged: of what a process acknowledged just before it was killed, nobody was told.
+      const all = (): boolean => isQuiet && [...report.sent].every((n) => bobTexts.has(`a${n}`)) && report.aliceGot.size >= report.bobSent;
       const [child] = children;
+      const patience = setTimeout(() => child!.kill(), PATIENCE_MS);
       await Promise.race([
         until(all),
         running.then(() => {
           throw new Error('alice ended before everything was there');
         }),
-      ]);
+      ]).finally(() => clearTimeout(patience));
       child!.stdin!.write('stop\n');
       await running;
     },
