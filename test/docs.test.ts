@@ -11,7 +11,18 @@ import * as groups from '../src/limits.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
-const DOCUMENTS = ['README.md', 'SECURITY.md', 'CHANGELOG.md', 'docs/protocol.md', 'docs/threat-model.md', 'docs/errors.md'];
+const DOCUMENTS = [
+  'README.md',
+  'SECURITY.md',
+  'CHANGELOG.md',
+  'docs/protocol.md',
+  'docs/threat-model.md',
+  'docs/storage.md',
+  'docs/errors.md',
+  'examples/chat/README.md',
+  'examples/relay/README.md',
+  'examples/web/README.md',
+];
 
 /** The rows of the tables below a heading, as cells; code marks taken off the first cell. */
 function rows(markdown: string, heading: string): string[][] {
