@@ -93,7 +93,7 @@ export function conversationView(session: Session, compare: (talk: Talk) => void
     const trust = byId<HTMLButtonElement>('trust');
     trust.replaceChildren(icon(sign), el('span', {}, words), spoken(`. Safety number with ${account}`));
     trust.dataset['trust'] = open.trust ?? 'none';
-    const advice = open.trust === 'verified' ? '' : ` Compare safety numbers to be sure that it is ${account}.`;
+    const advice = open.trust === 'verified' ? '' : ' Compare safety numbers to know that nobody is in between.';
     byId('promise').textContent = `Only you and ${account} can read this.${advice}`;
     byId('changed').hidden = open.trust !== 'changed';
     byId('changed-title').textContent = `The identity of ${account} has changed`;
