@@ -98,10 +98,9 @@ async function dropDevice(db: Database): Promise<Write[]> {
     for (const each of writes) rows.set(JSON.stringify(each.key), each);
   };
   const contacts = new Set((await db.list(['contact'])).map(({ key }) => key[1]!));
-  // A contact that has not answered an earlier device is owed a greeting still.
-  const met = [...(await db.list(['peer'])), ...(await db.list(['greet']))].map(({ key }) => key[1]!);
   for (const space of DEVICE_SPACES) write((await db.list([space])).map(({ key }) => ({ key, value: null })));
-  for (const account of new Set(met)) {
+  // One that was to be greeted by an earlier device, and was not, still is.
+  for (const account of new Set((await db.list(['peer'])).map(({ key }) => key[1]!))) {
     if (contacts.has(account)) write([{ key: keys.greet(account), value: greetRecord.encode({ isStarted: false, hellos: [] }) }]);
   }
   const load = async (key: StoreKey): Promise<ReturnType<typeof sentRecord.decode> | undefined> => {
