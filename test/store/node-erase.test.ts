@@ -5,6 +5,7 @@ import { ClassicLevel } from 'classic-level';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { nodeStore } from '../../src/store/node.js';
 import type { StoreKey } from '../../src/store/port.js';
+import { rawKeySlot, sealedStore } from '../../src/store/sealed.js';
 import { seededRng } from '../../src/testing/rng.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'cyphr-node-erase-'));
@@ -112,6 +113,19 @@ describe('erase', () => {
     const store = nodeStore(path);
     await expect(store.read([['device']])).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT' });
     expect(await store.erase!()).toEqual({ recordCount: 0, keyCount: 0 });
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test('destroys a damaged store that is sealed', async () => {
+    const path = newPath();
+    const open = () => sealedStore(nodeStore(path), rawKeySlot(new Uint8Array(32)));
+    const store = open();
+    await store.commit([{ key: ['device'], value: rng(32) }]);
+    await store.close();
+    writeFileSync(join(path, 'CURRENT'), '');
+    const damaged = open();
+    await expect(damaged.read([['device']])).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT', field: 'CURRENT' });
+    expect(await damaged.erase()).toEqual({ recordCount: 0, keyCount: 0 });
     expect(existsSync(path)).toBe(false);
   });
 

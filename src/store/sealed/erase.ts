@@ -16,9 +16,16 @@ export async function eraseRows(base: Store): Promise<ErasureReport> {
     if (keys.length > 0) await base.commit(keys.map((key) => ({ key, value: null })));
     return keys.length;
   };
-  const [head] = await base.read([HEAD]);
-  const slots = await base.list(SLOTS, BATCH);
-  const keyCount = await remove([...slots.map(({ key }) => key), ...(head === undefined ? [] : [HEAD])]);
+  const removeKeys = async (): Promise<number> => {
+    const [head] = await base.read([HEAD]);
+    const slots = await base.list(SLOTS, BATCH);
+    return remove([...slots.map(({ key }) => key), ...(head === undefined ? [] : [HEAD])]);
+  };
+  const keyCount = await removeKeys().catch((error: unknown) => {
+    // What is too damaged to be read may still be destroyed.
+    if (base.erase === undefined) throw error;
+    return 0;
+  });
   if (base.erase !== undefined) {
     const rest = await base.erase();
     return { recordCount: keyCount + rest.recordCount, keyCount: keyCount + rest.keyCount };
