@@ -36,8 +36,14 @@ const owned = new WeakSet<object>();
  * Opens this device's client, and registers it if the store is empty; safe to repeat. Resolves once the store is open: a store that
  * holds a device needs no network. On rejection the store is left open, and as it was.
  *
+ * Tabs and workers of one origin may have one store open (`idbStore`, where the browser has Web Locks): one of them leads, the others
+ * work through it and take over when it closes, dies or freezes. All are one device, hear the same events, and share one loop over the
+ * messages: in other tabs it waits its turn. What they say to each other stays within the browser and the origin; it is not encrypted,
+ * and other scripts of the origin can listen, as they can read what the pages show.
+ *
  * Throws `ERR_ARGUMENT` (`field`), `ERR_OFFLINE` (an empty store and no directory), `ERR_ACCOUNT_EXISTS` (an empty store and an
- * account that the directory knows), `ERR_STORE_*`, or `signal.reason`.
+ * account that the directory knows), `ERR_STORE_*` (`ERR_STORE_LOCKED`: another process, or a tab with another version of this
+ * library, has the store open), or `signal.reason`.
  *
  * @example
  * const alice = await createClient({ account: 'alice', store: memoryStore(), ...memoryNetwork() });
@@ -105,7 +111,10 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
     settings,
     rng,
     now,
-    emit(event) {
+    emit(found) {
+      // An engine that gives way says how it stands, too: what counts is who serves. That the client is closed is said once, at the end.
+      if (found.type === 'status' && seat.isClosed()) return;
+      const event: ClientEvent = found.type === 'status' ? { type: 'status', status: seat.status() } : found;
       events.emit(event);
       tabs?.publish(event);
     },

@@ -28,7 +28,7 @@ export type Trust = 'unverified' | 'verified' | 'vouched' | 'changed';
 export interface ClientOptions {
   /** 1–64 bytes of UTF-8 in NFC; compared byte for byte. */
   readonly account: string;
-  /** This device's store, nobody else's. The client closes it. */
+  /** This device's store, nobody else's; tabs of one origin may each open it. The client closes it. */
   readonly store: Store;
   readonly transport: Bound<Transport>;
   readonly directory: Bound<Directory>;
@@ -187,7 +187,10 @@ export interface Client extends AsyncDisposable {
   send(to: string | Conversation, content: string | Uint8Array | Content, options?: SendOptions): Promise<Sent>;
   /** The handle again, e.g. after a restart; `undefined` for an unknown id. */
   sent(id: string): Promise<Sent | undefined>;
-  /** Messages, oldest first; those not acknowledged come again after a crash. One loop at a time. */
+  /**
+   * Messages, oldest first; those not acknowledged come again after a crash. One loop at a time: a second one throws `ERR_ARGUMENT`;
+   * one in another tab waits for its turn.
+   */
   messages(options?: ReceiveOptions): AsyncIterable<Message>;
   /** `messages()` with an acknowledgement when `handler` resolves; rejects with what it throws, and that message comes first next time. */
   subscribe(handler: (message: Message) => void | Promise<void>, options?: ReceiveOptions): Promise<void>;

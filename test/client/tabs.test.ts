@@ -283,7 +283,8 @@ test('T24: a store that was restored halts all tabs, and any of them may recover
   expect(second.client.device).not.toBe(device);
   expect(first.client.device).toBe(second.client.device);
   await (await second.client.send('bob', 'three')).until('accepted');
-  expect((await bob.readAll()).map(({ text }) => text)).toEqual(['one', 'two', 'three']);
+  expect([await bob.read(), await bob.read(), await bob.read()].map(({ text }) => text)).toEqual(['one', 'two', 'three']);
+  expect([first, second].map(({ events }) => events.filter((event) => event.type === 'status' && isHalted(event)).length)).toEqual([1, 1]);
   await closeAll(first, second, bob);
 });
 
