@@ -1,10 +1,18 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test, vi } from 'vitest';
-import { fromHex } from '../../src/bytes.js';
+import { fromHex, toHex } from '../../src/bytes.js';
+import { openDatabase } from '../../src/client/database.js';
+import { FORMAT, keys, metaRecord } from '../../src/client/records.js';
+import { recoverStore } from '../../src/client/recovery.js';
+import { loadIdentity } from '../../src/client/registration.js';
+import type { Store } from '../../src/store/port.js';
+import { crashingStore } from '../../src/testing/crashing-store.js';
+import { encodeRecord } from '../../src/wire/record.js';
 import type { StoreVectors } from '../helpers/client-store-vectors.js';
 import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
-import { glassStore, type Person, person } from '../helpers/people.js';
+import { type GlassStore, glassStore, type Person, person, START } from '../helpers/people.js';
+import { testRng } from '../helpers/rng.js';
 
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
 
@@ -14,7 +22,8 @@ const FILES = readdirSync(FOLDER).filter((name) => /^client-store-v\d+\.json$/.t
 interface World {
   readonly vectors: StoreVectors;
   readonly network: HostileNetwork;
-  open(account: string, seed?: string): Promise<Person>;
+  storeOf(account: string): Promise<GlassStore>;
+  open(account: string, seed?: string, store?: GlassStore): Promise<Person>;
   deliver(name: 'first' | 'late'): Promise<boolean>;
 }
 
@@ -28,15 +37,18 @@ async function world(file: string): Promise<World> {
     const directory = network.directory as (login: unknown) => { publish(keys: unknown): Promise<void> };
     await directory({ address }).publish({ address, identity: fromHex(identity)!, signedSet: fromHex(signedSet)! });
   }
+  const storeOf = async (account: string): Promise<GlassStore> => {
+    const store = glassStore();
+    const rows = Object.entries(vectors.stores[account] ?? {});
+    if (rows.length > 0) await store.commit(rows.map(([key, value]) => ({ key: JSON.parse(key), value: fromHex(value)! })));
+    return store;
+  };
   return {
     vectors,
     network,
-    async open(account, seed = account) {
-      const store = glassStore();
-      const rows = Object.entries(vectors.stores[account] ?? {});
-      if (rows.length > 0) await store.commit(rows.map(([key, value]) => ({ key: JSON.parse(key), value: fromHex(value)! })));
-      return person(account, network, clock, { store, seed: `${file} ${seed}` });
-    },
+    storeOf,
+    open: async (account, seed = account, store) =>
+      person(account, network, clock, { store: store ?? (await storeOf(account)), seed: `${file} ${seed}` }),
     deliver(name) {
       const { bytes, ...to } = vectors.envelopes[name];
       return network.inject(to, fromHex(bytes)!);
@@ -44,9 +56,8 @@ async function world(file: string): Promise<World> {
   };
 }
 
-test('there is a golden store of every layout version', () => {
-  expect(FILES.length).toBeGreaterThan(0);
-  expect(FILES).toEqual(FILES.map((_, i) => `client-store-v${i + 1}.json`));
+test('there is a golden store of every format', () => {
+  expect(FILES).toEqual(Array.from({ length: FORMAT }, (_, i) => `client-store-v${i + 1}.json`));
 });
 
 describe.each(FILES)('T46: %s opens, and everything in it goes on', (file) => {
@@ -94,4 +105,96 @@ describe.each(FILES)('T46: %s opens, and everything in it goes on', (file) => {
     await expect(alice.client.send('erin', 'x')).rejects.toMatchObject({ code: 'ERR_IDENTITY_CHANGED' });
     await Promise.all([alice, carol, dave].map(({ client }) => client.close()));
   });
+
+  test('a store that is behind its device is recovered: what has its plaintext goes out under its id, what has none has failed', async () => {
+    const { vectors, network, open, storeOf } = await world(file);
+    const { sent } = vectors;
+    const bob = await open('bob');
+    const dave = await open('dave');
+    const store = await storeOf('alice');
+    await (await openMigrated(store)).close();
+    const rng = testRng(`${file} recovery`);
+    await recoverStore(store, { directory: network.directory, rng, now: () => vectors.nowMs });
+    const alice = await open('alice', 'recovered', store);
+    expect((await dave.read()).text).toBe('to dave');
+    if (file === 'client-store-v1.json') {
+      for (const text of ['queued', 'queued too']) expect((await alice.client.sent(sent[text]!))?.state).toBe('failed');
+    } else {
+      expect([await bob.read(), await bob.read()].map(({ text, id }) => [text, id])).toEqual(
+        ['queued', 'queued too'].map((text) => [text, sent[text]]),
+      );
+    }
+    await alice.client.send('bob', 'I am back');
+    expect((await bob.read()).text).toBe('I am back');
+    await bob.client.send('alice', 'so I see');
+    const texts = [(await alice.read()).text, (await alice.read()).text];
+    expect(texts).toEqual(['unread', 'so I see']);
+    expect(await alice.client.contact('bob').identity()).toMatchObject({ trust: 'verified' });
+    await Promise.all([alice, bob, dave].map(({ client }) => client.close()));
+  });
 });
+
+test('from format 2 on: a recovered device that nobody has heard of greets its contact', async () => {
+  const { open } = await world('client-store-v2.json');
+  const bob = await open('bob');
+  const frank = await open('frank');
+  await bob.seen('sessionEstablished', ({ address, reason }) => reason === 'recovered' && address.device === frank.client.device);
+  await bob.client.send('frank', 'welcome back');
+  expect((await frank.read()).text).toBe('welcome back');
+  await frank.seen('sessionEstablished', ({ reason }) => reason === 'recovered');
+  await Promise.all([bob, frank].map(({ client }) => client.close()));
+});
+
+describe('format 1 to 2', () => {
+  const V1 = 'client-store-v1.json';
+
+  test('writes the number of the format, in one commit with nothing else, once', async () => {
+    const { storeOf, vectors } = await world(V1);
+    const store = await storeOf('alice');
+    store.written.length = 0;
+    const db = await openMigrated(store);
+    expect(store.written.map(({ key }) => key)).toEqual([['generation'], ['meta']]);
+    const meta = metaRecord.decode((await db.read(keys.meta))!);
+    expect(meta).toMatchObject({ account: 'alice' });
+    expect(meta.loginsSince).toBe(db.generation());
+    await db.close();
+    for (const [key, value] of Object.entries(vectors.stores['alice']!)) {
+      if (key !== '["meta"]' && key !== '["generation"]') expect(toHex(store.rows().get(key)!)).toBe(value);
+    }
+    await openMigrated(store);
+    expect(store.written.length).toBe(2);
+  });
+
+  test.each(['before', 'after'] as const)('a process that dies %s its commit leaves a store that opens', async (side) => {
+    const { storeOf } = await world(V1);
+    const store = await storeOf('alice');
+    await expect(openMigrated(crashingStore(store, { atCommit: 1, side }))).rejects.toMatchObject({ code: 'ERR_STORE_IO' });
+    const db = await openMigrated(store);
+    expect(metaRecord.decode((await db.read(keys.meta))!)).toMatchObject({ account: 'alice' });
+    await db.close();
+  });
+
+  test('another account’s store, a damaged one, and a format that never was stay as they are', async () => {
+    const { open, storeOf } = await world(V1);
+    for (const [account, change, code] of [
+      ['bob', undefined, 'ERR_ARGUMENT'],
+      ['alice', { key: keys.prekeys, value: null }, 'ERR_STORE_CORRUPT'],
+      ['alice', { key: keys.device, value: new Uint8Array(3) }, 'ERR_STORE_CORRUPT'],
+      ['alice', { key: keys.meta, value: encodeRecord('meta', 0, { account: 'alice', device: 1 }) }, 'ERR_STORE_CORRUPT'],
+      ['alice', { key: keys.meta, value: encodeRecord('meta', FORMAT + 1, { account: 'alice' }) }, 'ERR_STORE_VERSION'],
+    ] as const) {
+      const store = await storeOf('alice');
+      if (change !== undefined) await store.commit([change]);
+      const before = store.dump();
+      await expect(open(account, 'refused', store)).rejects.toMatchObject({ code });
+      expect(store.dump()).toBe(before);
+    }
+  });
+});
+
+/** The store of alice, opened as a client opens it and brought up to date, but not used. */
+async function openMigrated(store: Store) {
+  const db = await openDatabase(store, { rng: testRng('migration'), now: () => START, onCommit: () => {}, onLost: () => {} });
+  await loadIdentity(db, 'alice');
+  return db;
+}

@@ -4,6 +4,8 @@
  */
 
 import { toHex } from '../../src/bytes.js';
+import { recoverStore } from '../../src/client/recovery.js';
+import { seededRng } from '../../src/testing/rng.js';
 import type { Network } from '../../src/transport/port.js';
 import { type Envelope, type HostileNetwork, hostileNetwork } from './hostile-network.js';
 import { type Clock, type GlassStore, glassStore, type Person, person, START } from './people.js';
@@ -28,6 +30,13 @@ const DAY = 86_400_000;
 
 function rowsOf(store: GlassStore): StoredRows {
   return Object.fromEntries([...store.rows()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => [key, toHex(value)]));
+}
+
+async function exchange(one: Person, other: Person): Promise<void> {
+  await one.client.send(other.account, 'hello');
+  await other.read();
+  await other.client.send(one.account, 'hello');
+  await one.read();
 }
 
 /** Two people who write to each other: enough for skipped keys, a few turns of the ratchet and a braid under way. */
@@ -57,11 +66,12 @@ export async function makeStoreVectors(version: number): Promise<StoreVectors> {
   const strangers = hostileNetwork();
   let up = true;
   let publishes = true;
+  let sends = true;
   const reachable: Network = {
     transport(login) {
       const transport = network.transport(login);
       const down = (): Promise<never> => Promise.reject(new TypeError('fetch failed'));
-      return { ...transport, send: (to, bytes) => (up ? transport.send(to, bytes) : down()) };
+      return { ...transport, send: (to, bytes) => (up && sends ? transport.send(to, bytes) : down()) };
     },
     directory(login) {
       const directory = network.directory(login);
@@ -69,7 +79,11 @@ export async function makeStoreVectors(version: number): Promise<StoreVectors> {
       return {
         publish: (keys) => asked(() => (publishes ? directory.publish(keys) : Promise.reject(new TypeError('fetch failed')))),
         fetch: (account, options) => asked(() => directory.fetch(account, options)),
-        remaining: () => asked(() => directory.remaining!()),
+        remaining: () =>
+          asked(async () => {
+            await login.prove({ audience: 'directory', nonce: new Uint8Array(32) });
+            return directory.remaining!();
+          }),
       };
     },
   };
@@ -114,6 +128,19 @@ export async function makeStoreVectors(version: number): Promise<StoreVectors> {
   };
   await (await bob.client.send('alice', 'on its way')).until('accepted');
 
+  network.route = (envelope) => [envelope];
+
+  // Frank was restored, has a new device, and has not told bob.
+  const lost = await published(await open('frank'));
+  await exchange(lost, bob);
+  await lost.client.close();
+  await recoverStore(lost.store, { directory: network.directory, rng: seededRng(`${seed} recovery`), now: () => clock.ms });
+  sends = false;
+  const frank = await published(await open('frank', reachable, 'frank again', lost.store));
+  await frank.observed((record) => record.kind === 'log' && record.event === 'send-retry');
+  await frank.client.close();
+  sends = true;
+
   // In a new process, her list is renewed and can't be published; then nobody can be reached, and three messages wait.
   await alice.client.close();
   publishes = false;
@@ -129,7 +156,7 @@ export async function makeStoreVectors(version: number): Promise<StoreVectors> {
   await Promise.all([alice, bob, erin, other].map(({ client }) => client.close()));
 
   const directory = [];
-  for (const account of ['alice', 'bob', 'carol', 'erin']) {
+  for (const account of ['alice', 'bob', 'carol', 'erin', 'frank']) {
     for (const { address, identity, signedSet } of await network.bundles(account)) {
       directory.push({ ...address, identity: toHex(identity), signedSet: toHex(signedSet) });
     }
@@ -137,9 +164,9 @@ export async function makeStoreVectors(version: number): Promise<StoreVectors> {
   const envelope = ({ to, bytes }: Envelope) => ({ ...to, bytes: toHex(bytes) });
   return {
     description:
-      'Stores of clients as this layout version wrote them. Keys of rows are JSON arrays of components, values hexadecimal. Alice has verified bob, and the two are in mid-conversation; "late" is an envelope to bob that was overtaken, "first" one to alice that she has not got. Alice has not acknowledged "unread", waits for carol\'s first answer, has two encrypted messages to bob ("queued", with the idempotency key "the key", and "queued too") and one to dave, whom the directory does not know. Her newest device list is not published. Erin\'s identity has changed since alice pinned it. `sent` are message ids. `directory` is what the directory holds, without one-time prekeys.',
+      'Stores of clients as this layout version wrote them. Keys of rows are JSON arrays of components, values hexadecimal. Alice has verified bob, and the two are in mid-conversation; "late" is an envelope to bob that was overtaken, "first" one to alice that she has not got. Alice has not acknowledged "unread", waits for carol\'s first answer, has two encrypted messages to bob ("queued", with the idempotency key "the key", and "queued too") and one to dave, whom the directory does not know. Her newest device list is not published. Frank\'s device has replaced one that was lost, and bob has not heard of it. Erin\'s identity has changed since alice pinned it. `sent` are message ids. `directory` is what the directory holds, without one-time prekeys.',
     nowMs: clock.ms,
-    stores: { alice: rowsOf(alice.store), bob: rowsOf(bob.store), carol: rowsOf(carol.store) },
+    stores: { alice: rowsOf(alice.store), bob: rowsOf(bob.store), carol: rowsOf(carol.store), frank: rowsOf(frank.store) },
     directory,
     envelopes: { first: envelope(first!), late: envelope(late) },
     sent,
