@@ -1,5 +1,7 @@
 import { memoryNetwork } from '@cyphr/e2ee/transport/memory';
 import { describe, expect, test, vi } from 'vitest';
+import { keys } from '../../src/client/records.js';
+import type { ClientOptions } from '../../src/client/types.js';
 import type { Login, Network } from '../../src/transport/port.js';
 import { parseDeviceList } from '../../src/wire/objects.js';
 import { type GlassNetwork, glassNetwork, offline } from '../helpers/glass-network.js';
@@ -344,6 +346,52 @@ describe('recover', () => {
     await Promise.all([again, bob].map(({ client }) => client.close()));
   });
 
+  test('with sealed metadata: the set of the new device is fetched where only its session is known', async () => {
+    const clock = { ms: START };
+    const network = glassNetwork();
+    const sealed = { metadata: 'sealed' } as const;
+    const alice = await person('alice', network, clock, sealed);
+    const bob = await person('bob', network, clock, sealed);
+    await exchange(alice, bob, 'first');
+    const restored = await rolledBack(network, alice, clock, sealed);
+    await restored.client.recover();
+    await bob.seen('sessionEstablished', ({ reason }) => reason === 'recovered');
+    for (let i = 0; i < 3; i++) await exchange(restored, bob, `${i}`);
+    await Promise.all([restored, bob].map(({ client }) => client.close()));
+  });
+
+  test('also mends what no new device needs: a damaged session', async () => {
+    const clock = { ms: START };
+    const { network, alice, bob } = await conversation(clock);
+    await unread(alice, bob, 'kept');
+    await alice.client.close();
+    const [session] = await alice.store.list(['session'], 1);
+    await alice.store.commit([{ key: session!.key, value: session!.value.slice(0, -1) }]);
+    const damaged = await person('alice', network, clock, { store: alice.store, seed: 'damaged' });
+    await (await bob.client.send('alice', 'lost with the session')).until('accepted');
+    await haltedWith(damaged, 'ERR_STORE_CORRUPT');
+    await damaged.client.recover();
+    await bob.seen('sessionEstablished', ({ reason }) => reason === 'recovered');
+    expect((await damaged.read()).text).toBe('kept');
+    await exchange(damaged, bob, 'mended');
+    await Promise.all([damaged, bob].map(({ client }) => client.close()));
+  });
+
+  test('a store without its device row can’t be recovered, and stays as it is', async () => {
+    const clock = { ms: START };
+    const { network, alice, bob } = await conversation(clock);
+    const restored = await rolledBack(network, alice, clock);
+    const [device] = await restored.store.read([keys.device]);
+    await restored.store.commit([{ key: keys.device, value: null }]);
+    const before = restored.store.dump();
+    await expect(restored.client.recover()).rejects.toThrow(coded('ERR_STORE_CORRUPT'));
+    expect(restored.store.dump()).toBe(before);
+    await haltedWith(restored, 'ERR_STORE_ROLLBACK');
+    await restored.store.commit([{ key: keys.device, value: device!.value }]);
+    await restored.client.recover();
+    await Promise.all([restored, bob].map(({ client }) => client.close()));
+  });
+
   test('is refused unless the client is halted', async () => {
     const alice = await person('alice', memoryNetwork(), { ms: START });
     await expect(alice.client.recover()).rejects.toThrow(usage('ERR_ARGUMENT', 'status'));
@@ -382,13 +430,13 @@ async function unread(alice: Person, bob: Person, text: string): Promise<void> {
 
 let restores = 0;
 /** The person's store as it was some messages ago, opened, and halted. */
-async function rolledBack(network: GlassNetwork, whose: Person, clock: Clock): Promise<Person> {
+async function rolledBack(network: GlassNetwork, whose: Person, clock: Clock, options: Partial<ClientOptions> = {}): Promise<Person> {
   const copy = await snapshot(whose.store);
   await whose.client.close();
-  const later = await person(whose.account, network, clock, { store: whose.store, seed: `later ${++restores}` });
+  const later = await person(whose.account, network, clock, { ...options, store: whose.store, seed: `later ${++restores}` });
   await later.seen('status', isOnline);
   await later.client.close();
-  const restored = await person(whose.account, network, clock, { store: copy, seed: `restored ${restores}` });
+  const restored = await person(whose.account, network, clock, { ...options, store: copy, seed: `restored ${restores}` });
   await haltedWith(restored, 'ERR_STORE_ROLLBACK');
   return restored;
 }
