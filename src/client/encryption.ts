@@ -28,6 +28,8 @@ export interface Encrypted {
 export interface Encryption {
   /** The session with this device of the contact that can be sent on now, if any: under the pinned identity, and only there. */
   usable(contact: KnownContact, account: string, entry: DeviceEntry): Promise<LiveSession | undefined>;
+  /** How many sessions may be started in this hour beside those that somebody waits for: two thirds of all. */
+  spareCount(): number;
   /** The devices of the contact to which a session must be started. Throws `ERR_SESSION_DEAD` while none may be started with one of them. */
   missing(contact: KnownContact, account: string): Promise<number[]>;
   /** Whether a frame on that session can be sealed as the settings ask: `'sealed'` never falls back to a bare frame. */
@@ -111,11 +113,15 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
     };
   };
 
-  const assertMayStart = async (account: string, deviceKeyHash: Uint8Array): Promise<PeerSessions> => {
+  /** Sessions that may still be started in this hour. */
+  const roomNow = (): number => {
     const nowMs = ctx.now();
-    const peer = await sessions.peer({ account, deviceKeyHash });
     startedAtMs = startedAtMs.filter((at) => Math.abs(nowMs - at) < 3_600_000);
-    if (mayStart(peer, nowMs) && startedAtMs.length < sessionLimits.newPerHour) return peer;
+    return sessionLimits.newPerHour - startedAtMs.length;
+  };
+  const assertMayStart = async (account: string, deviceKeyHash: Uint8Array): Promise<PeerSessions> => {
+    const peer = await sessions.peer({ account, deviceKeyHash });
+    if (mayStart(peer, ctx.now()) && roomNow() > 0) return peer;
     throw new UsageError(
       'ERR_SESSION_DEAD',
       'the session can’t be used any more (unanswered for 200 messages or 14 days, or dead), and a new one not be started yet',
@@ -126,6 +132,7 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
   };
 
   const self: Encryption = {
+    spareCount: () => roomNow() - Math.ceil(sessionLimits.newPerHour / 3),
     async missing(contact, account) {
       const missing: number[] = [];
       for (const entry of contact.devices) {

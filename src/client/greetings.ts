@@ -53,6 +53,38 @@ export async function greetings(ctx: Context, contacts: Contacts, encryption: En
     value: greetRecord.encode({ isStarted: true, hellos }),
   });
 
+  const startOne = async (account: string): Promise<void> => {
+    const contact = await contacts.load(account);
+    if (contact === undefined) return;
+    contacts.assertSendable(contact);
+    // What was queued may have started them.
+    const missing = await ctx.lock(`peer ${account}`, () => encryption.missing(contact, account));
+    // The rest when the keys are next looked after: somebody may wait for what the hour still allows.
+    if (missing.length > encryption.spareCount()) return;
+    const bundles = missing.length === 0 ? [] : await contacts.refresh(account, missing);
+    await ctx.lock(`peer ${account}`, async () => {
+      const current = (await contacts.load(account))!;
+      contacts.assertSendable(current);
+      const rows: Write[] = [];
+      const hellos: Hello[] = [];
+      const installs: (() => void)[] = [];
+      for (const entry of current.devices) {
+        if ((await encryption.usable(current, account, entry)) !== undefined) continue;
+        const bundle = bundles.find(
+          ({ address, accountKeyHash, deviceKey }) =>
+            address.device === entry.device && equal(accountKeyHash, current.pin) && equal(keyHash(deviceKey), entry.keyHash),
+        );
+        if (bundle === undefined) continue;
+        const { frame, writes, install } = await encryption.onNewSession(current, bundle, ctx.rng(16), undefined);
+        rows.push(...writes);
+        hellos.push({ device: entry.device, bytes: frame });
+        installs.push(install);
+      }
+      await db.commit([...rows, write(account, hellos)]);
+      for (const install of installs) install();
+    });
+  };
+
   return {
     accounts: () => due,
     isDue: (account) => due.has(account),
@@ -60,33 +92,8 @@ export async function greetings(ctx: Context, contacts: Contacts, encryption: En
       due.has(account) && (await load(account))?.isStarted === false && (await db.read(keys.publish)) !== undefined,
     async start(account) {
       if (!due.has(account) || (await load(account))?.isStarted !== false) return;
-      const contact = await contacts.load(account);
-      if (contact === undefined) return;
-      contacts.assertSendable(contact);
-      // What was queued may have started them.
-      const missing = await ctx.lock(`peer ${account}`, () => encryption.missing(contact, account));
-      const bundles = missing.length === 0 ? [] : await contacts.refresh(account, missing);
-      await ctx.lock(`peer ${account}`, async () => {
-        const current = (await contacts.load(account))!;
-        contacts.assertSendable(current);
-        const rows: Write[] = [];
-        const hellos: Hello[] = [];
-        const installs: (() => void)[] = [];
-        for (const entry of current.devices) {
-          if ((await encryption.usable(current, account, entry)) !== undefined) continue;
-          const bundle = bundles.find(
-            ({ address, accountKeyHash, deviceKey }) =>
-              address.device === entry.device && equal(accountKeyHash, current.pin) && equal(keyHash(deviceKey), entry.keyHash),
-          );
-          if (bundle === undefined) continue;
-          const { frame, writes, install } = await encryption.onNewSession(current, bundle, ctx.rng(16), undefined);
-          rows.push(...writes);
-          hellos.push({ device: entry.device, bytes: frame });
-          installs.push(install);
-        }
-        await db.commit([...rows, write(account, hellos)]);
-        for (const install of installs) install();
-      });
+      // One after another, so that each knows what the others have started.
+      await ctx.lock('greetings', () => startOne(account));
     },
     async transmit(account) {
       if (!due.has(account)) return;

@@ -356,22 +356,28 @@ export async function outbox(
     if (failure !== undefined) throw failure;
   };
 
+  /** Runs `task`; what waits for longer than a retry holds the account's messages, and is the result. */
+  const orHeld = async (account: string, task: () => Promise<void>): Promise<AnyCyphrError | undefined> => {
+    try {
+      await task();
+      return undefined;
+    } catch (error) {
+      if (!isCyphrError(error) || error.action === 'retry') throw error;
+      await hold(account, error);
+      return error;
+    }
+  };
+
   const lane = lanes(ctx, {
     isDue: (account) => waiting.has(account) || greetings.isDue(account),
     async run(account) {
       if (await greetings.mustWait(account)) return undefined;
-      let held: AnyCyphrError | undefined;
-      try {
-        await encryptPending(account);
-        await greetings.start(account);
-      } catch (error) {
-        if (!isCyphrError(error) || error.action === 'retry') throw error;
-        held = error;
-        await hold(account, held);
-      }
-      await greetings.transmit(account);
+      const held = await orHeld(account, () => encryptPending(account));
       await transmit(account);
-      return held;
+      // Last: whatever a greeting waits for keeps no message.
+      const greeted = await orHeld(account, () => greetings.start(account));
+      await greetings.transmit(account);
+      return held ?? greeted;
     },
   });
 
