@@ -108,8 +108,8 @@ function nonce(prefix: Uint8Array, index: number, isLast: boolean): Uint8Array {
 }
 
 /** Seals chunk `index`, from 0: exactly 65,536 bytes. */
-export function sealChunk({ key, prefix }: OpenExport, index: number, isLast: boolean, chunk: Uint8Array): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(xchachaSeal(key, nonce(prefix, index, isLast), new Uint8Array(0), chunk));
+export function sealChunk({ key, prefix }: OpenExport, index: number, isLast: boolean, chunk: Uint8Array): Uint8Array {
+  return xchachaSeal(key, nonce(prefix, index, isLast), new Uint8Array(0), chunk);
 }
 
 /** Opens what `sealChunk` made for this place; throws `ERR_STORE_CORRUPT` for anything else. */

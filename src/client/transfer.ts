@@ -302,6 +302,7 @@ async function readExport(backup: ReadableStream<Uint8Array>, key: KeySlot, { si
   signal?.addEventListener('abort', onAbort, { once: true });
   let held: Uint8Array = new Uint8Array(0);
   let doneBytes = 0;
+  let opened: OpenExport | undefined;
   /** Until `length` bytes are there, or the stream ends. */
   const fill = async (length: number): Promise<void> => {
     while (held.length < length) {
@@ -329,7 +330,7 @@ async function readExport(backup: ReadableStream<Uint8Array>, key: KeySlot, { si
     }
     const fileKey = await slotCall(() => key.open(header.sealedKey, slotBinding(header.kind), { signal }), signal);
     if (fileKey.length !== FILE_KEY_BYTES) throw damaged();
-    const opened = header.open(fileKey);
+    opened = header.open(fileKey);
     wipe(fileKey);
     const reader = entryReader();
     let account: Found['account'] | undefined;
@@ -351,12 +352,12 @@ async function readExport(backup: ReadableStream<Uint8Array>, key: KeySlot, { si
       wipe(content);
     }
     reader.finish();
-    wipe(opened.key);
     return { account: account!, contacts };
   } catch (error) {
     await source.cancel(error).catch(() => {});
     throw error;
   } finally {
+    if (opened !== undefined) wipe(opened.key);
     signal?.removeEventListener('abort', onAbort);
     source.releaseLock();
   }
