@@ -78,7 +78,8 @@ function readLog(bytes: Buffer): { readonly records: readonly Buffer[]; readonly
       }
       isHoled ||= isTorn;
       const data = bytes.subarray(at + LOG_HEADER_BYTES, next);
-      parts = type === FULL || type === FIRST ? [data] : [...parts, data];
+      if (type === FULL || type === FIRST) parts = [];
+      parts.push(data);
       if (type !== FIRST && type !== MIDDLE) records.push(Buffer.concat(parts));
       at = next;
     }
@@ -86,7 +87,10 @@ function readLog(bytes: Buffer): { readonly records: readonly Buffer[]; readonly
   return { records, isTorn, isHoled };
 }
 
-/** Reads numbers and strings as LevelDB writes them; throws `RangeError` beyond the end. */
+/** No number in these files is longer: 64 bits, seven in a byte. */
+const VARINT_MAX_BYTES = 10;
+
+/** Reads numbers and strings as LevelDB writes them; throws `RangeError` beyond the end, and for what is no number. */
 function cursor(bytes: Buffer) {
   let at = 0;
   const take = (count: number): Buffer => {
@@ -96,11 +100,12 @@ function cursor(bytes: Buffer) {
   };
   const varint = (): number => {
     let value = 0;
-    for (let scale = 1; ; scale *= 128) {
+    for (let i = 0; i < VARINT_MAX_BYTES; i++) {
       const byte = take(1)[0]!;
-      value += (byte & 127) * scale;
+      value += (byte & 127) * 128 ** i;
       if (byte < 128) return value;
     }
+    throw new RangeError('no number');
   };
   return { take, varint, string: () => take(varint()), isAtEnd: () => at === bytes.length };
 }
