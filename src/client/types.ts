@@ -188,8 +188,8 @@ export interface Client extends AsyncDisposable {
   /** The handle again, e.g. after a restart; `undefined` for an unknown id. */
   sent(id: string): Promise<Sent | undefined>;
   /**
-   * Messages, oldest first; those not acknowledged come again after a crash. One loop at a time: a second one throws `ERR_ARGUMENT`;
-   * one in another tab waits for its turn.
+   * Messages, oldest first; those not acknowledged come again after a crash, and to the next loop: so store them by `id`. One loop at
+   * a time: a second one throws `ERR_ARGUMENT`; one in another tab waits for its turn, which also comes when the leading tab dies.
    */
   messages(options?: ReceiveOptions): AsyncIterable<Message>;
   /** `messages()` with an acknowledgement when `handler` resolves; rejects with what it throws, and that message comes first next time. */

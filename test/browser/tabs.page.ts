@@ -1,6 +1,6 @@
 /** One of several tabs of one account: a client on the shared store, and what its application does. */
 
-import { type Client, createClient } from '@cyphr/e2ee';
+import { type Client, createClient, type ErasureReport } from '@cyphr/e2ee';
 import { idbStore } from '@cyphr/e2ee/store/idb';
 import { relay } from '@cyphr/e2ee/transport/websocket';
 
@@ -18,8 +18,16 @@ export async function open(relayUrl: string, account: string, tab: string): Prom
   return client.device;
 }
 
-export const close = (): Promise<void> => client.close();
-export const state = (): string => client.status.state;
+export const erase = (): Promise<ErasureReport> => client.erase();
+/** Waits until the client is closed, by whomever; its state. */
+export async function closed(): Promise<string> {
+  await new Promise<void>((resolve) => {
+    if (client.status.state === 'closed') return resolve();
+    client.on('status', ({ status }) => status.state === 'closed' && resolve());
+  });
+  return client.status.state;
+}
+export const databases = async (): Promise<(string | undefined)[]> => (await indexedDB.databases()).map(({ name: each }) => each);
 
 /** Whether this tab holds the lock of the account's store. */
 export async function leads(account: string): Promise<boolean> {
