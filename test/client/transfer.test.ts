@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { type Client, exportAccount, type ImportOptions, importAccount, type KeySlot, type Store } from '@cyphr/e2ee';
 import { memoryStore } from '@cyphr/e2ee/store/memory';
 import { rawKeySlot } from '@cyphr/e2ee/store/sealed';
@@ -193,6 +194,27 @@ describe('export and import', () => {
     const bytes = await collect(exportAccount(store, key()));
     await alice.client.close();
     await (await importing(network, bytes, memoryStore())).close();
+  });
+
+  test('T39: neither a stream nor an error shows what it carries', async () => {
+    const { alice, bob, carol, bytes, network } = await exported();
+    const device = decodeDevice(alice.store.rows().get('["device"]')!);
+    const all = { depth: Number.POSITIVE_INFINITY, showHidden: true, maxArrayLength: null } as const;
+    const stream = exportAccount(alice.store, key());
+    const reader = stream.getReader();
+    await reader.read();
+    await reader.read();
+    const error = await importing(network, bytes, memoryStore(), { slot: key(8) }).catch((reason: unknown) => reason);
+    for (const thing of [stream, reader, key(), error, (error as Error).cause]) {
+      const shown = `${inspect(thing, all)} ${JSON.stringify(thing)}`;
+      for (const secret of [device.accountKey.secretKey, new Uint8Array(32).fill(7)]) {
+        expect(shown).not.toContain(toHex(secret.slice(0, 8)));
+        expect(shown).not.toContain([...secret.slice(0, 8)].join(', '));
+      }
+      expect(shown).not.toMatch(/alice|carol/);
+    }
+    await reader.cancel();
+    await closeAll(alice, bob, carol);
   });
 
   test('progress is told, and ends with the length', async () => {
