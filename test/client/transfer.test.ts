@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { type Client, exportAccount, type ImportOptions, importAccount, type KeySlot, type Store } from '@cyphr/e2ee';
 import { memoryStore } from '@cyphr/e2ee/store/memory';
@@ -5,7 +6,7 @@ import { rawKeySlot } from '@cyphr/e2ee/store/sealed';
 import { memoryNetwork } from '@cyphr/e2ee/transport/memory';
 import { describe, expect, test, vi } from 'vitest';
 import { HEADER_START_BYTES, headerRestLength, openChunk, parseHeader, SEALED_CHUNK_BYTES } from '../../src/backup/stream.js';
-import { concat, toHex } from '../../src/bytes.js';
+import { concat, fromHex, toHex } from '../../src/bytes.js';
 import { decodeDevice } from '../../src/identity/index.js';
 import { limits } from '../../src/limits.js';
 import { decodePrekeys } from '../../src/pqxdh/prekeys.js';
@@ -233,6 +234,25 @@ describe('export and import', () => {
     await (await importing(network, bytes, memoryStore(), { progress })).close();
     expect(done.at(-1)).toBe(bytes.length);
   });
+});
+
+test('T46, T48: an export of format 1 is read for ever', async () => {
+  const file = JSON.parse(readFileSync(new URL('../../test-vectors/export-v1.json', import.meta.url), 'utf8')) as Record<string, string> & {
+    history: string[];
+  };
+  const history: string[] = [];
+  const network = glassNetwork();
+  const client = await importAccount(
+    { account: file['account']!, store: memoryStore(), ...network, now },
+    streamOf(fromHex(file['export']!)!),
+    rawKeySlot(fromHex(file['key']!)!),
+    { history: (record) => void history.push(toHex(record)) },
+  );
+  expect(history).toEqual(file.history);
+  expect(await client.contact('bob').identity()).toMatchObject({ trust: 'verified', sinceMs: START });
+  expect(await client.contact('carol').identity()).toMatchObject({ trust: 'unverified' });
+  expect((await client.contact('bob').safetyNumber()).digits).toBe(file['safetyNumber']);
+  await client.close();
 });
 
 describe('T48, T37: what is not whole and not from this key is refused, and nothing is written', () => {
