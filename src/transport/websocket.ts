@@ -38,6 +38,10 @@ export interface RelayOptions {
  * if `retryAfterMs` is set, else for good), `ERR_LENGTH` above 256 KiB, `ERR_CLOSED`. `deliveries` ends by throwing `ERR_OFFLINE`
  * when the connection goes, `ERR_REJECTED` if the relay doesn't know this device, and whatever `login.prove` throws.
  *
+ * A connection on which envelopes are sent or acknowledged logs in again 5 s after the first of them, then at most once a minute, so
+ * that the relay's last proof is never far behind the store. If the network fails at that, nothing changes. What `login.prove` throws
+ * ends the connection. `close()` gives no last proof: a client that closes proves nothing any more, and closing waits for no network.
+ *
  * @param url `wss://host[:port][/path]` (or `https:`); without TLS only on this machine. Throws `ERR_ARGUMENT` for anything else.
  * @example
  * const client = await createClient({ account: 'alice', store, ...relay('wss://relay.example') });
@@ -86,9 +90,23 @@ function placeOf(url: string, { token }: RelayOptions): SocketPlace {
 }
 
 function createLink(place: SocketPlace, login: Login, forget: () => void): Link {
-  const http = relayHttp(place, login);
   let current: Promise<Connection> | undefined;
   let closed = false;
+  const http = relayHttp(place, {
+    address: login.address,
+    async prove(challenge) {
+      try {
+        return await login.prove(challenge);
+      } catch (error) {
+        // This device may not go on as it is, whichever request showed that. One that is being opened finds out by itself.
+        current?.then(
+          (connection) => connection.fail(error),
+          () => {},
+        );
+        throw error;
+      }
+    },
+  });
 
   /** The open connection, or the one that is being opened, or a new one. */
   function open(): Promise<Connection> {
@@ -107,7 +125,14 @@ function createLink(place: SocketPlace, login: Login, forget: () => void): Link 
     const token = await http.login();
     const bearer = await place.bearer();
     const protocols = bearer === undefined ? [] : [BEARER_SUBPROTOCOL + toBase64Url(encodeUtf8(bearer)!)];
-    const connection = await connect(place.socketUrl, [SUBPROTOCOL, ...protocols], token, onEnd);
+    const over = new AbortController();
+    const connection = await connect(place.socketUrl, [SUBPROTOCOL, ...protocols], token, {
+      renew: () => http.refresh(over.signal),
+      onEnd() {
+        over.abort();
+        onEnd();
+      },
+    });
     if (!closed) return connection;
     connection.close();
     throw closedError();

@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Client, createClient, type Message, type StoreError } from '@cyphr/e2ee';
+import { type Client, createClient, type Login, type Message, type Network, type StoreError } from '@cyphr/e2ee';
 import { nodeStore } from '@cyphr/e2ee/store/node';
 import { relay } from '@cyphr/e2ee/transport/websocket';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -18,13 +18,14 @@ beforeEach(async () => {
   open = [];
 });
 afterEach(async () => {
+  vi.useRealTimers();
   await Promise.allSettled(open.map((client) => client.close()));
   await service.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function start(account: string, directory = account): Promise<Client> {
-  const client = await createClient({ account, store: nodeStore(join(folder, directory)), ...relay(service.url) });
+async function start(account: string, directory = account, network: Network = relay(service.url)): Promise<Client> {
+  const client = await createClient({ account, store: nodeStore(join(folder, directory)), ...network });
   open.push(client);
   return client;
 }
@@ -123,5 +124,81 @@ describe('T24: a directory that was copied, on the reference relay', () => {
       await exchange(alice, bob, `${i}`);
       await alice.close();
     }
+  });
+});
+
+describe('T24: between two logins', () => {
+  /** The relay for one client, and how to have that client prove itself while it does something. Timers run on a clock of the test. */
+  function provedNetwork() {
+    const { transport, directory } = relay(service.url);
+    let answeredCount = 0;
+    let login: Login | undefined;
+    const counted = ({ address, prove }: Login): Login => {
+      login ??= {
+        address,
+        prove: (challenge) =>
+          prove(challenge).finally(() => {
+            if (challenge.lastProof !== undefined) answeredCount++;
+          }),
+      };
+      return login;
+    };
+    const network: Network = { transport: (given) => transport(counted(given)), directory: (given) => directory(counted(given)) };
+    return {
+      network,
+      /** Resolves once the client has logged in again, and has seen its last proof, after `work` or during it. */
+      async proved(work: () => Promise<unknown>, laterMs = 65_000): Promise<void> {
+        const before = answeredCount;
+        await work();
+        vi.advanceTimersByTime(laterMs);
+        await vi.waitFor(() => expect(answeredCount).toBeGreaterThan(before), 5_000);
+      },
+    };
+  }
+
+  let alice: Client;
+  let bob: Client;
+  let proved: (work: () => Promise<unknown>) => Promise<void>;
+  beforeEach(async () => {
+    const { network, ...watch } = provedNetwork();
+    proved = watch.proved;
+    bob = await start('bob');
+    alice = await start('alice', 'alice', network);
+    await online(alice);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'], shouldAdvanceTime: true });
+  });
+
+  test('a copy of a running store is noticed when it is restored, if something was proved since', async () => {
+    await proved(() => exchange(alice, bob, 'before'));
+    copyOf('alice', 'snapshot');
+    await proved(() => exchange(alice, bob, 'after'));
+    await alice.close();
+    const restored = await start('alice', 'snapshot');
+    expect(await Promise.race([halt(restored), online(restored)])).toMatchObject({ code: 'ERR_STORE_ROLLBACK' });
+  });
+
+  test('of two copies that run at once one halts when it next proves itself, on the connection that it has', async () => {
+    await exchange(alice, bob, 'before');
+    copyOf('alice', 'clone');
+    const { network, ...clones } = provedNetwork();
+    // It asks for keys and takes no deliveries, so that it doesn't take over the connection.
+    const deliveries = () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) });
+    const clone = await start('alice', 'clone', {
+      directory: network.directory,
+      transport: () => ({
+        limits: { maxBytes: 256 * 1024 },
+        send: () => Promise.reject(new Error('offline')),
+        deliveries,
+        close: async () => {},
+      }),
+    });
+    await clones.proved(() => clone.send('nobody', 'x'), 0);
+
+    const states = new Set<string>();
+    alice.on('status', ({ status }) => states.add(status.state));
+    const halted = halt(alice);
+    await proved(() => alice.send('bob', 'after'));
+    expect(await halted).toMatchObject({ code: 'ERR_STORE_ROLLBACK' });
+    expect(states).toEqual(new Set(['online', 'halted']));
   });
 });

@@ -11,6 +11,7 @@ import { TransportError } from '../../errors.js';
 import type { Address } from '../../step.js';
 import { ackFrame, helloFrame, PING, parseRelayFrame, RECEIVE, type RelayFrame, sendFrame } from './frames.js';
 import { abortReason } from './http.js';
+import { renewal } from './renewal.js';
 
 /** A ping leaves this often; a connection on which nothing came for a whole interval is dropped, after 40 s at the latest. */
 export const HEARTBEAT_MS: number = 20_000;
@@ -23,12 +24,12 @@ const WINDOW_BYTES = 1024 * 1024;
 /** Bytes that came and were not taken; a relay keeps to 4 MiB, so above this it isn't one. */
 const UNREAD_MAX_BYTES = 16 * 1024 * 1024;
 
-/** Whoever takes deliveries. `end` comes once, when the connection is gone or another consumer took the place. */
+/** Whoever takes deliveries. `end` comes once, when the connection is gone or, without an error, when another consumer took the place. */
 export interface Consumer {
   /** A view into a message that nobody else holds. Returns the bytes that wait to be taken. */
   deliver(id: string, bytes: Uint8Array): number;
   drained(): void;
-  end(error: TransportError | undefined): void;
+  end(error: unknown): void;
 }
 
 /** An open connection. */
@@ -43,6 +44,8 @@ export interface Connection {
   leave(consumer: Consumer): void;
   /** Ends the deliveries normally; what is unanswered rejects with `ERR_OFFLINE`. */
   close(): void;
+  /** The same, but the deliveries end with `error`. */
+  fail(error: unknown): void;
 }
 
 interface PendingSend {
@@ -55,12 +58,21 @@ function offline(): TransportError {
   return new TransportError('ERR_OFFLINE', 'connection to the relay is closed');
 }
 
-/** Opens a connection for the session `token`; `onEnd` is called once it is gone. Rejects with `ERR_OFFLINE` or `ERR_TIMEOUT`. */
-export function connect(url: string, protocols: readonly string[], token: string, onEnd: () => void): Promise<Connection> {
+/** What a connection asks of its owner. */
+export interface Owner {
+  /** Logs in again: the device has sent or acknowledged since. Rejects if it was of no use; that alone doesn't end the connection. */
+  renew(): Promise<unknown>;
+  /** The connection is gone. Called once. */
+  onEnd(): void;
+}
+
+/** Opens a connection for the session `token`. Rejects with `ERR_OFFLINE` or `ERR_TIMEOUT`. */
+export function connect(url: string, protocols: readonly string[], token: string, owner: Owner): Promise<Connection> {
   return new Promise((resolve, reject) => {
     const unaccepted = new Map<number, PendingSend>();
     const waiting: PendingSend[] = [];
     const unacked = new Map<string, { resolve(): void; reject(error: unknown): void }[]>();
+    const proofs = renewal(() => owner.renew());
     let consumer: Consumer | undefined;
     let windowBytes = 0;
     let lastRequest = 0;
@@ -73,30 +85,35 @@ export function connect(url: string, protocols: readonly string[], token: string
         if (ended) return;
         heard = true;
         const frame = parseRelayFrame(bytes);
-        if (frame === undefined) end(offline());
+        if (frame === undefined) lose();
         else handle(frame);
       },
-      close: () => end(offline()),
+      close: () => lose(),
     });
-    const opening = setTimeout(() => end(new TransportError('ERR_TIMEOUT', 'relay did not welcome', { max: OPENING_MS })), OPENING_MS);
+    const opening = setTimeout(() => lose(new TransportError('ERR_TIMEOUT', 'relay did not welcome', { max: OPENING_MS })), OPENING_MS);
     const heartbeat = setInterval(() => {
       if (heard) socket.send(PING);
-      else end(offline());
+      else lose();
       heard = false;
     }, HEARTBEAT_MS);
 
-    /** `local`: our side wanted it, so that the deliveries end normally. */
-    function end(error: TransportError, local = false): void {
+    /** `verdict` is what the deliveries end with; `undefined` ends them normally. */
+    function end(error: TransportError, verdict: unknown): void {
       if (ended) return;
       ended = true;
+      proofs.stop();
       clearTimeout(opening);
       clearInterval(heartbeat);
       socket.close();
       reject(error); // nothing happens if it was open
       for (const send of [...unaccepted.values(), ...waiting]) send.settle(error);
       for (const acks of unacked.values()) for (const ack of acks) ack.reject(error);
-      consumer?.end(local ? undefined : error);
-      onEnd();
+      consumer?.end(verdict);
+      owner.onEnd();
+    }
+
+    function lose(error = offline()): void {
+      end(error, error);
     }
 
     function handle(frame: RelayFrame): void {
@@ -114,7 +131,7 @@ export function connect(url: string, protocols: readonly string[], token: string
           return;
         }
         case 'deliver':
-          if (consumer !== undefined && consumer.deliver(frame.id, frame.bytes) > UNREAD_MAX_BYTES) end(offline());
+          if (consumer !== undefined && consumer.deliver(frame.id, frame.bytes) > UNREAD_MAX_BYTES) lose();
           return;
         case 'acked': {
           const acks = unacked.get(frame.id) ?? [];
@@ -175,6 +192,7 @@ export function connect(url: string, protocols: readonly string[], token: string
             },
           };
           signal?.addEventListener('abort', onAbort);
+          proofs.note();
           if (waiting.length === 0 && hasRoom(send)) transmit(send);
           else waiting.push(send);
         });
@@ -183,6 +201,7 @@ export function connect(url: string, protocols: readonly string[], token: string
         if (ended) return Promise.reject(offline());
         return new Promise((done, failed) => {
           unacked.set(id, [...(unacked.get(id) ?? []), { resolve: done, reject: failed }]);
+          proofs.note();
           socket.send(ackFrame(fromHex(id)!));
         });
       },
@@ -195,7 +214,8 @@ export function connect(url: string, protocols: readonly string[], token: string
       leave(former) {
         if (consumer === former) consumer = undefined;
       },
-      close: () => end(offline(), true),
+      close: () => end(offline(), undefined),
+      fail: (error) => end(offline(), error),
     };
   });
 }

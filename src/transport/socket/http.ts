@@ -9,7 +9,8 @@
  * GET  /v1/remaining       [cyphr-session]                                → {remaining}
  * ```
  * `lastProof` comes with the answer to a *successful* login only, not with the challenge: its generation counts a device's commits,
- * and strangers shall not watch that. Hence the second call of `prove` below, whose result is not sent.
+ * and strangers shall not watch that. Hence the second call of `prove` below, whose result is not sent. Logins of one device may be
+ * repeated and overtake each other: a relay keeps the proof of the furthest generation.
  *
  * 429 carries {retryAfterMs}; other 4xx refuse for good and don't say why; 5xx is a relay in trouble. Nothing is retried here, but a
  * session token that the relay has forgotten is renewed once.
@@ -39,6 +40,8 @@ export interface Place {
 export interface RelayHttp {
   /** Logs in anew; resolves with the session token. */
   login(): Promise<string>;
+  /** Logs in again while the session goes on; it stays as it is if that fails. */
+  refresh(signal: AbortSignal): Promise<void>;
   publish(keys: DeviceKeys, signal: AbortSignal | undefined): Promise<void>;
   fetch(account: string, take: 'all' | readonly number[], signal: AbortSignal | undefined): Promise<BundleBytes[]>;
   remaining(): Promise<number>;
@@ -103,9 +106,9 @@ export function relayHttp(place: Place, login: Login): RelayHttp {
     return { account, device, nonce: toBase64Url(nonce), proof: toBase64Url(proof) };
   }
 
-  async function logIn(): Promise<string> {
-    const body = await prove();
-    const answer = await call('POST', '/v1/login', { body });
+  async function logIn(signal?: AbortSignal): Promise<string> {
+    const body = await prove(signal);
+    const answer = await call('POST', '/v1/login', { body, signal });
     if (answer.has('lastProof')) {
       // Throws ERR_STORE_ROLLBACK if this device has been further than its store is.
       await login.prove({ audience: place.audience, nonce: fromBase64Url(body.nonce)!, lastProof: answer.bytes('lastProof') });
@@ -136,6 +139,10 @@ export function relayHttp(place: Place, login: Login): RelayHttp {
 
   return {
     login: renew,
+    async refresh(signal) {
+      const fresh = await logIn(signal);
+      token = Promise.resolve(fresh);
+    },
     async publish(keys, signal) {
       const { identity, signedSet, batch } = keys;
       const encoded = {
