@@ -74,7 +74,9 @@ export async function publishFirst(publish: () => Promise<void>, db: Database): 
     await publish();
   } catch (error) {
     if (!isRefusedForGood(error)) return;
-    await db.commit([keys.meta, keys.device, keys.prekeys, keys.publish].map((key) => ({ key, value: null })));
+    // To publish it has logged in.
+    const logins = (await db.list(['login'])).map(({ key }) => key);
+    await db.commit([keys.meta, keys.device, keys.prekeys, keys.publish, ...logins].map((key) => ({ key, value: null })));
     throw new TrustError('ERR_ACCOUNT_EXISTS', 'the account was registered by another device at the same time', { cause: error });
   }
 }

@@ -58,6 +58,23 @@ test('two devices that register one account at the same time: one has it, the ot
   for (const each of opened) if (each.status === 'fulfilled') await each.value.close();
 });
 
+test('a directory that asks for a login, and gives the name to another: the store is empty again', async () => {
+  const network = memoryNetwork();
+  const strict = {
+    ...network,
+    directory: (login: Parameters<typeof network.directory>[0]) => ({
+      ...network.directory(login),
+      async publish() {
+        await login.prove({ audience: 'directory', nonce: new Uint8Array(32) });
+        throw new TransportError('ERR_REJECTED', 'taken');
+      },
+    }),
+  };
+  const store = glassStore();
+  await expect(createClient({ account: 'alice', store, ...strict })).rejects.toThrow(coded('ERR_ACCOUNT_EXISTS'));
+  expect([...store.rows().keys()]).toEqual(['["generation"]']);
+});
+
 test('a directory that refuses what follows the first publication takes no identity away', async () => {
   const network = memoryNetwork();
   const refusing = {
