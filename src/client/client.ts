@@ -38,8 +38,9 @@ const owned = new WeakSet<object>();
  *
  * Tabs and workers of one origin may have one store open (`idbStore`, where the browser has Web Locks): one of them leads, the others
  * work through it and take over when it closes, dies or freezes. All are one device, hear the same events, and share one loop over the
- * messages: in other tabs it waits its turn. What they say to each other stays within the browser and the origin; it is not encrypted,
- * and other scripts of the origin can listen, as they can read what the pages show.
+ * messages: in other tabs it waits its turn. The options of the leading tab count, and its `observe` is told. What tabs say to each
+ * other stays within the browser and the origin; it is not encrypted, and other scripts of the origin can listen, as they can read what
+ * the pages show.
  *
  * Throws `ERR_ARGUMENT` (`field`), `ERR_OFFLINE` (an empty store and no directory), `ERR_ACCOUNT_EXISTS` (an empty store and an
  * account that the directory knows), `ERR_STORE_*` (`ERR_STORE_LOCKED`: another process, or a tab with another version of this

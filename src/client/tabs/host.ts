@@ -54,11 +54,14 @@ export function host(
     for (const call of peer?.calls.values() ?? []) call.abort();
     for (const consumer of peer?.consumers ?? []) seat.leave(consumer);
   };
-  /** A tab that was closed says nothing: whoever has something here is asked now and then. */
+  /** A tab that was closed or frozen says nothing: while messages wait, whoever may hold them is asked now and then. */
   const look = (): void => {
     stopTimer = undefined;
+    const status = seat.status();
+    const isAtStake = 'unackedCount' in status && status.unackedCount > 0;
     for (const [to, peer] of peers) {
       if (peer.calls.size === 0 && peer.consumers.size === 0) peers.delete(to);
+      else if (!isAtStake) peer.silence = 0;
       else if (++peer.silence > tabLimits.silentPings) {
         forget(to);
         post({ kind: 'dropped', term, to });
