@@ -6,6 +6,7 @@ import { GENERATION } from '../../src/client/database.js';
 import { recoverStore } from '../../src/client/recovery.js';
 import type { Sent } from '../../src/client/types.js';
 import { StoreError } from '../../src/errors.js';
+import type { Network } from '../../src/transport/port.js';
 import { glassNetwork } from '../helpers/glass-network.js';
 import { coded, usage } from '../helpers/matchers.js';
 import { glassStore, type Person, person, START } from '../helpers/people.js';
@@ -17,7 +18,7 @@ vi.mock('../../src/client/recovery.js', () => ({ recoverStore: vi.fn(async () =>
 const clock = { ms: START };
 
 /** A client, and how another writer on its store halts it. */
-async function halting(network: ReturnType<typeof glassNetwork>): Promise<{ alice: Person; halt: () => Promise<void> }> {
+async function halting(network: Network): Promise<{ alice: Person; halt: () => Promise<void> }> {
   const inner = memoryStore();
   const alice = await person('alice', network, clock, { store: glassStore(inner) });
   return {
@@ -61,6 +62,21 @@ test('recover: listeners, handles and unacknowledged messages go on; a halted cl
   expect((await contact.identity()).trust).toBe('unverified');
   expect([(await bob.read()).text, (await bob.read()).text].sort()).toEqual(['before', 'during']);
   await Promise.all([alice.client.close(), bob.client.close()]);
+});
+
+test('a port that the application made serves the next engine too, and is closed with the client', async () => {
+  const network = glassNetwork();
+  const transport = network.transport({ address: { account: 'alice', device: 1 }, prove: async () => new Uint8Array(1) });
+  const { alice, halt } = await halting({ ...network, transport: transport as never });
+  const bob = await person('bob', network, clock);
+  await (await alice.client.send('bob', 'one')).until('accepted');
+  await halt();
+  await alice.client.recover();
+  expect(network.closedCount).toBe(0);
+  await (await alice.client.send('bob', 'two')).until('accepted');
+  await alice.client.close();
+  expect(network.closedCount).toBe(1);
+  await bob.client.close();
 });
 
 test('an acknowledgement of a message that is gone takes no later one away', async () => {

@@ -1,6 +1,7 @@
 /** Several tabs with one store: one leads, the others work through it and take over. */
 
 import { createClient } from '@cyphr/e2ee';
+import { rawKeySlot, sealedStore } from '@cyphr/e2ee/store/sealed';
 import { describe, expect, test, vi } from 'vitest';
 import { GENERATION } from '../../src/client/database.js';
 import { keys } from '../../src/client/records.js';
@@ -360,6 +361,33 @@ describe('opening', () => {
     await expect(createClient({ account: 'alice', store: other, ...tab.network(network) })).rejects.toThrow(coded('ERR_STORE_LOCKED'));
     expect([at.listening(), at.waiting(), first.tab.leads()]).toEqual([1, 0, true]);
     await closeAll(first);
+  });
+
+  test('a sealed store: each tab unlocks it, the next leader reads what the last one wrote, and a wrong key opens no tab', async () => {
+    const [network, at] = [glassNetwork(), origin()];
+    const openSealed = async (byte: number): Promise<Open> => {
+      const tab = at.tab();
+      const store = sealedStore(tab.store, rawKeySlot(new Uint8Array(32).fill(byte)));
+      const opened = await person('alice', tab.network(network), clock, { store: store as never, seed: `sealed ${++seeds}` });
+      return { ...opened, tab };
+    };
+    const bob = await person('bob', network, clock);
+    let leading = await openSealed(7);
+    for (let i = 0; i < 4; i++) {
+      const following = await openSealed(7);
+      const claims = [at.listening(), at.waiting()];
+      await expect(openSealed(8)).rejects.toThrow(coded('ERR_STORE_KEY'));
+      expect([at.listening(), at.waiting()]).toEqual(claims);
+      await bob.client.send('alice', `to ${i}`);
+      expect((await following.read()).text).toBe(`to ${i}`);
+      await (await leading.client.send('bob', `leading ${i}`)).until('accepted');
+      if (i % 2 === 0) leading.tab.kill();
+      else await leading.client.close();
+      await (await following.client.send('bob', `following ${i}`)).until('accepted');
+      expect([(await bob.read()).text, (await bob.read()).text]).toEqual([`leading ${i}`, `following ${i}`]);
+      leading = following;
+    }
+    await closeAll(leading, bob);
   });
 
   test('a dead leader: the next tab has its device', async () => {
