@@ -6,9 +6,12 @@ import { checkPort } from './options.js';
 
 /** Records removed in one commit. */
 const BATCH = 256;
-/** In this order. What makes a store that of an account goes last: one that is half erased must not pass for empty. */
-const KEYS = ['device', 'prekeys', 'session', 'skipped', 'init'];
-const REST = ['pending', 'unsent', 'inbox', 'outbox', 'greet', 'publish', 'seen', 'tag', 'peer', 'contact', 'contact-device'];
+/**
+ * In this order, each a key or what lies below it; `sealed` is the base of a sealed store, whose slots are keys. What makes a store that of an account goes last: one that is half erased must
+ * not pass for empty.
+ */
+const KEYS = ['sealed slot', 'sealed head', 'device', 'prekeys', 'session', 'skipped', 'init'];
+const REST = ['sealed', 'pending', 'unsent', 'inbox', 'outbox', 'greet', 'publish', 'seen', 'tag', 'peer', 'contact', 'contact-device'];
 const LAST = ['sent', 'once', 'got', 'login', 'meta', 'generation'];
 
 /**
@@ -29,13 +32,14 @@ export async function eraseStore(store: Store): Promise<ErasureReport> {
 
 async function eraseRows(store: Store): Promise<ErasureReport> {
   const eraseSpace = async (space: string): Promise<number> => {
-    const [single] = await store.read([[space]]);
-    let rows: StoreKey[] = single === undefined ? [] : [[space]];
+    const prefix = space.split(' ') as unknown as StoreKey;
+    const [single] = await store.read([prefix]);
+    let rows: StoreKey[] = single === undefined ? [] : [prefix];
     let count = 0;
     do {
       if (rows.length > 0) await store.commit(rows.map((key) => ({ key, value: null })));
       count += rows.length;
-      rows = (await store.list([space], BATCH)).map(({ key }) => key);
+      rows = (await store.list(prefix, BATCH)).map(({ key }) => key);
     } while (rows.length > 0);
     return count;
   };

@@ -56,8 +56,9 @@ export function deviceLogin(device: () => DeviceSecrets, db: Database, life: Lif
           life.halt(new StoreError('ERR_STORE_ROLLBACK', 'this store was restored or copied: its device has logged in elsewhere', numbers));
         }
         life.assertOpen();
-        const known = await load(audience);
+        // Before the rows: a proof is never of a later generation than what is known of it.
         const generation = db.generation();
+        const known = await load(audience);
         const proof = proveLogin(device(), { audience, nonce, storeId: db.storeId, generation }, rng);
         if (known !== undefined) {
           const confirmed = last?.audience === audience ? own : undefined;

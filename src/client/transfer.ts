@@ -269,23 +269,25 @@ export async function importWith(
   const [meta, device] = await storeCall(() => options.store.read([keys.meta, keys.device]));
   if (meta !== undefined || device !== undefined) throw new UsageError('ERR_ARGUMENT', 'the store is not empty', { field: 'store' });
 
-  const found = await readExport(backup, key, transfer);
+  const found = await readExport(backup, key, options.account, transfer);
   const { account, aik, listVersion } = found.account;
-  if (account !== options.account) throw new UsageError('ERR_ARGUMENT', 'the export is of another account', { field: 'account' });
-  const accountKey = compositeKeyPair(aik);
-  const published = await publishedVersion({ account, accountKey }, options.directory);
-  const made = replaceDevice({ account, accountKey }, Math.max(listVersion, published), rng, now());
-  const db = await openDatabase(options.store, { rng, now, renew: true, onCommit: () => {}, onLost: () => {} });
   try {
-    const writes: Write[] = deviceRows(made, rng, now());
-    for (const [name, contact] of found.contacts) {
-      writes.push({ key: keys.contact(name), value: contact });
-      writes.push({ key: keys.greet(name), value: greetRecord.encode({ isStarted: false, hellos: [] }) });
+    const accountKey = compositeKeyPair(aik);
+    const published = await publishedVersion({ account, accountKey }, options.directory);
+    const made = replaceDevice({ account, accountKey }, Math.max(listVersion, published), rng, now());
+    const db = await openDatabase(options.store, { rng, now, renew: true, onCommit: () => {}, onLost: () => {} });
+    try {
+      const writes: Write[] = deviceRows(made, rng, now());
+      for (const [name, contact] of found.contacts) {
+        writes.push({ key: keys.contact(name), value: contact });
+        writes.push({ key: keys.greet(name), value: greetRecord.encode({ isStarted: false, hellos: [] }) });
+      }
+      await db.commit(writes.map((write, i) => (i === 0 ? { ...write, ifRev: 0 } : write)));
+    } finally {
+      await db.close();
     }
-    await db.commit(writes.map((write, i) => (i === 0 ? { ...write, ifRev: 0 } : write)));
   } finally {
     wipe(aik);
-    await db.close();
   }
   return openClient(options, () => rng);
 }
@@ -295,14 +297,20 @@ interface Found {
   readonly contacts: ReadonlyMap<string, Uint8Array>;
 }
 
-/** Reads an export to its end, and gives the application its records on the way. */
-async function readExport(backup: ReadableStream<Uint8Array>, key: KeySlot, { signal, progress, history }: ImportOptions): Promise<Found> {
+/** Reads an export of `owner` to its end, and gives the application its records on the way. The caller wipes the account key. */
+async function readExport(
+  backup: ReadableStream<Uint8Array>,
+  key: KeySlot,
+  owner: string,
+  { signal, progress, history }: ImportOptions,
+): Promise<Found> {
   const source = backup.getReader();
   const onAbort = (): void => void source.cancel(signal?.reason).catch(() => {});
   signal?.addEventListener('abort', onAbort, { once: true });
   let held: Uint8Array = new Uint8Array(0);
   let doneBytes = 0;
   let opened: OpenExport | undefined;
+  let account: Found['account'] | undefined;
   /** Until `length` bytes are there, or the stream ends. */
   const fill = async (length: number): Promise<void> => {
     while (held.length < length) {
@@ -320,7 +328,8 @@ async function readExport(backup: ReadableStream<Uint8Array>, key: KeySlot, { si
     await fill(length);
     if (held.length < length) throw damaged();
     const taken = held.slice(0, length);
-    held = held.slice(length);
+    // A view: a source that gives all at once is not copied for each chunk.
+    held = held.subarray(length);
     return taken;
   };
   try {
@@ -329,11 +338,13 @@ async function readExport(backup: ReadableStream<Uint8Array>, key: KeySlot, { si
       throw new StoreError('ERR_STORE_KEY', 'the export was sealed by another kind of key slot', { field: 'key' });
     }
     const fileKey = await slotCall(() => key.open(header.sealedKey, slotBinding(header.kind), { signal }), signal);
-    if (fileKey.length !== FILE_KEY_BYTES) throw damaged();
-    opened = header.open(fileKey);
-    wipe(fileKey);
+    try {
+      if (fileKey.length !== FILE_KEY_BYTES) throw damaged();
+      opened = header.open(fileKey);
+    } finally {
+      wipe(fileKey);
+    }
     const reader = entryReader();
-    let account: Found['account'] | undefined;
     const contacts = new Map<string, Uint8Array>();
     for (let index = 0, isLast = false; !isLast; index++) {
       const sealed = await take(SEALED_CHUNK_BYTES);
@@ -341,7 +352,11 @@ async function readExport(backup: ReadableStream<Uint8Array>, key: KeySlot, { si
       isLast = held.length === 0;
       const content = openChunk(opened, index, isLast, sealed);
       for (const { type, bytes } of reader.push(content)) {
-        if (type === 'account') account = accountEntry.decode(bytes);
+        if (type === 'account') {
+          account = accountEntry.decode(bytes);
+          // It is the first entry: nothing of another account reaches the application.
+          if (account.account !== owner) throw new UsageError('ERR_ARGUMENT', 'the export is of another account', { field: 'account' });
+        }
         if (type === 'contact') {
           const { account: name, contact } = contactEntry.decode(bytes);
           contactRecord.decode(contact);
@@ -354,6 +369,7 @@ async function readExport(backup: ReadableStream<Uint8Array>, key: KeySlot, { si
     reader.finish();
     return { account: account!, contacts };
   } catch (error) {
+    if (account !== undefined) wipe(account.aik);
     await source.cancel(error).catch(() => {});
     throw error;
   } finally {

@@ -168,3 +168,25 @@ test('what is no store is named; what a store throws is wrapped', async () => {
   const broken = { ...memoryStore(), erase: () => Promise.reject(cause) };
   await expect(eraseStore(broken)).rejects.toMatchObject({ code: 'ERR_STORE_IO', cause });
 });
+
+test('the base of a sealed store, which no adapter erases: slots first, and nothing stays', async () => {
+  const base = memoryStore();
+  const network = glassNetwork();
+  await full(network, sealedStore({ ...base, close: async () => {} }, rawKeySlot(SECRET)));
+  const slots = (await base.list(['sealed', 'slot'], 10)).length;
+  const rows = (await base.list(['sealed'], 1_000)).length;
+  expect(slots).toBe(1);
+  const commits: string[][] = [];
+  const { erase: _, ...plain } = base;
+  const watched: Store = {
+    ...plain,
+    commit(writes) {
+      commits.push(writes.map(({ key }) => key.slice(0, 2).join(' ')));
+      return base.commit(writes);
+    },
+    close: async () => {},
+  };
+  expect(await eraseStore(watched)).toEqual({ recordCount: rows, keyCount: slots + 1 });
+  expect(commits[0]).toEqual(['sealed slot']);
+  expect(await base.list(['sealed'], 1)).toEqual([]);
+});

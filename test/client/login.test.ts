@@ -150,3 +150,37 @@ describe('T24: what a login proof tells', () => {
     await prove();
   });
 });
+
+test('T24: a proof that is asked for while the device registers is no copy’s', async () => {
+  const store = memoryStore();
+  let release = (): void => {};
+  const gate = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let onRead = (): void => {};
+  const hasRead = new Promise<void>((resolve) => {
+    onRead = resolve;
+  });
+  let isHeld = false;
+  const slow: Store = {
+    ...store,
+    async read(wanted) {
+      const rows = await store.read(wanted);
+      if (isHeld && wanted[0]![0] === 'meta') {
+        onRead();
+        await gate;
+      }
+      return rows;
+    },
+  };
+  const { prove, db, life } = await run(slow);
+  isHeld = true;
+  const early = prove();
+  await hasRead;
+  await db.commit([{ key: keys.meta, value: metaRecord.encode({ account: 'alice', device: device.device, loginsSince: 1 }) }]);
+  release();
+  const proof = await early;
+  isHeld = false;
+  await prove(proof);
+  expect(life.hasEnded()).toBe(false);
+});

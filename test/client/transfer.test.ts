@@ -321,7 +321,11 @@ describe('T48, T37: what is not whole and not from this key is refused, and noth
   });
   test('a newer version', () => refused(Object.assign(world.bytes.slice(), { 8: 2 }), 'ERR_STORE_VERSION'));
   test('no export at all', () => refused(new Uint8Array(100_000).fill(0x41), 'ERR_STORE_CORRUPT'));
-  test('another account’s', () => refused(world.bytes, 'ERR_ARGUMENT', { account: 'bob' }));
+  test('another account’s, before the application gets anything of it', async () => {
+    const seen: Uint8Array[] = [];
+    await refused(world.bytes, 'ERR_ARGUMENT', { account: 'bob', history: (record) => void seen.push(record) });
+    expect(seen).toEqual([]);
+  });
   test('a stream that fails', async () => {
     const cause = new Error('the disk was pulled out');
     await expect(importing(world.network, streamOf(world.bytes.slice(0, 70_000), 9_000, cause), memoryStore())).rejects.toBe(cause);
