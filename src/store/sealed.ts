@@ -181,11 +181,10 @@ export function sealedStore(store: Store, key: KeySlot, options: { readonly plai
       assertOpen();
       checkSlot(slot, 'slot');
       // Sealing may ask a person: other calls go on meanwhile.
-      const before = await exclusive(async ({ storeId, keys }) => ({
-        storeId,
-        version: keys().version,
-        masterKey: copy(keys().masterKey),
-      }));
+      const before = await exclusive(async (current) => {
+        await current.refresh();
+        return { storeId: current.storeId, version: current.keys().version, masterKey: copy(current.keys().masterKey) };
+      });
       try {
         const added = await sealSlot(slot, before.masterKey, before.storeId, ending.signal);
         await exclusive((current) =>
@@ -206,8 +205,7 @@ export function sealedStore(store: Store, key: KeySlot, options: { readonly plai
       assertOpen();
       await exclusive((current) =>
         current.commit(async () => {
-          await current.refresh();
-          const rows = await readSlots(base);
+          const rows = await current.steady(() => readSlots(base));
           const listed = current.head().slots;
           if (!listed.has(id) && !rows.has(id)) throw refuse('id', 'the id of a slot');
           const stays = [...rows].some(
@@ -222,14 +220,10 @@ export function sealedStore(store: Store, key: KeySlot, options: { readonly plai
 
     async slots() {
       assertOpen();
-      const listed =
+      const { rows, listed } =
         opening === undefined
-          ? undefined
-          : await exclusive(async (current) => {
-              await current.refresh();
-              return current.head().slots;
-            });
-      const rows = await readSlots(base);
+          ? { rows: await readSlots(base) }
+          : await exclusive(async (current) => ({ rows: await current.steady(() => readSlots(base)), listed: current.head().slots }));
       for (const id of new Set([...rows.keys(), ...(listed?.keys() ?? [])])) {
         const row = rows.get(id);
         if (row === undefined || (listed !== undefined && !isSlot(row, listed.get(id)))) throw corrupt(`slot ${id}`);

@@ -80,6 +80,8 @@ export interface Vault {
   read(choose: Choose): Promise<(FoundRecord | undefined)[]>;
   /** Looks whether another handle has committed, and if so takes over what it left. Answers whether it had. */
   refresh(): Promise<boolean>;
+  /** What `look` sees in the base under the head that this vault then has: it looks again while other handles commit. */
+  steady<T>(look: () => Promise<T>): Promise<T>;
   /** Commits what `prepare` makes of the current state, starting over while others commit. */
   commit(prepare: () => Plan | Promise<Plan>): Promise<void>;
   wipe(): void;
@@ -120,8 +122,24 @@ export function vault(base: Store, storeId: Uint8Array, current: MasterKeys): Va
     return (await base.read([HEAD]))[0];
   }
 
-  /** Reads all records below `row`, a head; `undefined` if the head moved meanwhile. */
+  /** Whether the head is still that of `rev`. */
+  const isAt = async (rev: number): Promise<boolean> => (await readHead())?.rev === rev;
+
+  /** Reads all records below `row`, a head; `undefined` if the head moved meanwhile: pages from before and after don't fit together. */
   async function scan(row: StoreRecord): Promise<Contents | undefined> {
+    let found: Contents | undefined;
+    let damage: unknown;
+    try {
+      found = await readAll();
+    } catch (error) {
+      damage = error;
+    }
+    if (!(await isAt(row.rev))) return undefined;
+    if (found === undefined) throw damage;
+    return found;
+  }
+
+  async function readAll(): Promise<Contents> {
     const known = new Map([...all.entries()].map(([key, { id }]) => [id, key]));
     const found = contents();
     const set = new Uint8Array(32);
@@ -137,7 +155,6 @@ export function vault(base: Store, storeId: Uint8Array, current: MasterKeys): Va
         xor(set, keysOf(record.version).mark(record));
       }
     }
-    if ((await readHead())?.rev !== row.rev) return undefined;
     if (!equal(set, head.set)) throw corrupt('set of records');
     return found;
   }
@@ -225,12 +242,18 @@ export function vault(base: Store, storeId: Uint8Array, current: MasterKeys): Va
     const [row, ...rows] = await base.read([HEAD, ...ids.map(recordAt)]);
     if (inDoubt || at < 1 || headRev !== at || row?.rev !== at) return undefined;
     const byId = new Map(ids.map((id, i) => [id, rows[i]]));
-    return wanted.map(({ key, record }) => {
-      if (record === undefined) return undefined;
-      const found = byId.get(record.id)?.value;
-      if (found === undefined || !equal(decodeRecordHead(record.id, found).stamp, record.stamp)) throw corrupt('record');
-      return { key, value: keysOf(record.version).openRecord(record.id, found).value, rev: record.generation };
-    });
+    try {
+      return wanted.map(({ key, record }) => {
+        if (record === undefined) return undefined;
+        const found = byId.get(record.id)?.value;
+        if (found === undefined || !equal(decodeRecordHead(record.id, found).stamp, record.stamp)) throw corrupt('record');
+        return { key, value: keysOf(record.version).openRecord(record.id, found).value, rev: record.generation };
+      });
+    } catch (error) {
+      // A base may read row by row: then these can be newer than their head.
+      if (await isAt(at)) throw error;
+      return undefined;
+    }
   }
 
   return {
@@ -248,6 +271,15 @@ export function vault(base: Store, storeId: Uint8Array, current: MasterKeys): Va
         const records = await tryRead(choose);
         if (records !== undefined) return records;
         await refresh();
+      }
+      throw busy();
+    },
+
+    async steady(look) {
+      await refresh();
+      for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+        const seen = await look();
+        if (!(await refresh())) return seen;
       }
       throw busy();
     },
