@@ -23,7 +23,7 @@ export interface Claim extends Address {
   readonly proof: Buffer;
 }
 
-/** Values under fresh 32-byte random names, for a fixed time; the oldest go first when there are too many. */
+/** Values under names, fresh 32-byte random ones unless given, for a fixed time; the oldest go first when there are too many. */
 function expiring<V>(lifetimeMs: number) {
   const entries = new Map<string, { readonly value: V; readonly until: number }>();
   const get = (name: string): V | undefined => {
@@ -32,12 +32,12 @@ function expiring<V>(lifetimeMs: number) {
   };
   return {
     get,
-    put(value: V): string {
+    put(value: V, name = randomBytes(32).toString('base64url')): string {
+      entries.delete(name); // what is put again is the newest
       for (const [name, { until }] of entries) {
         if (until > Date.now() && entries.size < MAX_ENTRIES) break;
         entries.delete(name);
       }
-      const name = randomBytes(32).toString('base64url');
       entries.set(name, { value, until: Date.now() + lifetimeMs });
       return name;
     },
@@ -54,6 +54,8 @@ export type Auth = ReturnType<typeof createAuth>;
 export function createAuth() {
   const challenges = expiring<Address & { readonly audience: string }>(CHALLENGE_MS);
   const sessions = expiring<Session>(SESSION_MS);
+  /** The running session of a mailbox: devices log in again and again, and shall not push each other's out. */
+  const tokens = expiring<string>(SESSION_MS);
   return {
     /** A challenge for one device under one name of this relay; base64url. */
     challenge: (address: Address, audience: string): string => challenges.put({ ...address, audience }),
@@ -67,7 +69,12 @@ export function createAuth() {
         throw new Refused();
       }
     },
-    open: (session: Session): string => sessions.put(session),
+    /** The token of a device's session, which begins or goes on. */
+    open(session: Session): string {
+      const token = sessions.put(session, tokens.get(session.mailbox));
+      tokens.put(token, session.mailbox);
+      return token;
+    },
     session(token: string): Session {
       const session = sessions.get(token);
       if (session === undefined) throw new Refused();

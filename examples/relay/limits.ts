@@ -16,8 +16,8 @@ export const defaultLimits = {
   receivedPerMinute: 6_000,
   /** Bundles with one-time prekeys, per fetching device and account fetched: what an attacker needs to drain them. */
   takesPerHour: 60,
-  /** Per network address: challenges (each costs a signature check), and reading keys without logging in. */
-  challengesPerMinute: 120,
+  /** Per network address: challenges (each costs a signature check; a busy device asks once a minute), and reading keys without logging in. */
+  challengesPerMinute: 600,
   readsPerMinute: 600,
 } as const;
 

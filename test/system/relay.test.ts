@@ -322,6 +322,32 @@ describe('login', () => {
     await connect(url, alice).send(bob.login.address, envelope(4));
   });
 
+  test('repeated logins go on with one session token; one that was overtaken replaces no further proof', async () => {
+    const { url } = await start();
+    await publishBoth(url);
+    const { host } = new URL(url);
+    const prepare = async (generation: number) => {
+      alice.generation = generation;
+      const nonce = await nonceFor(url, alice);
+      return { ...alice.login.address, nonce, proof: await proofOf(alice, host, nonce) };
+    };
+    const login = async (body: Awaited<ReturnType<typeof prepare>>) => (await call(url, 'POST', '/v1/login', body)).body;
+    const [slow, fast] = [await prepare(20), await prepare(21)];
+    const { token } = await login(fast);
+    expect(await login(slow)).toEqual({ token, lastProof: fast.proof });
+    expect(await login(await prepare(22))).toEqual({ token, lastProof: fast.proof });
+
+    const remaining = async () => (await call(url, 'GET', '/v1/remaining', undefined, { 'cyphr-session': token! })).status;
+    const now = Date.now();
+    vi.useFakeTimers({ toFake: ['Date'], now: now + 10 * 60_000 });
+    await login(await prepare(23));
+    vi.setSystemTime(now + 20 * 60_000);
+    expect(await remaining()).toBe(200);
+    vi.setSystemTime(now + 26 * 60_000);
+    expect(await remaining()).toBe(403);
+    expect((await login(await prepare(24)))['token']).not.toBe(token);
+  });
+
   test('T12: a name belongs to the account key that came first', async () => {
     const { url } = await start();
     await publishBoth(url);
