@@ -40,6 +40,7 @@ export const LABELS = [
   'store/name',
   'store/set',
   'store/head',
+  'store/nonce',
   'store/slot',
   'store/commit',
   'store/kek',

@@ -34,6 +34,7 @@ it('the table of labels is frozen', () => {
     'store/name',
     'store/set',
     'store/head',
+    'store/nonce',
     'store/slot',
     'store/commit',
     'store/kek',

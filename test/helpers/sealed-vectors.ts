@@ -39,7 +39,7 @@ export async function baseOfVector(rows: readonly VectorRow[]): Promise<Store> {
   return base;
 }
 
-/** Makes what the layout of today makes. Master keys, ids and nonces are random: no two are alike. */
+/** Makes what the layout of today makes. Master keys, ids and what enters nonces are random: no two are alike. */
 export async function makeSealedStore(format: number): Promise<SealedVector> {
   const rng = seededRng('sealed store vector');
   const rawKey = rng(32);

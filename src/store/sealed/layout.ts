@@ -13,14 +13,13 @@ import { type Reader, reader, type Writer, writer } from '../../wire/codec.js';
 import { pad, padme, unpad } from '../../wire/padding.js';
 import type { EncodedKey } from '../keys.js';
 import type { StoreKey } from '../port.js';
-import { random } from './random.js';
+import { NONCE_BYTES, random, syntheticNonce } from './random.js';
 
 /** Version of all layouts below. */
 const FORMAT = 1;
 export const MASTER_KEY_BYTES = 32;
 export const STORE_ID_BYTES = 16;
 const ID_BYTES = 16;
-const NONCE_BYTES = 24;
 const CHECK_BYTES = 16;
 /** generation u64 ‖ nonce. */
 const STAMP_BYTES = 8 + NONCE_BYTES;
@@ -82,12 +81,13 @@ export interface MasterKeys {
 
 /** Derives the keys of `masterKey`, which is taken over. */
 export function masterKeys(masterKey: Uint8Array, version: number): MasterKeys {
-  const derive = (label: 'store/rec' | 'store/name' | 'store/set' | 'store/head'): Uint8Array =>
+  const derive = (label: 'store/rec' | 'store/name' | 'store/set' | 'store/head' | 'store/nonce'): Uint8Array =>
     hkdfSha256(new Uint8Array(32), masterKey, info(label, u32(version)), 32);
   const recordKey = derive('store/rec');
   const nameKey = derive('store/name');
   const setKey = derive('store/set');
   const headKey = derive('store/head');
+  const nonceKey = derive('store/nonce');
 
   const recordId = (key: EncodedKey): string => toHex(hmacSha256(nameKey, bytesOf(key)).subarray(0, ID_BYTES));
   const recordAd = (id: string, generation: number): Uint8Array => info('store/aad', u32(version), bytesOf(id), u64(generation));
@@ -99,10 +99,11 @@ export function masterKeys(masterKey: Uint8Array, version: number): MasterKeys {
 
     sealRecord(key, generation, value) {
       const id = recordId(key);
-      const nonce = random(NONCE_BYTES);
+      const ad = recordAd(id, generation);
       const content = concat(u32(key.length), bytesOf(key), value);
       const padded = pad(content, recordBucket(content.length + 1));
-      const box = xchachaSeal(recordKey, nonce, recordAd(id, generation), padded);
+      const nonce = syntheticNonce(nonceKey, ad, padded);
+      const box = xchachaSeal(recordKey, nonce, ad, padded);
       wipe(content, padded);
       const stamp = concat(u64(generation), nonce);
       return { id, version, generation, stamp, row: concat(u32(version), stamp, box) };
@@ -125,9 +126,10 @@ export function masterKeys(masterKey: Uint8Array, version: number): MasterKeys {
 
     sealHead(storeId, head) {
       const clear = concat(new Uint8Array([FORMAT]), storeId, u32(version));
-      const nonce = random(NONCE_BYTES);
+      const ad = info('store/head', clear);
       const content = encodeHead(head);
-      const box = xchachaSeal(headKey, nonce, info('store/head', clear), content);
+      const nonce = syntheticNonce(nonceKey, ad, content);
+      const box = xchachaSeal(headKey, nonce, ad, content);
       wipe(content);
       return checked(concat(clear, nonce, box));
     },
@@ -143,7 +145,7 @@ export function masterKeys(masterKey: Uint8Array, version: number): MasterKeys {
         return head;
       }),
 
-    wipe: () => wipe(masterKey, recordKey, nameKey, setKey, headKey),
+    wipe: () => wipe(masterKey, recordKey, nameKey, setKey, headKey, nonceKey),
   };
 }
 

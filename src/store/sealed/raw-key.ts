@@ -6,11 +6,10 @@ import { hkdfSha256, xchachaOpen, xchachaSeal } from '../../crypto/suite.js';
 import { UsageError } from '../../errors.js';
 import type { KeySlot } from '../port.js';
 import { corrupt, MASTER_KEY_BYTES } from './layout.js';
-import { random } from './random.js';
+import { NONCE_BYTES, syntheticNonce } from './random.js';
 import { wrongKey } from './slots.js';
 
 const KEY_BYTES = 32;
-const NONCE_BYTES = 24;
 export const BOX_BYTES = NONCE_BYTES + MASTER_KEY_BYTES + 16;
 
 /**
@@ -47,8 +46,11 @@ export function withKek<T>(key: Uint8Array, body: (kek: Uint8Array) => T): T {
 
 /** nonce 24 ‖ XChaCha20-Poly1305 of the master key: 72 bytes. `header` is what else stands in the slot's bytes. */
 export function sealBox(kek: Uint8Array, masterKey: Uint8Array, ad: Uint8Array, header: Uint8Array = new Uint8Array(0)): Uint8Array {
-  const nonce = random(NONCE_BYTES);
-  return concat(nonce, xchachaSeal(kek, nonce, info('store/box', ad, header), masterKey));
+  const boxAd = info('store/box', ad, header);
+  const nonceKey = hkdfSha256(new Uint8Array(32), kek, info('store/nonce'), 32);
+  const nonce = syntheticNonce(nonceKey, boxAd, masterKey);
+  wipe(nonceKey);
+  return concat(nonce, xchachaSeal(kek, nonce, boxAd, masterKey));
 }
 
 /** Opens `sealBox`; throws `ERR_STORE_KEY`. */
