@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { toHex, u32 } from '../../src/bytes.js';
+import { concat, toHex, u32 } from '../../src/bytes.js';
 import { type Argon2Cost, argon2 } from '../../src/crypto/passphrase.js';
 import { sha256 } from '../../src/crypto/suite.js';
 import type { KeySlot, Store, StoreKey } from '../../src/store/port.js';
@@ -201,6 +201,8 @@ describe('passphraseSlot', () => {
     ['a million passes', { passes: 1_000_000 }],
     ['no lane', { lanes: 0 }],
     ['a million lanes', { lanes: 1_000_000 }],
+    ['much memory and many passes', { memoryKiB: 256 * 1024, passes: 4 }],
+    ['some memory and ten passes', { memoryKiB: 77 * 1024, passes: 10 }],
   ])('a stored cost of %s is damage, before any work and any question', async (_name, change) => {
     const cheap = cheapSlot(() => 'p');
     const base = await founded(cheap);
@@ -218,6 +220,37 @@ describe('passphraseSlot', () => {
       field: 'slot',
     });
     expect([ask.mock.calls, progress.mock.calls, await dump(base)]).toEqual([[], [], before]);
+  });
+
+  test('more slots than a store can have are damage, before any work and any question', async () => {
+    const base = await founded(cheapSlot(() => 'p'));
+    const [row] = (await rowsOf(base)).filter(isSlot);
+    const plant = (count: number) =>
+      base.commit(Array.from({ length: count }, (_, i) => ({ key: ['sealed', 'slot', String(i).padStart(32, '0')], value: row!.value })));
+    const ask = vi.fn(() => 'p');
+    await plant(15);
+    expect(await readText(sealedStore(base, cheapSlot(ask)))).toBe('x');
+    expect(ask).toHaveBeenCalledTimes(1);
+    for (const count of [16, 63, 200]) {
+      await plant(count);
+      const progress = vi.fn();
+      await expect(readText(sealedStore(base, cheapSlot(ask, progress)))).rejects.toMatchObject({
+        code: 'ERR_STORE_CORRUPT',
+        field: 'slots',
+      });
+      expect([ask.mock.calls.length, progress.mock.calls.length]).toEqual([1, 0]);
+    }
+  });
+
+  test.each([
+    { memoryKiB: 256 * 1024, passes: 3 },
+    { memoryKiB: 76 * 1024, passes: 10 },
+  ])('a stored cost of %j is accepted', async (change) => {
+    const sealed = concat(await cheapSlot(() => 'p').seal(MASTER_KEY, AD));
+    sealed.set(concat(u32(change.memoryKiB), u32(change.passes)), 1);
+    const ask = vi.fn(() => Promise.reject(new Error('cancelled')));
+    await expect(passphraseSlot(ask).open(sealed, AD)).rejects.toMatchObject({ code: 'ERR_STORE_KEY' });
+    expect(ask).toHaveBeenCalledTimes(1);
   });
 
   test('costs what it says: 64 MiB and three passes, and 19 MiB with two at least', async () => {

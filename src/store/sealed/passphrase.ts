@@ -21,6 +21,8 @@ export const DEFAULT_COST: Argon2Cost = { memoryKiB: 64 * 1024, passes: 3, lanes
 export const FLOOR_COST: Argon2Cost = { memoryKiB: 19 * 1024, passes: 2, lanes: 1 };
 /** A slot that claims more would only make us spend the memory and time. */
 const CEILING_COST: Argon2Cost = { memoryKiB: 256 * 1024, passes: 10, lanes: 4 };
+/** Memory times passes is what takes the time: at most four times what our own slots cost. */
+const CEILING_WORK = 4 * workOf(DEFAULT_COST);
 
 const FORMAT = 1;
 const SALT_BYTES = 16;
@@ -33,7 +35,7 @@ const HEADER_BYTES = 13 + SALT_BYTES;
  *
  * What `ask` rejects with (a person cancelled) is the `cause` of `ERR_STORE_KEY`. An empty passphrase, or one with unpaired surrogates, is
  * `ERR_ARGUMENT` (`field: 'passphrase'`) for `create`, and simply wrong for `unlock`. Stored costs outside of 19–256 MiB, 2–10 passes, 1–4
- * lanes are `ERR_STORE_CORRUPT` before any work is done. Throws `ERR_ARGUMENT` unless `ask` is a function.
+ * lanes, or above 768 MiB times passes, are `ERR_STORE_CORRUPT` before any work is done. Throws `ERR_ARGUMENT` unless `ask` is a function.
  *
  * @example
  * const slot = passphraseSlot((purpose) => prompt(purpose === 'create' ? 'Choose a passphrase' : 'Your passphrase') ?? '');
@@ -117,7 +119,13 @@ function decodeHeader(
   for (const name of ['memoryKiB', 'passes', 'lanes'] as const) {
     if (stored[name] < floor[name] || stored[name] > CEILING_COST[name]) throw corrupt('slot');
   }
+  if (workOf(stored) > CEILING_WORK) throw corrupt('slot');
   return { header, salt: from.bytes(SALT_BYTES), stored };
+}
+
+/** KiB that a derivation fills, all passes together. */
+function workOf({ memoryKiB, passes }: Argon2Cost): number {
+  return memoryKiB * passes;
 }
 
 /** UTF-8 of the passphrase in NFC; `undefined` for what is none. */

@@ -11,7 +11,7 @@ import { type CyphrError, isCyphrError, StoreError, UsageError } from '../../err
 import type { KeySlot, Store } from '../port.js';
 import { commitTo, corrupt, decodeSlot, encodeSlot, kindOf, MASTER_KEY_BYTES, newSlotId, SLOTS, slotAd } from './layout.js';
 
-/** Slots of one store. Each slot of a kind may cost a derivation of a passphrase when the store is unlocked. */
+/** Slots of one store. Each slot of a kind may cost a derivation of a passphrase when the store is unlocked: more rows were planted. */
 export const MAX_SLOTS = 16;
 const MAX_KIND_BYTES = 64;
 const MAX_SEALED_BYTES = 0xffff;
@@ -70,7 +70,8 @@ export interface OpenedSlot {
 
 /**
  * Tries `slot` on each stored slot of its kind. Throws `ERR_STORE_KEY` (`field`: `slot` where there is none of the kind, else `key`),
- * `ERR_STORE_CORRUPT` or `ERR_STORE_VERSION` if none opens and one can't be read, and at once what isn't about one slot (`ERR_ARGUMENT`).
+ * `ERR_STORE_CORRUPT` or `ERR_STORE_VERSION` if none opens and one can't be read, and at once what isn't about one slot (`ERR_ARGUMENT`,
+ * `ERR_STORE_CORRUPT` for more rows than a store has slots).
  */
 export async function openSlot(
   slot: KeySlot,
@@ -97,6 +98,7 @@ async function tryRows(
   signal: AbortSignal,
 ): Promise<OpenedSlot> {
   if (rows.size === 0) throw corrupt('no slot is left');
+  if (rows.size > MAX_SLOTS) throw corrupt('slots');
   const failures: CyphrError[] = [];
   let elsewhere: CyphrError | undefined;
   for (const [id, row] of rows) {
