@@ -159,6 +159,44 @@ describe('two tabs', () => {
     await closeAll(first, second);
   });
 
+  test('a send that is aborted in another tab has happened, or rejects with the reason and has not', async () => {
+    const [network, at] = [glassNetwork(), origin()];
+    const [first, second] = [await open(at, network), await open(at, network)];
+    const bob = await person('bob', network, clock);
+    await (await first.client.send('bob', 'hello')).until('accepted');
+    const reason = new Error('enough');
+    const promised = ['hello'];
+    for (let turns = 0; turns < 12; turns++) {
+      const stop = new AbortController();
+      const outcome = second.client.send('bob', `${turns}`, stop).then(
+        () => void promised.push(`${turns}`),
+        (error: unknown) => expect(error).toBe(reason),
+      );
+      for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
+      stop.abort(reason);
+      await outcome;
+    }
+    await (await second.client.send('bob', 'end')).until('accepted');
+    const texts: string[] = [];
+    while (texts.at(-1) !== 'end') texts.push((await bob.read()).text);
+    expect(texts).toEqual([...promised, 'end']);
+    await closeAll(first, second, bob);
+  });
+
+  test('events come in the same order everywhere, once', async () => {
+    const [network, at] = [glassNetwork(), origin()];
+    const tabs = [await open(at, network), await open(at, network), await open(at, network)];
+    const bob = await person('bob', network, clock);
+    const sent = await Promise.all(Array.from({ length: 15 }, (_, i) => tabs[i % 3]!.client.send(i % 2 === 0 ? 'bob' : 'nobody', `${i}`)));
+    const settled = (state: string): boolean => state === 'accepted' || state === 'held';
+    for (const { seen } of tabs) for (const { id } of sent) await seen('sent', (event) => event.id === id && settled(event.state));
+    const told = tabs.map(({ events }) => events.flatMap((event) => (event.type === 'sent' ? [`${event.id} ${event.state}`] : [])));
+    expect(new Set(told[0]).size).toBe(told[0]!.length);
+    expect(told[1]).toEqual(told[0]);
+    expect(told[2]).toEqual(told[0]);
+    await closeAll(...tabs, bob);
+  });
+
   test.each(['before', 'after'] as const)('the leader dies %s it commits another’s message: it arrives once', async (side) => {
     const [network, at] = [glassNetwork(), origin()];
     const [first, second] = [await open(at, network), await open(at, network)];
