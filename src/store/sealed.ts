@@ -44,10 +44,10 @@ export interface SealedStore extends Store {
    */
   slots(): Promise<readonly { readonly id: string; readonly kind: string }[]>;
   /**
-   * Draws a new master key and rewrites every record under it, in batches; after a crash the next unlocking goes on. Every slot must
-   * seal the new key, so this handle must hold them all: the one it was opened with, and those it added (a passphrase is asked for
-   * with `create`). Throws `ERR_ARGUMENT`
-   * (`field: 'slot'`) if there are others (remove them first, add them again afterwards), `ERR_STORE_CONFLICT` if slots changed meanwhile.
+   * Draws a new master key and rewrites every record under it, in batches; after a crash the next unlocking goes on. It protects once it
+   * has resolved: until then records still lie under the old key. Every slot must seal the new key, so this handle must hold them all: the
+   * one it was opened with, and those it added (a passphrase is asked for with `create`). Throws `ERR_ARGUMENT` (`field: 'slot'`) if there
+   * are others (remove them first, add them again afterwards), `ERR_STORE_CONFLICT` if slots changed meanwhile.
    */
   rotateKey(): Promise<void>;
   erase(): Promise<ErasureReport>;
@@ -59,8 +59,8 @@ export interface SealedStore extends Store {
  *
  * `plainRecords` says what happens to a client's records that were written before the store was sealed: `refuse` (the default) rejects with
  * `ERR_STORE_KEY` and leaves them alone, `seal` encrypts them all before the first call is answered, and no plain one stays. The disk may
- * keep what was overwritten. It can't make an unsealed store out of a sealed one, and once all are sealed no plain record is ever taken in
- * again.
+ * keep what was overwritten. Beside sealed records no plain one is taken in. But who writes the disk can remove all sealed rows and plant
+ * plain ones, and `seal` would found a new store on them: pass it for the one migration, then drop it.
  *
  * The base must not be written past this store. Several handles over one base may be open; each sees the others' commits.
  * A copy of the whole base, put back later, is not seen here: the client finds it by its login.

@@ -487,6 +487,15 @@ describe('plain records', () => {
     expect(await readText(base, ['contact', 'mallory'])).toBe('planted');
   });
 
+  test('in place of all sealed rows found a store only where seal is still passed', async () => {
+    const base = await plainBase();
+    await sealedStore(base, rawSlot(A), { plainRecords: 'seal' }).read([KEY]);
+    await base.commit((await rowsOf(base)).map(({ key }) => ({ key, value: null })));
+    await base.commit([put(KEY, 'planted')]);
+    await expect(sealedStore(base, rawSlot(A)).read([KEY])).rejects.toMatchObject({ code: 'ERR_STORE_KEY', field: 'plainRecords' });
+    expect(await readText(sealedStore(base, rawSlot(A), { plainRecords: 'seal' }))).toBe('planted');
+  });
+
   test('that somebody still writes while they are sealed are met', async () => {
     const inner = await plainBase();
     let raced = false;
