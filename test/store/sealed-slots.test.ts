@@ -23,14 +23,6 @@ const founded = async (slot: KeySlot): Promise<Store> => {
   return base;
 };
 
-describe('argon2', () => {
-  test('is RFC 9106: the vector without secret and data that the reference implementation gives', () => {
-    // argon2 -id -v 13 -t 2 -k 65536 -p 1 -l 32, password "password", salt "somesalt".
-    const key = argon2(utf8('password'), utf8('somesalt'), { memoryKiB: 65_536, passes: 2, lanes: 1 }, () => {});
-    expect(toHex(key)).toBe('09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7');
-  });
-});
-
 describe('passphraseSlot', () => {
   test('asks to create, then to unlock, each time once', async () => {
     const asked: string[] = [];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { encodeMsgpack } from '../../src/wire/msgpack.js';
-import { decodeRecord, encodeRecord } from '../../src/wire/record.js';
+import { decodeRecord, decodeRecordMap, encodeRecord, recordVersion } from '../../src/wire/record.js';
 
 const corrupt = expect.objectContaining({ name: 'StoreError', code: 'ERR_STORE_CORRUPT' });
 
@@ -12,6 +12,19 @@ describe('local records', () => {
     expect([record.text('t'), record.count('n'), record.maybeCount('n'), record.maybeCount('none')]).toEqual(['x', 5, 5, undefined]);
     expect([record.bytes('b'), record.bytes('b', 2)]).toEqual([new Uint8Array(2), new Uint8Array(2)]);
     expect(record.records('list', 1).map((item) => item.count('a'))).toEqual([1]);
+  });
+
+  test('give their fields as they stand, without version and kind, to a caller with a schema of its own', () => {
+    const bytes = encodeRecord('thing', 3, { n: 5, none: null });
+    expect(decodeRecordMap(bytes, 'thing', 3)).toEqual({ n: 5, none: null });
+    expect(() => decodeRecordMap(bytes, 'other', 3)).toThrow(corrupt);
+  });
+
+  test('tell the version that wrote them, whatever their kind, newer ones too', () => {
+    expect([1, 3, 1_000].map((version) => recordVersion(encodeRecord('thing', version, { n: 5 })))).toEqual([1, 3, 1_000]);
+    for (const bytes of [new Uint8Array(), encodeMsgpack([]), encodeMsgpack({ kind: 'thing' }), encodeMsgpack({ v: '3' })]) {
+      expect(() => recordVersion(bytes)).toThrow(corrupt);
+    }
   });
 
   test('hold more than a message may', () => {
