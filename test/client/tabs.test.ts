@@ -133,6 +133,21 @@ describe('two tabs', () => {
     await closeAll(first, second, bob);
   });
 
+  test('what was given to a tab that stands still, and read by another since, is not shown when it thaws', async () => {
+    const [network, at] = [glassNetwork(), origin()];
+    const [first, second] = [await open(at, network), await open(at, network)];
+    const bob = await person('bob', network, clock);
+    const waiting = second.client.messages()[Symbol.asyncIterator]().next();
+    await vi.waitFor(() => expect(at.said.some((message) => (message as { name?: string }).name === 'next')).toBe(true));
+    second.tab.freeze();
+    await bob.client.send('alice', 'one');
+    expect((await first.read()).text).toBe('one');
+    second.tab.thaw();
+    await bob.client.send('alice', 'two');
+    expect((await waiting).value.text).toBe('two');
+    await closeAll(first, second, bob);
+  });
+
   test('errors come as what they are, aborts with their own reason', async () => {
     const [network, at] = [glassNetwork(), origin()];
     const [first, second] = [await open(at, network), await open(at, network)];
@@ -210,6 +225,8 @@ describe('two tabs', () => {
     const texts: string[] = [];
     while (texts.at(-1) !== 'end') texts.push((await bob.read()).text);
     expect(texts).toEqual(['hello', 'once', 'end']);
+    // The recipient would not show a second one. There is none.
+    await vi.waitFor(() => expect([...at.inner.rows().keys()].filter((key) => key.startsWith('["outbox"'))).toEqual([]));
     await closeAll(second, bob);
   });
 

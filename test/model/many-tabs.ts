@@ -149,6 +149,10 @@ export async function manyTabs(runs: { numRuns: number; steps: number; tabs: num
       const texts: string[] = [];
       while (texts.at(-1) !== 'end') texts.push((await bob.read()).text);
       await end.until('accepted');
+      await vi.waitFor(
+        () => expect([...world.at.inner.rows().keys()].filter((key) => /^\["(outbox|pending|inbox)"/.test(key))).toEqual([]),
+        20_000,
+      );
 
       const told = new Set(texts);
       expect(world.faults).toEqual([]);
