@@ -73,6 +73,7 @@ export const sessionLimits = {
   newPerDeviceHour: 1,
   newPerDeviceDay: 3,
   newPerHour: 30,
+  /** Sessions of senders that the directory has not confirmed; above, the oldest goes. Also how many of them it is asked about at once. */
   claimedCount: 64,
   /** Messages of senders that the directory has not confirmed; above, the relay keeps theirs. */
   claimedMessages: 1_000,

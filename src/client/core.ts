@@ -124,7 +124,7 @@ export async function openCore(
     const outbox = await openOutbox(ctx, contacts, encryption, greetings, statusChanged);
     const inbox = await openInbox(ctx, contacts, () => drained && busyDeliveries === 0 && !receiver.isAsking(), statusChanged);
     const keyring = openKeyring(ctx, identity.prekeys);
-    const receiver = openReceiver(ctx, contacts, sessions, inbox, keyring, greetings, (account) => outbox.wake(account));
+    const receiver = await openReceiver(ctx, contacts, sessions, inbox, keyring, greetings, (account) => outbox.wake(account));
     contacts.onPinned((account) => {
       outbox.wake(account);
       inbox.stir();

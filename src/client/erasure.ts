@@ -11,7 +11,21 @@ const BATCH = 256;
  * not pass for empty.
  */
 const KEYS = ['sealed slot', 'sealed head', 'device', 'prekeys', 'session', 'skipped', 'init'];
-const REST = ['sealed', 'pending', 'unsent', 'inbox', 'outbox', 'greet', 'publish', 'seen', 'tag', 'peer', 'contact', 'contact-device'];
+const REST = [
+  'sealed',
+  'pending',
+  'unsent',
+  'inbox',
+  'outbox',
+  'greet',
+  'publish',
+  'seen',
+  'tag',
+  'claimed',
+  'peer',
+  'contact',
+  'contact-device',
+];
 const LAST = ['sent', 'once', 'got', 'login', 'meta', 'generation'];
 
 /**

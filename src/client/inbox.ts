@@ -1,5 +1,6 @@
 /** Messages that were committed and wait for the application: yielded until acknowledged, one loop at a time. */
 
+import { equal } from '../bytes.js';
 import { UsageError } from '../errors.js';
 import { limits } from '../limits.js';
 import type { Write } from '../store/port.js';
@@ -25,8 +26,11 @@ export interface Inbox {
   leave(consumer: string): void;
   /** Accounts of which messages wait for a pin. */
   unconfirmed(): Set<string>;
-  /** Deletes what came under this account's name from identities that never were its pin. Returns how many messages. */
-  discardStrangers(account: string): Promise<number>;
+  /** What came under this account's name from identities that never were its pin, or from one device of one of them. */
+  unconfirmedOf(account: string, from?: { readonly device: number; readonly accountKeyHash: Uint8Array }): number[];
+  /** The rows that delete messages which nobody was shown; `removed` is called once they are committed. */
+  removal(seqs: readonly number[]): Write[];
+  removed(seqs: readonly number[]): void;
   /** Something changed that may let a loop go on: a pin, the connection, the end. */
   stir(): void;
 }
@@ -34,6 +38,7 @@ export interface Inbox {
 interface Entry {
   readonly id: string;
   readonly account: string;
+  readonly device: number;
   readonly accountKeyHash: Uint8Array;
   yielded: boolean;
 }
@@ -54,8 +59,8 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
     waiting = [];
     for (const wake of woken) wake();
   };
-  const add = (seq: number, { id, account, accountKeyHash }: InboxRecord): void => {
-    entries.set(seq, { id, account, accountKeyHash, yielded: false });
+  const add = (seq: number, { id, account, device, accountKeyHash }: InboxRecord): void => {
+    entries.set(seq, { id, account, device, accountKeyHash, yielded: false });
   };
   for (const { key, value } of await ctx.db.list(['inbox'])) add(Number.parseInt(key[1]!, 16), inboxRecord.decode(value));
 
@@ -154,11 +159,19 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
       wakeLoops();
     },
     unconfirmed: () => new Set([...entries.values()].filter(isUnconfirmed).map(({ account }) => account)),
-    async discardStrangers(account) {
-      const seqs = [...entries].filter(([, entry]) => entry.account === account && isUnconfirmed(entry)).map(([seq]) => seq);
-      if (seqs.length > 0) await ctx.db.commit(seqs.map((seq) => ({ key: keys.inbox(seq), value: null })));
+    unconfirmedOf(account, from) {
+      const isFrom = (entry: Entry): boolean =>
+        from === undefined || (entry.device === from.device && equal(entry.accountKeyHash, from.accountKeyHash));
+      return [...entries].filter(([, entry]) => entry.account === account && isUnconfirmed(entry) && isFrom(entry)).map(([seq]) => seq);
+    },
+    // The id of a message that was never shown must not stand in the way of another one.
+    removal: (seqs) =>
+      seqs.flatMap((seq): Write[] => {
+        const { account, id } = entries.get(seq)!;
+        return [keys.inbox(seq), keys.got(account, id)].map((key) => ({ key, value: null }));
+      }),
+    removed(seqs) {
       for (const seq of seqs) remove(seq);
-      return seqs.length;
     },
     stir() {
       wakeLoops();

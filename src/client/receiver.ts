@@ -17,6 +17,7 @@ import type { Delivery } from '../transport/port.js';
 import { FRAME_INIT, FRAME_SEALED, frameType, type InitFrame, parseInit, parseSealed } from '../wire/frames.js';
 import { parsePlaintext } from '../wire/plaintext.js';
 import { ratchetTag } from '../wire/ratchet-message.js';
+import { claims as openClaims } from './claims.js';
 import type { Contacts, KnownContact } from './contacts.js';
 import { decodeContent, decodeHello, type Hello } from './content.js';
 import type { Context } from './context.js';
@@ -60,7 +61,7 @@ function readPlaintext(bytes: Uint8Array): Opened {
 }
 
 /** The receiver of `ctx`. */
-export function receiver(
+export async function receiver(
   ctx: Context,
   contacts: Contacts,
   sessions: Sessions,
@@ -68,9 +69,7 @@ export function receiver(
   keyring: Keyring,
   greetings: Greetings,
   onSessionReady: (account: string) => void,
-): Receiver {
-  /** Accounts that the directory is being asked about. */
-  const claims = new Set<string>();
+): Promise<Receiver> {
   /** Envelopes that can't be handled yet: they stay with the relay, and are tried again from here. */
   let deferred: { readonly delivery: Delivery; readonly why: Later['why'] }[] = [];
   /** More had to wait than are kept here: the carrier still has them. */
@@ -132,6 +131,8 @@ export function receiver(
     const peerRows = peer === known ? undefined : await sessions.peerWrites(owner, peer);
 
     const rows: Write[] = [...extra, ...(greeted ?? []), ...sessions.writes(before, after), ...(peerRows?.writes ?? [])];
+    const isClaimed = before === undefined && contact === undefined;
+    if (isClaimed) rows.push(claims.write(live.id));
     const seq = ctx.nextSeq();
     let message: InboxRecord | undefined;
     if (opened?.payload !== undefined && (await ctx.db.read(keys.got(account, opened.messageId))) === undefined) {
@@ -154,7 +155,11 @@ export function receiver(
       throw isTaken ? new ReplayError('ERR_DUPLICATE', 'a tag of the session is taken', { cause: error }) : error;
     });
     sessions.install(after);
-    if (peerRows !== undefined) sessions.installPeer(owner, peerRows.peer);
+    if (peerRows !== undefined) {
+      sessions.installPeer(owner, peerRows.peer);
+      claims.expired(peerRows.expired);
+    }
+    if (isClaimed) claims.added(after);
     onCommitted();
     wipe(...step.wipe, step.out);
     if (message !== undefined) inbox.added(seq, message);
@@ -214,7 +219,9 @@ export function receiver(
       if ((await contacts.standing(init.account, init.accountKey)) === 'waits') throw new Later('pin');
     }
     keyring.used();
-    if ((await contacts.load(init.account)) === undefined) confirm(init.account);
+    if ((await contacts.load(init.account)) !== undefined) return;
+    claims.confirm(init.account);
+    await claims.trim();
   };
 
   /** Accepts a flight, unless it was: then returns the id of its session, 16 bytes. Concurrent copies of one flight come one after another. */
@@ -264,31 +271,6 @@ export function receiver(
       wipe(...step.wipe);
     });
     if (replayable) ctx.events.emit({ type: 'lastResortUsed', address: peer.address });
-  };
-
-  /** Asks the directory who an unknown sender is. Its messages wait meanwhile; a false claim is dropped with all that came with it. */
-  const confirm = (account: string): void => {
-    if (claims.has(account) || claims.size >= sessionLimits.claimedCount) return;
-    claims.add(account);
-    contacts
-      .refresh(account, [])
-      .catch(async (error: unknown) => {
-        ctx.observer.log('info', 'claim-unconfirmed', isCyphrError(error) ? error.code : 'ERR_BUG');
-        // The directory knows no such account: nobody will ever confirm it, and its messages must not take the place of others.
-        if (isCyphrError(error) && error.code === 'ERR_NO_SESSION') await onPinned(account);
-      })
-      .catch(() => ctx.observer.log('warn', 'discard-failed'))
-      .finally(() => {
-        claims.delete(account);
-        inbox.stir();
-      });
-  };
-
-  /** A pin was made or changed: what came under the account's name from strangers goes, and what had to wait is tried again. */
-  const onPinned = async (account: string): Promise<void> => {
-    const dropped = await ctx.lock(`peer ${account}`, () => inbox.discardStrangers(account));
-    if (dropped > 0) undecryptable('ERR_DEVICE_UNTRUSTED', 'never', account);
-    await self.retry();
   };
 
   const handle = async (bytes: Uint8Array): Promise<void> => {
@@ -360,17 +342,25 @@ export function receiver(
       stranded.emit();
     },
     onStranded: stranded.listen,
-    confirmAll() {
-      for (const account of inbox.unconfirmed()) confirm(account);
-    },
-    isAsking: () => claims.size > 0,
+    confirmAll: () => claims.confirmAll(),
+    isAsking: () => claims.isAsking(),
     close() {
       cancelTimer();
       deferred = [];
     },
   };
+  const claims = await openClaims(
+    ctx,
+    contacts,
+    sessions,
+    inbox,
+    (account) => undecryptable('ERR_DEVICE_UNTRUSTED', 'never', account),
+    () => self.retry(),
+  );
   contacts.onPinned((account) => {
-    onPinned(account).catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
+    claims
+      .settle(account)
+      .catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
   });
   return self;
 }

@@ -15,6 +15,7 @@
  * | `pending/<account>/<seq>`, `outbox/<account>/<seq>/<device>` | plaintext that waits for a session; ciphertext that waits for acceptance |
  * | `unsent/<account>/<seq>` | the plaintext of what is in `outbox`: goes with its last row there, and back to `pending` when a device was replaced |
  * | `greet/<account>` | a contact that has not answered the device which replaced a lost one |
+ * | `claimed/<id>` | marks a session whose sender no pin confirms |
  * | `login/<audience>` | login proofs that this store has made |
  * | `inbox/<seq>`, `got/<account>/<message>` | messages not acknowledged; ids already received |
  */
@@ -231,6 +232,7 @@ export const keys = {
   peer: (account: string, deviceKeyHash: Uint8Array): StoreKey => ['peer', account, toHex(deviceKeyHash)],
   session: (id: string): StoreKey => ['session', id],
   init: (id: string): StoreKey => ['init', id],
+  claimed: (id: string): StoreKey => ['claimed', id],
   skipped: (id: string, tag: string): StoreKey => ['skipped', id, tag],
   tag: (tag: string): StoreKey => ['tag', tag],
   sent: (id: string): StoreKey => ['sent', id],

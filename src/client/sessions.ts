@@ -50,7 +50,9 @@ export interface Sessions {
   /** The rows that take `before` (none for a new session) to `after`. */
   writes(before: LiveSession | undefined, after: LiveSession): Write[];
   /** The rows of a changed peer, with those of the sessions that expire through it. */
-  peerWrites(owner: PeerDevice, peer: PeerSessions): Promise<{ writes: Write[]; peer: PeerSessions }>;
+  peerWrites(owner: PeerDevice, peer: PeerSessions): Promise<{ writes: Write[]; peer: PeerSessions; expired: readonly Uint8Array[] }>;
+  /** The rows that remove a peer with all its sessions; `install` is called after the commit. */
+  removal(owner: PeerDevice): Promise<{ writes: Write[]; install(): void }>;
   /** After the commit: what was written is what is used from now on. */
   install(live: LiveSession): void;
   installPeer(owner: PeerDevice, peer: PeerSessions): void;
@@ -83,7 +85,7 @@ function tagSet(state: RatchetState | undefined): Set<string> {
 
 /** The rows to delete with a session. */
 function deletion({ id, state, init }: LiveSession): Write[] {
-  const rowKeys: StoreKey[] = [keys.session(id)];
+  const rowKeys: StoreKey[] = [keys.session(id), keys.claimed(id)];
   if (init !== null) rowKeys.push(keys.init(id));
   for (const tag of tagSet(state)) rowKeys.push(keys.tag(tag));
   for (const { headerKey } of state.skipped) rowKeys.push(keys.skipped(id, toHex(headerKey.tag)));
@@ -110,6 +112,16 @@ export function sessions(db: Database): Sessions {
     const loaded: LiveSession = { id, facts, state, init: init === undefined ? null : initRecord.decode(init) };
     live.set(id, loaded);
     return loaded;
+  };
+
+  /** The rows to delete with these sessions. */
+  const deletions = async (ids: readonly Uint8Array[]): Promise<Write[]> => {
+    const rows: Write[] = [];
+    for (const id of ids) {
+      const session = await load(toHex(id));
+      if (session !== undefined) rows.push(...deletion(session));
+    }
+    return rows;
   };
 
   const self: Sessions = {
@@ -169,11 +181,18 @@ export function sessions(db: Database): Sessions {
         incarnation: next.incarnation ?? undefined,
       });
       const rows: Write[] = [{ key: keys.peer(owner.account, owner.deviceKeyHash), value: record }];
-      for (const id of expired) {
-        const session = await load(toHex(id));
-        if (session !== undefined) rows.push(...deletion(session));
-      }
-      return { writes: rows, peer: next };
+      return { writes: [...rows, ...(await deletions(expired))], peer: next, expired };
+    },
+    async removal(owner) {
+      const peer = await self.peer(owner);
+      const writes = await deletions(peer.sessions.map(({ id }) => id));
+      return {
+        writes: [...writes, { key: keys.peer(owner.account, owner.deviceKeyHash), value: null }],
+        install() {
+          self.installPeer(owner, NO_SESSIONS);
+          peers.delete(peerName(owner));
+        },
+      };
     },
     install: (session) => live.set(session.id, session),
     installPeer(owner, peer) {

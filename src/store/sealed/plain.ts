@@ -6,6 +6,7 @@ import type { Store, StoreKey, StoreRecord } from '../port.js';
 
 /** The first components of all keys that a client writes; a test compares them with the client's. */
 export const PLAIN_SPACES: readonly string[] = [
+  'claimed',
   'contact',
   'contact-device',
   'device',

@@ -1,0 +1,139 @@
+/**
+ * Sessions of senders that no pin confirms: which there are, who is asked about them, and how they go (section 5).
+ *
+ * A first flight says whose it is, and only the directory can tell. Until it has, the session and its messages are kept, out of sight:
+ * at most 64 such sessions, the oldest dropped. What is dropped goes with everything that came with it, in one commit.
+ */
+
+import { compare, equal, fromHex } from '../bytes.js';
+import { isCyphrError } from '../errors.js';
+import { sessionLimits } from '../limits.js';
+import type { Write } from '../store/port.js';
+import type { Contacts } from './contacts.js';
+import type { Context } from './context.js';
+import type { Inbox } from './inbox.js';
+import { keys, type SessionRecord, sessionRecord } from './records.js';
+import type { LiveSession, Sessions } from './sessions.js';
+
+/** The claimed sessions of one client. */
+export interface Claims {
+  /** The row that marks a session as claimed, to be committed with it; `added` is called after. */
+  write(id: string): Write;
+  added(session: LiveSession): void;
+  /** These sessions have expired with their rows. */
+  expired(ids: readonly Uint8Array[]): void;
+  /** Drops the oldest above the bound. Holds no lock. */
+  trim(): Promise<void>;
+  /** Asks the directory who `account` is, unless it is being asked. A false claim is dropped with all that came with it. */
+  confirm(account: string): void;
+  /** Asks about everybody who is not confirmed. */
+  confirmAll(): void;
+  isAsking(): boolean;
+  /** Settles the claims to an account whose pin was made or changed, or that nobody has: what is not the pin's goes. */
+  settle(account: string): Promise<void>;
+}
+
+type Claim = Pick<SessionRecord, 'account' | 'device' | 'accountKeyHash' | 'deviceKeyHash' | 'createdAtMs'>;
+
+/** The claimed sessions in `ctx.db`. `onDropped` hears of an account whose messages were dropped, `onSettled` when claims were. */
+export async function claims(
+  ctx: Context,
+  contacts: Contacts,
+  sessions: Sessions,
+  inbox: Inbox,
+  onDropped: (account: string) => void,
+  onSettled: () => Promise<void>,
+): Promise<Claims> {
+  /** By session, oldest first: a Map keeps the order of arrival. */
+  const claimed = new Map<string, Claim>();
+  /** Accounts that the directory is being asked about. */
+  const asking = new Set<string>();
+
+  const found: [string, Claim][] = [];
+  for (const { key } of await ctx.db.list(['claimed'])) {
+    const row = await ctx.db.read(keys.session(key[1]!));
+    if (row !== undefined) found.push([key[1]!, sessionRecord.decode(row)]);
+  }
+  found.sort(([, a], [, b]) => a.createdAtMs - b.createdAtMs);
+  for (const [id, claim] of found) claimed.set(id, claim);
+
+  /** Drops `strangers` with the devices that made them, and these messages; `confirmed` are claims no more. Holds the lock of the account. */
+  const drop = async (account: string, strangers: readonly Claim[], messages: readonly number[], confirmed: readonly string[] = []) => {
+    const rows = inbox.removal(messages);
+    const owners = strangers.filter((claim, i) => strangers.findIndex((other) => isOneDevice(claim, other)) === i);
+    const removals = await Promise.all(owners.map((owner) => sessions.removal(owner)));
+    for (const { writes } of removals) rows.push(...writes);
+    const goesToo = (claim: Claim): boolean => owners.some((owner) => isOneDevice(owner, claim));
+    for (const id of confirmed) if (!goesToo(claimed.get(id)!)) rows.push({ key: keys.claimed(id), value: null });
+    if (rows.length > 0) await ctx.db.commit(rows);
+    for (const { install } of removals) install();
+    for (const [id, claim] of claimed) if (confirmed.includes(id) || goesToo(claim)) claimed.delete(id);
+    inbox.removed(messages);
+    if (messages.length > 0) onDropped(account);
+  };
+
+  const settleLocked = async (account: string): Promise<void> => {
+    const own = [...claimed].filter(([, claim]) => claim.account === account);
+    const isConfirmed = ([, claim]: [string, Claim]): boolean => contacts.mayShow(account, claim.accountKeyHash);
+    const strangers = own.filter((claim) => !isConfirmed(claim)).map(([, claim]) => claim);
+    const confirmed = own.filter(isConfirmed).map(([id]) => id);
+    await drop(account, strangers, inbox.unconfirmedOf(account), confirmed);
+  };
+
+  const ask = async (account: string): Promise<void> => {
+    try {
+      // One whose pin stands is no claim any more; an earlier run may have ended before it was settled.
+      if ((await contacts.load(account)) === undefined) await contacts.refresh(account, []);
+    } catch (error) {
+      ctx.observer.log('info', 'claim-unconfirmed', isCyphrError(error) ? error.code : 'ERR_BUG');
+      // The directory knows no such account: nobody will ever confirm it, and it must not take the place of others.
+      if (!isCyphrError(error) || error.code !== 'ERR_NO_SESSION') return;
+    }
+    await self.settle(account);
+  };
+
+  const self: Claims = {
+    write: (id) => ({ key: keys.claimed(id), value: fromHex(id)! }),
+    added: ({ id, facts }) => claimed.set(id, facts),
+    expired(ids) {
+      for (const [id] of claimed) if (ids.some((gone) => compare(gone, fromHex(id)!) === 0)) claimed.delete(id);
+    },
+    async trim() {
+      while (claimed.size > sessionLimits.claimedCount) {
+        const { account } = claimed.values().next().value as Claim;
+        await ctx.lock(`peer ${account}`, async () => {
+          const oldest = claimed.values().next().value as Claim | undefined;
+          // Settled meanwhile.
+          if (oldest?.account !== account || claimed.size <= sessionLimits.claimedCount) return;
+          if ((await contacts.load(account)) !== undefined) return settleLocked(account);
+          await drop(account, [oldest], inbox.unconfirmedOf(account, oldest));
+        });
+      }
+    },
+    confirm(account) {
+      if (asking.has(account) || asking.size >= sessionLimits.claimedCount) return;
+      asking.add(account);
+      ask(account)
+        .catch((error: unknown) => ctx.observer.log('warn', 'settling-failed', isCyphrError(error) ? error.code : 'ERR_BUG'))
+        .finally(() => {
+          asking.delete(account);
+          inbox.stir();
+        });
+    },
+    confirmAll() {
+      for (const account of new Set([...inbox.unconfirmed(), ...[...claimed.values()].map((claim) => claim.account)]))
+        self.confirm(account);
+    },
+    isAsking: () => asking.size > 0,
+    async settle(account) {
+      await ctx.lock(`peer ${account}`, () => settleLocked(account));
+      await onSettled();
+    },
+  };
+  return self;
+}
+
+/** Whether both stand under one peer: a device is known by its key. */
+function isOneDevice(a: Claim, b: Claim): boolean {
+  return a.account === b.account && equal(a.deviceKeyHash, b.deviceKeyHash);
+}

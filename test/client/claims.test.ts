@@ -1,0 +1,189 @@
+import { expect, test, vi } from 'vitest';
+import { TransportError } from '../../src/errors.js';
+import { sessionLimits } from '../../src/limits.js';
+import type { BundleBytes } from '../../src/step.js';
+import { memoryStore } from '../../src/store/memory.js';
+import type { Write } from '../../src/store/port.js';
+import { evilPeer } from '../helpers/evil-peer.js';
+import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
+import { glassStore, type Person, person, START } from '../helpers/people.js';
+
+vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
+
+const FLOOD = 150;
+const BOUND = sessionLimits.claimedCount;
+
+/** How many rows there are of each kind. */
+function rowCounts({ store }: Pick<Person, 'store'>): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const key of store.rows().keys()) {
+    const [space] = JSON.parse(key) as [string];
+    counts[space] = (counts[space] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** A store that remembers each commit, and refuses those that `refuses`. */
+function watchedStore() {
+  const inner = memoryStore();
+  const commits: (readonly Write[])[] = [];
+  const watch = { commits, refuses: (_writes: readonly Write[]): boolean => false, store: glassStore(inner) };
+  const base = watch.store.commit;
+  watch.store.commit = async (writes) => {
+    if (watch.refuses(writes)) throw new Error('no');
+    commits.push(writes.map((write) => ({ ...write })));
+    await base(writes);
+  };
+  return watch;
+}
+
+const flight = (bundle: BundleBytes, account: string, seed = account): { bytes: Uint8Array; peer: ReturnType<typeof evilPeer> } => {
+  const peer = evilPeer(account, seed, START);
+  return { peer, bytes: peer.flight(bundle, peer.text(`I am ${account}`)) };
+};
+const unreachable: HostileNetwork['answer'] = () => Promise.reject(new TransportError('ERR_OFFLINE', 'no directory'));
+const asks = (who: Person, count: number): Promise<unknown> =>
+  who.observed(
+    (record) =>
+      record.kind === 'log' &&
+      record.event === 'claim-unconfirmed' &&
+      who.observations.filter((other) => other.kind === 'log' && other.event === 'claim-unconfirmed').length >= count,
+  );
+
+test('T28: a flood of names that nobody has leaves nothing but the marks of its flights, and a first contact gets through', async () => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const bob = await person('bob', network, clock);
+  const alice = await person('alice', network, clock);
+  const [bundle] = (await network.bundles('bob')) as [BundleBytes];
+  await network.publication('bob', 1);
+  const { generation: _generation, publish: _publish, ...before } = rowCounts(bob);
+  for (let i = 0; i < FLOOD; i++) {
+    clock.ms += 2_000; // a token for a flight
+    expect(await network.inject(bob.address, flight(bundle, `nobody ${i}`).bytes)).toBe(true);
+    if (i !== FLOOD / 2) continue;
+    clock.ms += 2_000;
+    await alice.client.send('bob', 'it is really me');
+    expect(await bob.read()).toMatchObject({ text: 'it is really me', from: alice.address });
+  }
+  await asks(bob, FLOOD);
+  expect(await bob.readAll()).toEqual([]);
+  const { generation: _after, publish: _published, seen, ...left } = rowCounts(bob);
+  expect(seen).toBe(FLOOD + 1);
+  // Alice’s: a session with its two tags, a peer, a contact with its device, and the id of her message.
+  expect(left).toEqual({ ...before, session: 1, tag: left['tag'], peer: 1, contact: 1, 'contact-device': 1, got: 1 });
+  expect(left['tag']).toBeLessThanOrEqual(2);
+  expect(bob.client.status).toMatchObject({ unackedCount: 0 });
+  expect(bob.count('undecryptable')).toBe(FLOOD);
+  await Promise.all([alice.client.close(), bob.client.close()]);
+});
+
+test(`while the directory can’t be reached ${BOUND} claimed sessions are kept, the newest, also over a restart`, async () => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const watch = watchedStore();
+  const bob = await person('bob', network, clock, { store: watch.store });
+  const alice = await person('alice', network, clock);
+  const [bundle] = (await network.bundles('bob')) as [BundleBytes];
+  network.answer = (account, honest) => (account === 'bob' ? honest : unreachable(account, honest));
+  const bounded = (who: Person): void => {
+    const { session, claimed, peer, inbox, got, tag } = rowCounts(who);
+    expect({ session, claimed, peer, inbox, got }).toEqual({ session: BOUND, claimed: BOUND, peer: BOUND, inbox: BOUND, got: BOUND });
+    expect(tag).toBeLessThanOrEqual(BOUND * 2);
+  };
+  const early = flight(bundle, 'early');
+  await network.inject(bob.address, early.bytes);
+  for (let i = 0; i < BOUND + 20; i++) {
+    clock.ms += 2_000;
+    expect(await network.inject(bob.address, flight(bundle, `somebody ${i}`).bytes)).toBe(true);
+  }
+  bounded(bob);
+  expect(bob.client.status).toMatchObject({ unackedCount: BOUND });
+  // The first one's session is gone, whole and at once, and what it says now is dropped.
+  const dropping = watch.commits.find((writes) => writes.some(({ key, value }) => key[0] === 'session' && value === null))!;
+  const gone = dropping.filter(({ value }) => value === null).map(({ key }) => key[0]!);
+  expect(new Set(gone)).toEqual(new Set(['session', 'claimed', 'tag', 'peer', 'inbox', 'got']));
+  expect(await network.inject(bob.address, early.peer.next(early.peer.text('still there')))).toBe(true);
+  expect(bob.dropped()).toEqual(['ERR_NO_SESSION']);
+  expect(await network.inject(bob.address, early.bytes)).toBe(true);
+  expect(bob.dropped().at(-1)).toBe('ERR_DUPLICATE');
+  expect(bob.events.find(({ type }) => type === 'undecryptable')).toMatchObject({ from: 'early', code: 'ERR_DEVICE_UNTRUSTED' });
+  await bob.client.close();
+
+  const again = await person('bob', network, clock, { store: bob.store, seed: 'again' });
+  clock.ms += 2_000;
+  const last = flight(bundle, 'last');
+  expect(await network.inject(again.address, last.bytes)).toBe(true);
+  bounded(again);
+  expect(again.events.find(({ type }) => type === 'undecryptable')).toMatchObject({ from: 'somebody 20' });
+  // The directory answers again: it knows one of them, and alice, who writes now.
+  network.answer = (account, honest) => (account === 'last' ? [last.peer.published()] : honest);
+  clock.ms += 2_000;
+  await alice.client.send('bob', 'hello');
+  expect(await again.read()).toMatchObject({ text: 'hello' });
+  network.cut(again.address);
+  expect(await again.read()).toMatchObject({ text: 'I am last', from: { account: 'last' } });
+  expect(await again.readAll()).toEqual([]);
+  const { session, claimed, peer, inbox, got } = rowCounts(again);
+  expect({ session, claimed, peer, inbox, got }).toEqual({ session: 2, claimed: undefined, peer: 2, inbox: undefined, got: 2 });
+  await network.inject(again.address, last.peer.next(last.peer.text('and on')));
+  expect((await again.read()).text).toBe('and on');
+  await Promise.all([alice.client.close(), again.client.close()]);
+});
+
+test('several flights of one device: bounded, and gone together', async () => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const bob = await person('bob', network, clock);
+  const [bundle] = (await network.bundles('bob')) as [BundleBytes];
+  let tell = (): void => {};
+  const told = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  network.answer = async (account, honest) => {
+    if (account !== 'bob') await told;
+    return honest;
+  };
+  const mallory = evilPeer('mallory', 'many', START);
+  await network.inject(bob.address, flight(bundle, 'patient').bytes);
+  for (let i = 0; i < BOUND; i++) {
+    clock.ms += 2_000;
+    expect(await network.inject(bob.address, mallory.flight(bundle, mallory.text(`${i}`)))).toBe(true);
+  }
+  // Only the sessions that are kept of a device count: the other's is not the one too many.
+  const { session, claimed, peer, inbox } = rowCounts(bob);
+  expect({ session, claimed, peer, inbox }).toEqual({ session: 6, claimed: 6, peer: 2, inbox: BOUND + 1 });
+  tell();
+  expect(await bob.readAll()).toEqual([]);
+  const after = rowCounts(bob);
+  for (const space of ['session', 'claimed', 'peer', 'inbox', 'tag', 'got', 'skipped']) expect(after[space], space).toBeUndefined();
+  await bob.client.close();
+});
+
+test('a process that ends between a pin and what follows from it drops the false claim when it is back', async () => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const watch = watchedStore();
+  const bob = await person('bob', network, clock, { store: watch.store });
+  const [bundle] = (await network.bundles('bob')) as [BundleBytes];
+  await network.inject(bob.address, flight(bundle, 'alice', 'mallory').bytes);
+  await asks(bob, 1);
+  // The directory refused the claim, and what it had made is gone. Now she has an account, and the claim comes again.
+  const alice = await person('alice', network, clock);
+  watch.refuses = (writes) => writes.some(({ key, value }) => key[0] === 'claimed' && value === null);
+  clock.ms += 2_000;
+  await network.inject(bob.address, flight(bundle, 'alice', 'mallory again').bytes);
+  await bob.observed((record) => record.kind === 'log' && record.event === 'settling-failed');
+  await bob.client.close();
+  expect(rowCounts(bob)).toMatchObject({ contact: 1, session: 1, claimed: 1, inbox: 1 });
+  watch.refuses = () => false;
+  // The pin stands: nobody need be asked.
+  network.answer = (account, honest) => (account === 'alice' ? unreachable(account, honest) : honest);
+  const again = await person('bob', network, clock, { store: bob.store, seed: 'again' });
+  await again.seen('undecryptable', ({ from }) => from === 'alice');
+  const { session, claimed, peer, inbox } = rowCounts(again);
+  expect({ session, claimed, peer, inbox }).toEqual({ session: undefined, claimed: undefined, peer: undefined, inbox: undefined });
+  await alice.client.send('bob', 'first');
+  expect(await again.read()).toMatchObject({ text: 'first' });
+  await Promise.all([alice.client.close(), again.client.close()]);
+});
