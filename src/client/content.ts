@@ -54,7 +54,7 @@ export function toContent(content: unknown): Content {
   }
 }
 
-/** Encodes content for the wire. Throws `ERR_ARGUMENT` with the path of what has no encoding, `ERR_LENGTH` beyond `limits.contentBytes`. */
+/** Encodes content for the wire. Throws `ERR_ARGUMENT` with the path of what has no encoding and the rule that it breaks, `ERR_LENGTH` beyond `limits.contentBytes`. */
 export function encodeContent(content: Content, sentAtMs: number): Uint8Array {
   const { kind, ...rest } = content;
   const fields: Record<string, unknown> = { t: kind, at: sentAtMs };
@@ -76,7 +76,7 @@ function withContentPath<T>(encode: () => T): T {
     return encode();
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    throw argument(error.field === undefined || error.field === '' ? 'content' : `content.${error.field}`, error.message);
+    throw argument(`content.${error.field}`, `content.${error.message}`);
   }
 }
 

@@ -19,6 +19,7 @@ const NUMBER_MAX = 2 ** 53;
 const U64_MAX = 2n ** 64n - 1n;
 const I64_MIN = -(2n ** 63n);
 const KEY = /^[a-zA-Z0-9_]{1,32}$/;
+const ARRAY_RULE = 'must have no holes and no properties beside its items';
 const FORBIDDEN_KEYS: readonly string[] = ['__proto__', 'constructor', 'prototype'];
 
 /** Type bytes of one kind: the base of a length within the type, how many fit there, and what stands before 1, 2 and 4 bytes of length. */
@@ -54,15 +55,17 @@ export type MsgpackValue =
 /**
  * Encodes a value into a buffer of its own. Accepts null, booleans, finite numbers (not −0), bigints beyond ±2⁵³ within i64 and u64,
  * well-formed strings, Uint8Arrays, arrays and plain objects with keys [a-zA-Z0-9_]{1,32}, nested at most 8 deep.
- * Throws `ERR_ARGUMENT` for everything else; `field` is the path, such as `data.options[2]`, or `value` for the whole.
- */
+ * Throws `ERR_ARGUMENT` for everything else; `field` is the path, such as `data.options[2]`, or `value` for the whole, and the message
+ * is the path and the rule that it breaks.
+  const maxNodes = options.maxNodes ?? MAX_NODES;
+  let nodes = maxNodes;
 export function encodeMsgpack(value: unknown, options: MsgpackOptions = {}): Uint8Array {
   let nodes = options.maxNodes ?? MAX_NODES;
   const { u8, sized, integer, float, bytes, finish } = output();
 
   const text = (at: string, path: string): void => {
     const encoded = encodeUtf8(at);
-    if (encoded === undefined) throw refused(path);
+    if (encoded === undefined) throw refused(path, 'holds an unpaired surrogate');
     sized(TEXT, encoded.length);
     bytes(encoded);
   };
@@ -71,25 +74,27 @@ export function encodeMsgpack(value: unknown, options: MsgpackOptions = {}): Uin
     bytes(at);
   };
   const number = (at: number, path: string): void => {
-    if (!Number.isFinite(at) || Object.is(at, -0)) throw refused(path);
+    if (!Number.isFinite(at) || Object.is(at, -0)) throw refused(path, 'must be a finite number and not −0');
     if (Number.isInteger(at) && Math.abs(at) <= NUMBER_MAX) integer(at);
     else float(at);
   };
   const bigint = (at: bigint, path: string): void => {
     const isNumber = at >= -NUMBER_MAX && at <= NUMBER_MAX;
-    if (isNumber || at < I64_MIN || at > U64_MAX) throw refused(path);
+    if (isNumber || at < I64_MIN || at > U64_MAX) throw refused(path, 'may be a bigint only beyond ±2⁵³ and within 64 bits');
     integer(at);
   };
   const write = (at: unknown, path: string, depth: number): void => {
-    if (--nodes < 0) throw refused(path);
+    if (--nodes < 0) throw refused(path, `is one value more than the ${maxNodes} that are encoded`);
     if (at === null) u8(0xc0);
     else if (typeof at === 'boolean') u8(at ? 0xc3 : 0xc2);
     else if (typeof at === 'number') number(at, path);
     else if (typeof at === 'bigint') bigint(at, path);
     else if (typeof at === 'string') text(at, path);
     else if (at instanceof Uint8Array) binary(at);
-    else if (typeof at === 'object' && depth < MAX_DEPTH) container(at, path, depth);
-    else throw refused(path);
+    else if (typeof at !== 'object')
+      throw refused(path, 'must be null, a boolean, a number, a bigint, a string, a Uint8Array, an array or a plain object');
+    else if (depth >= MAX_DEPTH) throw refused(path, `is nested more than ${MAX_DEPTH} deep`);
+    else container(at, path, depth);
   };
   const container = (at: object, path: string, depth: number): void => {
     const isArray = Array.isArray(at);
@@ -98,7 +103,7 @@ export function encodeMsgpack(value: unknown, options: MsgpackOptions = {}): Uin
     for (const [key, item] of entries) {
       const inner = isArray ? `${path}[${key}]` : path === '' ? key : `${path}.${key}`;
       if (!isArray) {
-        if (!isKey(key)) throw refused(inner);
+        if (!isKey(key)) throw refused(inner, `has a key that is not [a-zA-Z0-9_]{1,32}, or is one of ${FORBIDDEN_KEYS.join(', ')}`);
         text(key, inner);
       }
       write(item, inner, depth + 1);
@@ -109,9 +114,10 @@ export function encodeMsgpack(value: unknown, options: MsgpackOptions = {}): Uin
   return finish();
 }
 
-function refused(path: string): UsageError {
+/** `rule` goes on after the path, which stands at the start of the message. */
+function refused(path: string, rule: string): UsageError {
   const field = path === '' ? 'value' : path;
-  return new UsageError('ERR_ARGUMENT', `not a value that can be encoded: ${field}`, { field });
+  return new UsageError('ERR_ARGUMENT', `${field} ${rule}`, { field });
 }
 
 function isKey(key: string): boolean {
@@ -122,13 +128,14 @@ function isKey(key: string): boolean {
 function dataProperties(at: object, path: string): [key: string, value: unknown][] {
   const prototype: unknown = Object.getPrototypeOf(at);
   const isArray = Array.isArray(at);
-  if (!isArray && prototype !== null && prototype !== Object.prototype) throw refused(path);
+  if (!isArray && prototype !== null && prototype !== Object.prototype) throw refused(path, 'must be a plain object, not of a class');
   const keys = Reflect.ownKeys(at).filter((key) => !(isArray && key === 'length'));
-  if (isArray && keys.length !== at.length) throw refused(path);
+  if (isArray && keys.length !== at.length) throw refused(path, ARRAY_RULE);
   return keys.map((key, index) => {
     const property = Object.getOwnPropertyDescriptor(at, key)!;
-    if (typeof key === 'symbol' || !property.enumerable || !('value' in property)) throw refused(path);
-    if (isArray && key !== String(index)) throw refused(path);
+    if (typeof key === 'symbol' || !property.enumerable || !('value' in property))
+      throw refused(path, 'must have no symbols, accessors or hidden properties');
+    if (isArray && key !== String(index)) throw refused(path, ARRAY_RULE);
     return [key, property.value];
   });
 }

@@ -31,6 +31,33 @@ describe('content', () => {
     expect(app(Symbol('s'))).toThrow(usage('ERR_ARGUMENT', 'content.data'));
   });
 
+  test('a refusal says which rule is broken, and where', () => {
+    let deep: unknown = 1;
+    for (let i = 0; i < 8; i++) deep = [deep];
+    const hidden = Object.defineProperty({}, 'x', { value: 1, enumerable: false });
+    for (const [data, path, rule] of [
+      [{ 'first-name': 1 }, 'data.first-name', '[a-zA-Z0-9_]{1,32}'],
+      [{ ['k'.repeat(33)]: 1 }, `data.${'k'.repeat(33)}`, '[a-zA-Z0-9_]{1,32}'],
+      [{ constructor: 1 }, 'data.constructor', '__proto__, constructor, prototype'],
+      [{ deep }, 'data.deep[0][0][0][0][0][0]', 'more than 8 deep'],
+      [{ n: -0 }, 'data.n', 'not −0'],
+      [{ n: Number.POSITIVE_INFINITY }, 'data.n', 'finite'],
+      [{ big: 7n }, 'data.big', 'bigint only beyond ±2⁵³'],
+      [{ big: 2n ** 64n }, 'data.big', 'within 64 bits'],
+      [{ text: '\udc00' }, 'data.text', 'surrogate'],
+      [{ run: () => {} }, 'data.run', 'must be null, a boolean'],
+      [{ nothing: undefined }, 'data.nothing', 'must be null, a boolean'],
+      [{ when: new Date(0) }, 'data.when', 'plain object'],
+      [{ list: new Array(3) }, 'data.list', 'holes'],
+      [{ hidden }, 'data.hidden', 'hidden'],
+      [Array.from({ length: 5_000 }, () => 0), 'data[4091]', '4096'],
+    ] as const) {
+      const refused = { code: 'ERR_ARGUMENT', field: `content.${path}`, message: expect.stringContaining(rule) };
+      expect(() => encode({ kind: 'app', type: 't', data }), path).toThrow(expect.objectContaining(refused));
+      expect(() => encode({ kind: 'app', type: 't', data }), path).toThrow(`content.${path} `);
+    }
+  });
+
   test('unpaired surrogates and wrong kinds are refused', () => {
     expect(() => toContent('a\udc00')).toThrow(usage('ERR_ARGUMENT', 'content'));
     expect(() => toContent({ kind: 'text', text: '\ud800b' })).toThrow(usage('ERR_ARGUMENT', 'content.text'));
