@@ -57,10 +57,10 @@ export type MsgpackValue =
  * well-formed strings, Uint8Arrays, arrays and plain objects with keys [a-zA-Z0-9_]{1,32}, nested at most 8 deep.
  * Throws `ERR_ARGUMENT` for everything else; `field` is the path, such as `data.options[2]`, or `value` for the whole, and the message
  * is the path and the rule that it breaks.
+ */
+export function encodeMsgpack(value: unknown, options: MsgpackOptions = {}): Uint8Array {
   const maxNodes = options.maxNodes ?? MAX_NODES;
   let nodes = maxNodes;
-export function encodeMsgpack(value: unknown, options: MsgpackOptions = {}): Uint8Array {
-  let nodes = options.maxNodes ?? MAX_NODES;
   const { u8, sized, integer, float, bytes, finish } = output();
 
   const text = (at: string, path: string): void => {
