@@ -4,6 +4,7 @@ import { compositeSign } from '../../src/crypto/composite.js';
 import type { ErrorCode } from '../../src/errors.js';
 import { keyHash, signDeviceList } from '../../src/identity/account.js';
 import { identityBytes } from '../../src/identity/device.js';
+import { sessionLimits, wireLimits } from '../../src/limits.js';
 import { verifyBundle } from '../../src/pqxdh/bundle.js';
 import { sealFrame } from '../../src/pqxdh/handshake.js';
 import { encodeTranscript } from '../../src/pqxdh/transcript.js';
@@ -95,6 +96,16 @@ test('T13, T46: unknown types, versions and suites, wrong lengths, one frame in 
   await expectDropped(seal(prefix), 'ERR_DECODE', 'an Init without a message');
   await expectDropped(seal(concat(prefix, new Uint8Array(30_000))), 'ERR_DECODE', 'an Init with zeros behind it');
   clock.ms += 2_000;
+});
+
+test('T28, T40: nothing longer than the longest sealed frame is opened, nor does it use up what first contacts need', async () => {
+  const padded = (length: number): Uint8Array => concat(seal(new Uint8Array(0)), new Uint8Array(length)).subarray(0, length);
+  await expectDropped(padded(wireLimits.sealedBytes), 'ERR_DECRYPT', 'the longest');
+  await expectDropped(padded(wireLimits.sealedBytes + 1), 'ERR_TOO_LARGE', 'one byte more');
+  const dropped = bob.dropped().length;
+  for (let i = 0; i < 2 * sessionLimits.unknownFlightsPerMinute; i++) await network.inject(bob.address, padded(wireLimits.sealedBytes + 1));
+  expect(new Set(bob.dropped().slice(dropped))).toEqual(new Set(['ERR_TOO_LARGE']));
+  await expectGoesOn(await knownPeer('after the long ones'));
 });
 
 test('T03, T08, T11, T17: every field of an Init changed under its seal: no session, no prekey used, and the genuine one is accepted', async () => {

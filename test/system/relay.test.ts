@@ -150,6 +150,61 @@ describe('mailboxes', () => {
     }
   });
 
+  test('what is not acknowledged fills the window, and counts no more after a while', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const { url } = await start({ sendsPerMinute: 1e6, receivedPerMinute: 1e6, mailboxCount: 2_000 });
+    await publishBoth(url);
+    const sender = connect(url, alice);
+    const count = 1_100;
+    await Promise.all(Array.from({ length: count }, (_, i) => sender.send(bob.login.address, envelope(i))));
+    const ids: string[] = [];
+    let [pongs, drained] = [0, 0];
+    const socket = await rawSocket(url, bob, (frame) => {
+      if (frame[0] === 0x14) ids.push(toHex(frame.subarray(1, 9)));
+      if (frame[0] === 0x18) pongs += 1;
+      if (frame[0] === 0x16) drained += 1;
+    });
+    socket.send(Buffer.of(2));
+    await vi.waitFor(() => expect(ids.length).toBeGreaterThanOrEqual(1_000));
+    for (const round of [1, 2, 3]) {
+      socket.send(Buffer.of(5));
+      await vi.waitFor(() => expect(pongs).toBe(round));
+    }
+    // Whole reads of 32 fill the last place.
+    expect(ids.length).toBeLessThan(1_032);
+    expect(drained).toBe(0);
+    vi.advanceTimersByTime(20_000);
+    await vi.waitFor(() => expect(drained).toBe(1));
+    expect(ids).toHaveLength(count);
+    expect(new Set(ids).size).toBe(count);
+    expect(ids.slice().sort()).toEqual(ids);
+    socket.close();
+  });
+
+  test('a clock that goes back, also while the relay is down, keeps the order and hides nothing from who has read further', async () => {
+    const now = Date.now();
+    vi.useFakeTimers({ toFake: ['Date'], now });
+    const { url, data, close } = await start();
+    await publishBoth(url);
+    const sender = connect(url, alice);
+    const loop = connect(url, bob).deliveries()[Symbol.asyncIterator]();
+    const next = async (): Promise<Delivery> => (await loop.next()).value;
+    await sender.send(bob.login.address, envelope(1));
+    expect((await next()).bytes).toEqual(envelope(1));
+    vi.setSystemTime(now - 3_600_000);
+    await sender.send(bob.login.address, envelope(2));
+    expect((await next()).bytes).toEqual(envelope(2));
+    await loop.return?.();
+    await sender.close();
+    await close();
+    vi.setSystemTime(now - 86_400_000);
+    const later = await start({}, data);
+    await connect(later.url, alice).send(bob.login.address, envelope(3));
+    const all = await takeAll(connect(later.url, bob));
+    expect(all.map(({ bytes }) => bytes[5])).toEqual([1, 2, 3]);
+    expect(all.map(({ id }) => id).sort()).toEqual(all.map(({ id }) => id));
+  });
+
   test('queues the same bytes once while they are queued, per device', async () => {
     const { url } = await start();
     await publishBoth(url);

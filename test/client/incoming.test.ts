@@ -1,0 +1,72 @@
+import { expect, test, vi } from 'vitest';
+import { sessionLimits } from '../../src/limits.js';
+import { sealFrame } from '../../src/pqxdh/handshake.js';
+import type { BundleBytes } from '../../src/step.js';
+import type { Write } from '../../src/store/port.js';
+import { parseSignedSet } from '../../src/wire/objects.js';
+import { hostileNetwork } from '../helpers/hostile-network.js';
+import { glassStore, person, START } from '../helpers/people.js';
+import { testRng } from '../helpers/rng.js';
+
+vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
+
+/** A store that fails for as many commits as `failures` says, of those that hold a message. */
+function failingStore() {
+  const store = glassStore();
+  const commit = store.commit;
+  const failing = { store, failures: 0 };
+  store.commit = async (writes: readonly Write[]) => {
+    if (failing.failures > 0 && writes.some(({ key }) => key[0] === 'inbox')) {
+      failing.failures -= 1;
+      throw new Error('disk full');
+    }
+    await commit(writes);
+  };
+  return failing;
+}
+
+test('a store that fails in the middle of a delivery: the relay keeps it, and it comes again, once, in order', async () => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const failing = failingStore();
+  const alice = await person('alice', network, clock);
+  const bob = await person('bob', network, clock, { store: failing.store });
+  await alice.client.send('bob', 'hello');
+  await bob.read();
+  failing.failures = 2;
+  for (const text of ['a', 'b', 'c']) await alice.client.send('bob', text);
+  const interrupted = await bob.observed((record) => record.kind === 'log' && record.event === 'receiving-failed');
+  expect(interrupted).toMatchObject({ code: 'ERR_STORE_IO' });
+  expect(network.unackedCount(bob.address)).toBeGreaterThan(0);
+  for (const text of ['a', 'b', 'c']) expect((await bob.read()).text).toBe(text);
+  expect(await bob.readAll()).toEqual([]);
+  expect(failing.failures).toBe(0);
+  expect(bob.dropped()).toEqual([]);
+  expect(network.unackedCount(bob.address)).toBe(0);
+  await Promise.all([alice.client.close(), bob.client.close()]);
+});
+
+test('a store that fails when a first contact that had to wait is tried again: the carrier is asked for it', async () => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const failing = failingStore();
+  const bob = await person('bob', network, clock, { store: failing.store });
+  const alice = await person('alice', network, clock);
+  const [bundle] = (await network.bundles('bob')) as [BundleBytes];
+  const { setId, sealKey } = parseSignedSet(bundle.signedSet);
+  const rng = testRng('junk flights');
+  for (let i = 0; i < sessionLimits.unknownFlightsPerMinute; i++)
+    await network.inject(bob.address, sealFrame(bob.address, setId, sealKey, new Uint8Array(0), rng));
+  expect(bob.dropped()).toHaveLength(sessionLimits.unknownFlightsPerMinute);
+  failing.failures = 1;
+  await (await alice.client.send('bob', 'it had to wait')).until('accepted');
+  await network.settled();
+  expect(network.unackedCount(bob.address)).toBe(1);
+  clock.ms += 60_000;
+  await bob.observed((record) => record.kind === 'log' && record.event === 'retry-failed');
+  expect((await bob.read()).text).toBe('it had to wait');
+  expect(failing.failures).toBe(0);
+  expect(await bob.readAll()).toEqual([]);
+  expect(network.unackedCount(bob.address)).toBe(0);
+  await Promise.all([alice.client.close(), bob.client.close()]);
+});

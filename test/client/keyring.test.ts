@@ -1,0 +1,64 @@
+import { expect, test, vi } from 'vitest';
+import { TransportError } from '../../src/errors.js';
+import type { DeviceKeys } from '../../src/step.js';
+import type { Login, Network } from '../../src/transport/port.js';
+import { hostileNetwork } from '../helpers/hostile-network.js';
+import { person, START } from '../helpers/people.js';
+
+vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
+
+const DAYS = 86_400_000;
+
+test('a set that the directory refuses for good keeps no later one from being made and published', async () => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const refused: Uint8Array[] = [];
+  let refuses = false;
+  const picky: Network = {
+    transport: network.transport,
+    directory(login: Login) {
+      const directory = (network.directory as (login: Login) => { publish(keys: DeviceKeys): Promise<void> })(login);
+      return {
+        ...(directory as unknown as ReturnType<Extract<Network['directory'], (login: Login) => unknown>>),
+        async publish(keys: DeviceKeys) {
+          // Once refused it stays refused, however often the same bytes come.
+          if (refuses || refused.some((set) => Buffer.compare(set, keys.signedSet) === 0)) {
+            refused.push(new Uint8Array(keys.signedSet));
+            throw new TransportError('ERR_REJECTED', 'not these');
+          }
+          await directory.publish(keys);
+        },
+      };
+    },
+  };
+  const bob = await person('bob', picky, clock);
+  await network.publication('bob', 1);
+  const failed = (count: number) =>
+    bob.observed(
+      (record) =>
+        record.kind === 'log' && record.event === 'maintenance-failed' && record.code === 'ERR_REJECTED' && refused.length >= count,
+    );
+
+  // A week later a new set is due. The directory takes it not, now nor when it comes again.
+  clock.ms += 8 * DAYS;
+  refuses = true;
+  network.cut(bob.address);
+  await failed(1);
+  refuses = false;
+  network.cut(bob.address);
+  await failed(2);
+  expect(network.published).toHaveLength(1);
+  expect(refused[1]).toEqual(refused[0]);
+
+  // Another week later the next one is due, which takes its place.
+  clock.ms += 8 * DAYS;
+  network.cut(bob.address);
+  await network.publication('bob', 2);
+  const [first, second] = network.published;
+  expect(second!.signedSet).not.toEqual(first!.signedSet);
+  expect(refused).not.toContainEqual(second!.signedSet);
+  const alice = await person('alice', network, clock);
+  await alice.client.send('bob', 'sealed to the new set');
+  expect((await bob.read()).text).toBe('sealed to the new set');
+  await Promise.all([alice.client.close(), bob.client.close()]);
+});
