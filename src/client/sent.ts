@@ -8,6 +8,9 @@ import { abortable, emitter } from './platform.js';
 import { keys, type SentRecord, sentRecord } from './records.js';
 import type { ClientEvent, MessageId, SentState } from './types.js';
 
+/** Verdicts that are kept; of an older failure its state tells, and one that is held gets another when it is tried again. */
+const VERDICTS_MAX = 1_000;
+
 /** The sent messages of one client. */
 export interface SentMessages {
   load(id: string): Promise<SentRecord | undefined>;
@@ -66,8 +69,9 @@ export function sentMessages(ctx: Context): SentMessages {
     load,
     write: (id, record) => ({ key: keys.sent(id), value: sentRecord.encode(record) }),
     announce(id, state, error, isNews = true) {
-      if (error === undefined) verdicts.delete(id);
-      else verdicts.set(id, error);
+      verdicts.delete(id);
+      if (error !== undefined) verdicts.set(id, error);
+      if (verdicts.size > VERDICTS_MAX) verdicts.delete(verdicts.keys().next().value as string);
       const event = { type: 'sent', id: id as MessageId, state, ...(error === undefined ? {} : { error }) } as const;
       changes.emit(event);
       if (isNews) ctx.events.emit(event);

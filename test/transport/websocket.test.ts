@@ -295,6 +295,31 @@ describe('deliveries', () => {
     expect(await failure(value.ack())).toMatchObject({ code: 'ERR_OFFLINE' });
   });
 
+  test('T40: a relay that delivers and never answers acknowledgements is dropped, before they pile up', async () => {
+    const count = 10_500;
+    script.frame = (frame, socket) => {
+      hello(frame, socket);
+      if (frame[0] !== 2) return;
+      for (let i = 0; i < count; i++) socket.send(concat(Buffer.of(0x14), u32(0), u32(i), new Uint8Array(1)));
+    };
+    const loop = iterate(open());
+    let offline = 0;
+    const acks: Promise<void>[] = [];
+    const note = (error: { code: string }): void => {
+      if (error.code === 'ERR_OFFLINE') offline += 1;
+    };
+    for (;;) {
+      const next = await loop.next().catch(note);
+      if (next === undefined || next.done === true) break;
+      acks.push(next.value.ack().catch(note));
+    }
+    await Promise.all(acks);
+    // The end of the loop is the last.
+    expect(offline).toBe(acks.length + 1);
+    expect(acks.length).toBeGreaterThan(10_000);
+    expect(acks.length).toBeLessThanOrEqual(count);
+  });
+
   test('a second loop takes over from the first, which ends normally', async () => {
     script.frame = hello;
     const transport = open();

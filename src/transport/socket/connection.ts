@@ -23,6 +23,8 @@ const SEND_MS = 60_000;
 const WINDOW_BYTES = 1024 * 1024;
 /** Bytes that came and were not taken; a relay keeps to 4 MiB, so above this it isn't one. */
 const UNREAD_MAX_BYTES = 16 * 1024 * 1024;
+/** Acknowledgements without an answer; a relay delivers no more than about 1,000 envelopes ahead of them, so above this it isn't one. */
+const UNANSWERED_ACKS_MAX = 10_000;
 
 /** Whoever takes deliveries. `end` comes once, when the connection is gone or, without an error, when another consumer took the place. */
 export interface Consumer {
@@ -75,6 +77,7 @@ export function connect(url: string, protocols: readonly string[], token: string
     const proofs = renewal(() => owner.renew());
     let consumer: Consumer | undefined;
     let windowBytes = 0;
+    let unansweredAcks = 0;
     let lastRequest = 0;
     let heard = true;
     let ended = false;
@@ -136,6 +139,7 @@ export function connect(url: string, protocols: readonly string[], token: string
         case 'acked': {
           const acks = unacked.get(frame.id) ?? [];
           unacked.delete(frame.id);
+          unansweredAcks -= acks.length;
           for (const ack of acks) ack.resolve();
           return;
         }
@@ -198,7 +202,9 @@ export function connect(url: string, protocols: readonly string[], token: string
         });
       },
       ack(id) {
+        if (unansweredAcks >= UNANSWERED_ACKS_MAX) lose();
         if (ended) return Promise.reject(offline());
+        unansweredAcks += 1;
         return new Promise((done, failed) => {
           unacked.set(id, [...(unacked.get(id) ?? []), { resolve: done, reject: failed }]);
           proofs.note();
