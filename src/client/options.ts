@@ -82,23 +82,33 @@ export function checkEventType(type: unknown): void {
     throw wrong('type', `must be one of ${Object.keys(EVENT_TYPES).join(', ')}`);
 }
 
-/** Checks options that hold a signal only. */
-export function checkWaitOptions(options: { readonly signal?: AbortSignal | undefined }): { readonly signal?: AbortSignal | undefined } {
+/** Throws `ERR_ARGUMENT` for a field that no option has: a misspelt one would do nothing. What is inherited is an `AbortController`'s own business. */
+function checkNames(options: object, known: readonly string[]): void {
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown !== undefined) throw wrong(unknown, `is no option: there are ${known.join(', ')}`);
+}
+
+/** Checks options that hold a signal, and perhaps `others`, which the caller checks. */
+export function checkWaitOptions(
+  options: { readonly signal?: AbortSignal | undefined },
+  others: readonly string[] = [],
+): { readonly signal?: AbortSignal | undefined } {
   if (typeof options !== 'object' || options === null) throw wrong('options', 'must be an object');
   if ('aborted' in options) throw wrong('options', 'must be an object with the signal in it, not the signal');
+  checkNames(options, ['signal', ...others]);
   checkSignal(options.signal);
   return options;
 }
 
 /** Checks `send`'s options. */
 export function checkSendOptions(options: SendOptions): SendOptions {
-  checkWaitOptions(options);
+  checkWaitOptions(options, ['key']);
   return { key: options.key === undefined ? undefined : checkKey(options.key), signal: options.signal };
 }
 
 /** Checks the options of `messages` and `subscribe`. */
 export function checkReceiveOptions(options: ReceiveOptions): ReceiveOptions {
-  checkWaitOptions(options);
+  checkWaitOptions(options, ['end']);
   if (options.end !== undefined && options.end !== 'never' && options.end !== 'when-drained') {
     throw wrong('end', 'must be one of never, when-drained');
   }
@@ -116,6 +126,20 @@ export function checkFunction(value: unknown, field: string): void {
   if (typeof value !== 'function') throw wrong(field, 'must be a function');
 }
 
+const CLIENT_OPTIONS: Readonly<Record<keyof ClientOptions, true>> = {
+  account: true,
+  store: true,
+  transport: true,
+  directory: true,
+  trust: true,
+  bandwidth: true,
+  metadata: true,
+  observe: true,
+  rng: true,
+  now: true,
+  signal: true,
+};
+
 /** Checks `createClient`'s options before anything is touched. */
 export function checkOptions(options: ClientOptions): Settings {
   if (typeof options !== 'object' || options === null) throw wrong('options', 'must be an object');
@@ -130,5 +154,6 @@ export function checkOptions(options: ClientOptions): Settings {
     if (options[field] !== undefined) checkFunction(options[field], field);
   }
   checkSignal(options.signal);
+  checkNames(options, Object.keys(CLIENT_OPTIONS));
   return { trust: options.trust ?? 'block', bandwidth: options.bandwidth, metadata: options.metadata ?? 'tag' };
 }

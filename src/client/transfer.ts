@@ -68,7 +68,7 @@ function checkTransfer(key: KeySlot, options: TransferOptions): void {
   const kind = typeof key?.kind === 'string' ? encodeUtf8(key.kind) : undefined;
   const isKind = kind !== undefined && kind.length >= 1 && kind.length <= KIND_MAX_BYTES;
   if (!isKind || typeof key.seal !== 'function' || typeof key.open !== 'function') throw notSlot();
-  checkWaitOptions(options);
+  checkWaitOptions(options, ['progress', 'history', 'rng']);
   if (options.progress !== undefined) checkFunction(options.progress, 'progress');
 }
 

@@ -13,7 +13,7 @@ import { keys } from '../../src/client/records.js';
 import type { Store, Write } from '../../src/store/port.js';
 import { crashingStore } from '../../src/testing/crashing-store.js';
 import type { Network } from '../../src/transport/port.js';
-import { glassNetwork, offline } from '../helpers/glass-network.js';
+import { glassNetwork, offline, portsOf } from '../helpers/glass-network.js';
 import { coded, usage } from '../helpers/matchers.js';
 import { type GlassStore, glassStore, person, START } from '../helpers/people.js';
 
@@ -70,14 +70,14 @@ describe.each(Object.keys(ADAPTERS))('erasing a %s store', (adapter) => {
     expect(report.keyCount).toBeGreaterThan(0);
     expect(await eraseStore(open())).toEqual({ recordCount: 0, keyCount: 0 });
     const store = open();
-    await expect(createClient({ account: 'alice', store, ...network })).rejects.toThrow(coded('ERR_ACCOUNT_EXISTS'));
+    await expect(createClient({ account: 'alice', store, ...portsOf(network) })).rejects.toThrow(coded('ERR_ACCOUNT_EXISTS'));
     await store.close();
   });
 
   test('client.erase: the client is closed, and its store empty', async () => {
     const open = ADAPTERS[adapter]!();
     const network = memoryNetwork();
-    const client = await createClient({ account: 'alice', store: open(), ...network });
+    const client = await createClient({ account: 'alice', store: open(), ...portsOf(network) });
     const report = await client.erase();
     expect(report.keyCount).toBeGreaterThan(0);
     expect(client.status).toEqual({ state: 'closed' });
@@ -126,7 +126,7 @@ describe('row by row', () => {
         expect(outcome).toMatchObject({ code: 'ERR_STORE_IO' });
         if (store.commits > commits) {
           expect([...store.rows().keys()]).not.toContain('["device"]');
-          const opening = createClient({ account: 'alice', store, ...network });
+          const opening = createClient({ account: 'alice', store, ...portsOf(network) });
           const isEmpty = ![...store.rows().keys()].includes('["meta"]');
           await expect(opening).rejects.toThrow(coded(isEmpty ? 'ERR_ACCOUNT_EXISTS' : 'ERR_STORE_CORRUPT'));
         }

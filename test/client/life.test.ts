@@ -6,7 +6,7 @@ import { emitter, mutex } from '../../src/client/platform.js';
 import type { ClientStatus, Observation } from '../../src/client/types.js';
 import { StoreError } from '../../src/errors.js';
 import type { Login } from '../../src/transport/port.js';
-import { glassNetwork } from '../helpers/glass-network.js';
+import { glassNetwork, portsOf } from '../helpers/glass-network.js';
 import { coded } from '../helpers/matchers.js';
 import { glassStore, person, START } from '../helpers/people.js';
 
@@ -89,7 +89,7 @@ describe('close', () => {
 
   test('by await using, where the platform has it', async () => {
     const network = memoryNetwork();
-    const client = await createClient({ account: 'alice', store: memoryStore(), ...network });
+    const client = await createClient({ account: 'alice', store: memoryStore(), ...portsOf(network) });
     if (typeof Symbol.asyncDispose === 'symbol') expect(client[Symbol.asyncDispose]()).toBe(client.close());
     await client.close();
     expect(client.status).toEqual({ state: 'closed' });
@@ -285,8 +285,8 @@ test('what the observer throws never reaches the protocol', async () => {
   const observe = (_: Observation): void => {
     throw new Error('observer');
   };
-  const alice = await createClient({ account: 'alice', store: memoryStore(), ...network, observe });
-  const bob = await createClient({ account: 'bob', store: memoryStore(), ...network, observe });
+  const alice = await createClient({ account: 'alice', store: memoryStore(), ...portsOf(network), observe });
+  const bob = await createClient({ account: 'bob', store: memoryStore(), ...portsOf(network), observe });
   await alice.send('bob', 'x');
   for await (const message of bob.messages()) {
     expect(message.text).toBe('x');

@@ -7,7 +7,7 @@ import { TransportError } from '../../src/errors.js';
 import type { Store } from '../../src/store/port.js';
 import { crashingStore } from '../../src/testing/crashing-store.js';
 import { encodeRecord } from '../../src/wire/record.js';
-import { glassNetwork } from '../helpers/glass-network.js';
+import { glassNetwork, portsOf } from '../helpers/glass-network.js';
 import { coded, usage } from '../helpers/matchers.js';
 import { glassStore, person, START } from '../helpers/people.js';
 
@@ -31,18 +31,18 @@ test('an empty store and no directory: offline, and nothing is written', async (
   const network = glassNetwork();
   network.directoryDown = true;
   const store = glassStore();
-  await expect(createClient({ account: 'alice', store, ...network })).rejects.toThrow(coded('ERR_OFFLINE'));
+  await expect(createClient({ account: 'alice', store, ...portsOf(network) })).rejects.toThrow(coded('ERR_OFFLINE'));
   expect(store.dump()).toBe('');
   expect(network.closedCount).toBe(1);
   network.directoryDown = false;
-  await (await createClient({ account: 'alice', store, ...network })).close();
+  await (await createClient({ account: 'alice', store, ...portsOf(network) })).close();
 });
 
 test('an empty store and a known account: not overwritten', async () => {
   const network = memoryNetwork();
-  const first = await createClient({ account: 'alice', store: memoryStore(), ...network });
+  const first = await createClient({ account: 'alice', store: memoryStore(), ...portsOf(network) });
   const store = glassStore();
-  await expect(createClient({ account: 'alice', store, ...network })).rejects.toThrow(coded('ERR_ACCOUNT_EXISTS'));
+  await expect(createClient({ account: 'alice', store, ...portsOf(network) })).rejects.toThrow(coded('ERR_ACCOUNT_EXISTS'));
   expect(store.dump()).toBe('');
   await first.close();
 });
@@ -50,7 +50,7 @@ test('an empty store and a known account: not overwritten', async () => {
 test('two devices that register one account at the same time: one has it, the other’s store is empty again', async () => {
   const network = memoryNetwork();
   const stores = [glassStore(), glassStore()];
-  const opened = await Promise.allSettled(stores.map((store) => createClient({ account: 'alice', store, ...network })));
+  const opened = await Promise.allSettled(stores.map((store) => createClient({ account: 'alice', store, ...portsOf(network) })));
   expect(opened.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   const loser = opened.findIndex(({ status }) => status === 'rejected');
   expect(opened[loser]).toMatchObject({ reason: { code: 'ERR_ACCOUNT_EXISTS' } });
@@ -88,7 +88,7 @@ test('a directory that refuses what follows the first publication takes no ident
   const first = await createClient({ account: 'alice', store, ...refusing });
   const { device } = first;
   await first.close();
-  const again = await createClient({ account: 'alice', store, ...network });
+  const again = await createClient({ account: 'alice', store, ...portsOf(network) });
   expect(again.device).toBe(device);
   await again.close();
 });
@@ -96,16 +96,16 @@ test('a directory that refuses what follows the first publication takes no ident
 test('another account’s store is refused and untouched', async () => {
   const network = memoryNetwork();
   const store = glassStore();
-  await (await createClient({ account: 'alice', store, ...network })).close();
+  await (await createClient({ account: 'alice', store, ...portsOf(network) })).close();
   const before = store.dump();
-  await expect(createClient({ account: 'bob', store, ...network })).rejects.toThrow(usage('ERR_ARGUMENT', 'account'));
+  await expect(createClient({ account: 'bob', store, ...portsOf(network) })).rejects.toThrow(usage('ERR_ARGUMENT', 'account'));
   expect(store.dump()).toBe(before);
 });
 
 test('T46: a store of a newer version is refused and untouched', async () => {
   const network = memoryNetwork();
   const store = glassStore();
-  await (await createClient({ account: 'alice', store, ...network })).close();
+  await (await createClient({ account: 'alice', store, ...portsOf(network) })).close();
   for (const [key, kind, value] of [
     [keys.meta, 'meta', { account: 'alice', device: 1, loginsSince: 1 }],
     [keys.device, 'device', {}],
@@ -114,18 +114,18 @@ test('T46: a store of a newer version is refused and untouched', async () => {
     const [row] = await store.read([key]);
     await store.commit([{ key, value: encodeRecord(kind, 3, value) }]);
     const before = store.dump();
-    await expect(createClient({ account: 'alice', store, ...network })).rejects.toThrow(coded('ERR_STORE_VERSION'));
+    await expect(createClient({ account: 'alice', store, ...portsOf(network) })).rejects.toThrow(coded('ERR_STORE_VERSION'));
     expect(store.dump()).toBe(before);
     await store.commit([{ key, value: row!.value }]);
   }
-  await (await createClient({ account: 'alice', store, ...network })).close();
+  await (await createClient({ account: 'alice', store, ...portsOf(network) })).close();
 });
 
 test('damaged or missing rows are corrupt, and nothing is repaired by guessing', async () => {
   const network = memoryNetwork();
   const store = glassStore();
-  const alice = await createClient({ account: 'alice', store, ...network });
-  const bob = await createClient({ account: 'bob', store: memoryStore(), ...network });
+  const alice = await createClient({ account: 'alice', store, ...portsOf(network) });
+  const bob = await createClient({ account: 'bob', store: memoryStore(), ...portsOf(network) });
   await (await alice.send('bob', 'x')).until('accepted');
   await bob.send('alice', 'y');
   for await (const _ of alice.messages()) break;
@@ -140,19 +140,21 @@ test('damaged or missing rows are corrupt, and nothing is repaired by guessing',
     for (const value of own.includes(key as never) ? [null, ...broken] : broken) {
       await store.commit([{ key, value }]);
       const before = store.dump();
-      await expect(createClient({ account: 'alice', store, ...network }), JSON.stringify(key)).rejects.toThrow(coded('ERR_STORE_CORRUPT'));
+      await expect(createClient({ account: 'alice', store, ...portsOf(network) }), JSON.stringify(key)).rejects.toThrow(
+        coded('ERR_STORE_CORRUPT'),
+      );
       expect(store.dump()).toBe(before);
       await store.commit([{ key, value: row!.value }]);
     }
   }
-  await (await createClient({ account: 'alice', store, ...network })).close();
+  await (await createClient({ account: 'alice', store, ...portsOf(network) })).close();
 });
 
 test('one port object in two clients is refused, and free again after close', async () => {
   const network = memoryNetwork();
   const store = { ...memoryStore(), close: async () => {} };
-  const alice = await createClient({ account: 'alice', store, ...network });
-  await expect(createClient({ account: 'alice', store, ...network })).rejects.toThrow(usage('ERR_ARGUMENT', 'store'));
+  const alice = await createClient({ account: 'alice', store, ...portsOf(network) });
+  await expect(createClient({ account: 'alice', store, ...portsOf(network) })).rejects.toThrow(usage('ERR_ARGUMENT', 'store'));
   const login = { address: { account: 'bob', device: 1 }, prove: async () => new Uint8Array(1) };
   const transport = network.transport(login);
   const bob = await createClient({ account: 'bob', store: memoryStore(), transport, directory: network.directory });
@@ -160,17 +162,17 @@ test('one port object in two clients is refused, and free again after close', as
     usage('ERR_ARGUMENT', 'transport'),
   );
   await Promise.all([alice.close(), bob.close()]);
-  await (await createClient({ account: 'alice', store, ...network })).close();
+  await (await createClient({ account: 'alice', store, ...portsOf(network) })).close();
 });
 
 test('T26: after a crash between commit and publication the same bytes are published', async () => {
   const network = glassNetwork();
   const store = glassStore();
   const crashing = crashingStore(store, { atCommit: 1, side: 'after' });
-  await expect(createClient({ account: 'alice', store: crashing, ...network })).rejects.toThrow(coded('ERR_STORE_IO'));
+  await expect(createClient({ account: 'alice', store: crashing, ...portsOf(network) })).rejects.toThrow(coded('ERR_STORE_IO'));
   expect(network.published).toEqual([]);
   const row = Buffer.from(store.rows().get('["publish"]')!).toString('hex');
-  const again = await createClient({ account: 'alice', store, ...network });
+  const again = await createClient({ account: 'alice', store, ...portsOf(network) });
   await new Promise<void>((resolve) => {
     again.on('status', ({ status }) => status.state === 'online' && resolve());
   });
@@ -204,9 +206,9 @@ test('aborted while it opens: rejects with the reason at once, writes nothing, a
   await asked;
   abort.abort(reason);
   await expect(opening).rejects.toBe(reason);
-  await expect(createClient({ account: 'alice', store, ...network, signal: abort.signal })).rejects.toBe(reason);
+  await expect(createClient({ account: 'alice', store, ...portsOf(network), signal: abort.signal })).rejects.toBe(reason);
   expect(store.dump()).toBe('');
-  await (await createClient({ account: 'alice', store, ...network })).close();
+  await (await createClient({ account: 'alice', store, ...portsOf(network) })).close();
 });
 
 test('T34: names that could be mistaken for others stay apart', async () => {

@@ -28,6 +28,8 @@ describe('createClient names the argument that is wrong', () => {
     ['now', { now: 1_700_000_000_000 }],
     ['signal', { signal: {} }],
     ['signal', { signal: null }],
+    ['bandwith', { bandwith: 'lean' }],
+    ['bandwith', { bandwith: undefined }],
   ])('%s', async (field, wrong) => {
     await expect(createClient({ ...good(), ...wrong } as unknown as ClientOptions)).rejects.toThrow(usage('ERR_ARGUMENT', field));
   });
@@ -90,6 +92,24 @@ describe('createClient names the argument that is wrong', () => {
   });
 });
 
+test('an AbortController serves as options, also one of a subclass', async () => {
+  class Stop extends AbortController {
+    readonly #why = 'enough';
+    stop(): void {
+      this.abort(this.#why);
+    }
+  }
+  const client = await createClient(good());
+  for (const stop of [new AbortController(), new Stop()]) {
+    client.on('status', () => {}, stop);
+    const loop = client.subscribe(() => {}, stop);
+    stop.abort();
+    await loop;
+    await expect(client.send('bob', 'x', stop)).rejects.toBe(stop.signal.reason);
+  }
+  await client.close();
+});
+
 describe('calls name the argument that is wrong', () => {
   test('send, sent, messages, subscribe, contact, on', async () => {
     const client = await createClient(good());
@@ -106,6 +126,11 @@ describe('calls name the argument that is wrong', () => {
     await wrong(() => client.send('bob', 'x', { key: 'k'.repeat(65) }), 'key', 'ERR_LENGTH');
     await wrong(() => client.send('bob', 'x', { key: '\udc00' }), 'key');
     await wrong(() => client.send('bob', 'x', { signal: 1 as never }), 'signal');
+    await wrong(() => client.send('bob', 'x', { idempotencyKey: 'k' } as never), 'idempotencyKey');
+    await wrong(() => client.messages({ until: 'when-drained' } as never), 'until');
+    await wrong(() => client.subscribe(() => {}, { sginal: undefined } as never), 'sginal');
+    await wrong(() => client.on('status', () => {}, { once: true } as never), 'once');
+    await wrong(() => client.contact('bob').identity({ fresh: true } as never), 'fresh');
     await wrong(() => client.sent(5 as never), 'id');
     await wrong(() => client.messages(null as never), 'options');
     await wrong(() => client.messages({ end: 'soon' as never }), 'end');

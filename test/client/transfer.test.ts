@@ -11,7 +11,7 @@ import { decodeDevice } from '../../src/identity/index.js';
 import { limits } from '../../src/limits.js';
 import { decodePrekeys } from '../../src/pqxdh/prekeys.js';
 import { seededRng } from '../../src/testing/rng.js';
-import { glassNetwork } from '../helpers/glass-network.js';
+import { glassNetwork, portsOf } from '../helpers/glass-network.js';
 import { coded, usage } from '../helpers/matchers.js';
 import { type GlassStore, glassStore, type Person, person, START } from '../helpers/people.js';
 import { flip } from '../helpers/rng.js';
@@ -75,7 +75,7 @@ function importing(
 ): Promise<Client> {
   const { account = 'alice', ...transfer } = options;
   const stream = bytes instanceof Uint8Array ? streamOf(bytes) : bytes;
-  return importAccount({ account, store, ...network, now }, stream, slot, transfer);
+  return importAccount({ account, store, ...portsOf(network), now }, stream, slot, transfer);
 }
 
 /** Bytes of the header, and each chunk. */
@@ -243,7 +243,7 @@ test('T46, T48: an export of format 1 is read for ever', async () => {
   const history: string[] = [];
   const network = glassNetwork();
   const client = await importAccount(
-    { account: file['account']!, store: memoryStore(), ...network, now },
+    { account: file['account']!, store: memoryStore(), ...portsOf(network), now },
     streamOf(fromHex(file['export']!)!),
     rawKeySlot(fromHex(file['key']!)!),
     { history: (record) => void history.push(toHex(record)) },

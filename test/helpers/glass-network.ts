@@ -77,3 +77,8 @@ export function glassNetwork(): GlassNetwork {
 export function offline(): TransportError {
   return new TransportError('ERR_OFFLINE', 'down');
 }
+
+/** What a client takes of a network that has more for tests: it refuses what is no option. */
+export function portsOf({ transport, directory }: Network): Network {
+  return { transport, directory };
+}

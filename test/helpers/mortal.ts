@@ -97,7 +97,8 @@ export function mortal(
     };
     const client = createTestClient({
       account,
-      ...network,
+      transport: network.transport,
+      directory: network.directory,
       ...options,
       store: deathwatch(changing, () => die()),
       rng: testRng(`${seed} ${account} ${lives++}`),

@@ -103,7 +103,8 @@ export async function person(
   };
   const client = await createTestClient({
     account,
-    ...network,
+    transport: network.transport,
+    directory: network.directory,
     ...given,
     store,
     rng: given.rng ?? testRng(seed),

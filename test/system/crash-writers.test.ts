@@ -6,6 +6,7 @@ import { createClient } from '../../src/index.js';
 import { memoryStore } from '../../src/store/memory.js';
 import { nodeStore } from '../../src/store/node.js';
 import { checkCrashRun, crashRun } from '../helpers/crash-run.js';
+import { portsOf } from '../helpers/glass-network.js';
 import { hostileNetwork } from '../helpers/hostile-network.js';
 import { keysUsedTwice } from '../helpers/key-watch.js';
 import { glassStore, type Person, person, START } from '../helpers/people.js';
@@ -36,7 +37,7 @@ test('T25: two clients in one process on one directory: the second is refused, t
   const alice = await person('alice', network, clock, { store: glassStore(store) });
   const bob = await person('bob', network, clock);
   const ids: string[] = [];
-  const twin = () => createClient({ account: 'alice', store: nodeStore(path), ...network });
+  const twin = () => createClient({ account: 'alice', store: nodeStore(path), ...portsOf(network) });
   for (let n = 0; n < SENDS; n++) {
     const sending = alice.client.send('bob', `a${n}`);
     if (n % 50 === 0) await expect(twin()).rejects.toMatchObject({ code: 'ERR_STORE_LOCKED', action: 'retry' });
