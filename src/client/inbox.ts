@@ -6,7 +6,7 @@ import type { Write } from '../store/port.js';
 import type { Contacts } from './contacts.js';
 import type { Context } from './context.js';
 import type { Calls, InboxMessage } from './engine.js';
-import { abortReason } from './platform.js';
+import { abortReason, nextTask } from './platform.js';
 import { type InboxRecord, inboxRecord, keys } from './records.js';
 
 /** The inbox of one client. */
@@ -92,6 +92,7 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
       if (signal?.aborted === true) throw abortReason(signal);
     };
     signal?.addEventListener('abort', onAbort);
+    let wasDrained = false;
     try {
       for (;;) {
         assertWanted();
@@ -99,7 +100,14 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
         holder ??= consumer;
         const seq = holder === consumer ? nextSeq() : undefined;
         if (seq === undefined) {
-          if (holder === consumer && end === 'when-drained' && isDrained()) return undefined;
+          const drained = holder === consumer && end === 'when-drained' && isDrained();
+          if (drained && wasDrained) return undefined;
+          wasDrained = drained;
+          if (drained) {
+            // What a carrier has at hand comes first.
+            await new Promise<void>((resolve) => nextTask(resolve));
+            continue;
+          }
           await new Promise<void>((resolve) => {
             wake = resolve;
             waiting.push(resolve);
