@@ -20,6 +20,7 @@ import {
   checkId,
   checkOptions,
   checkReceiveOptions,
+  checkRecipient,
   checkSendOptions,
   checkWaitOptions,
 } from './options.js';
@@ -59,7 +60,8 @@ export async function openClient(options: ClientOptions, makeRng: (given: Rng | 
   if (options.signal?.aborted === true) throw abortReason(options.signal);
   const fields = (['store', 'transport', 'directory'] as const).filter((field) => typeof options[field] === 'object');
   for (const field of fields) {
-    if (owned.has(options[field])) throw new UsageError('ERR_ARGUMENT', 'this port belongs to another client', { field });
+    if (owned.has(options[field]))
+      throw new UsageError('ERR_ARGUMENT', `this ${field} belongs to another client, which is open`, { field });
   }
   const ports = fields.map((field) => options[field]);
   const rng = makeRng(options.rng);
@@ -179,7 +181,7 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
     },
     async send(to, content, sendOptions = {}) {
       seat.assertOpen();
-      const account = checkAccount(typeof to === 'object' && to !== null && to.kind === 'person' ? to.account : to, 'to');
+      const account = checkRecipient(to);
       if (account === options.account) throw new UsageError('ERR_ARGUMENT', 'a message to oneself needs a second device', { field: 'to' });
       const { key, signal } = checkSendOptions(sendOptions);
       const payload = encodeContent(toContent(content), now());

@@ -240,7 +240,10 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     async refresh(account, take) {
       const fetch = (): Promise<BundleBytes[]> => ctx.life.race(ctx.directory.fetch(account, { take }));
       const bundles = await ctx.observer.span('directory.fetch', fetch);
-      if (bundles.length === 0) throw new UsageError('ERR_NO_SESSION', 'the directory knows no device of this account', { field: 'to' });
+      if (bundles.length === 0) {
+        const message = 'the directory knows no device of this account: what is sent to it is held, and goes out once there is one';
+        throw new UsageError('ERR_NO_SESSION', message, { field: 'to' });
+      }
       return ctx.lock(`contact ${account}`, () => accept(account, bundles));
     },
     learn: (account, list) =>

@@ -55,7 +55,7 @@ export async function register(
 ): Promise<Identity> {
   const known = await abortable(directory.fetch(device.account, { take: [], signal }), signal);
   if (known.length > 0) {
-    throw new TrustError('ERR_ACCOUNT_EXISTS', 'the directory knows this account, and this store is empty: link this device instead');
+    throw new TrustError('ERR_ACCOUNT_EXISTS', "the name is taken, or this device's store was lost: importAccount, or choose another name");
   }
   const { next, out } = generatePrekeys(device, rng, nowMs);
   if (signal?.aborted === true) throw abortReason(signal);
