@@ -11,7 +11,7 @@ import { encodeContent, toContent } from './content.js';
 import type { Settings } from './context.js';
 import { type CoreHost, openCore } from './core.js';
 import { GENERATION, storeCall } from './database.js';
-import { eraseStore } from './erasure.js';
+import { destroyStore } from './erasure.js';
 import { contactView, messageLoops, sentHandle } from './handles.js';
 import {
   checkAccount,
@@ -25,17 +25,16 @@ import {
   checkWaitOptions,
 } from './options.js';
 import { abortable, abortReason, clientClock, clientRng, emitter, mutex } from './platform.js';
+import { owned } from './ports.js';
 import { recoverStore } from './recovery.js';
 import { seat as emptySeat } from './seat.js';
 import { joinTabs } from './tabs/tabs.js';
 import type { Client, ClientEvent, ClientOptions, Message } from './types.js';
 
-/** Ports that a living client owns. */
-const owned = new WeakSet<object>();
-
 /**
  * Opens this device's client, and registers it if the store is empty; safe to repeat. Resolves once the store is open: a store that
- * holds a device needs no network. On rejection the store is left open, and as it was.
+ * holds a device needs no network. On rejection the store is left open, and as it was, except that an empty sealed store may have been
+ * founded, with its slot and head: from then on it opens with that key.
  *
  * Tabs and workers of one origin may have one store open (`idbStore`, where the browser has Web Locks): one of them leads, the others
  * work through it and take over when it closes, dies or freezes. All are one device, hear the same events, and share one loop over the
@@ -45,7 +44,7 @@ const owned = new WeakSet<object>();
  *
  * Throws `ERR_ARGUMENT` (`field`), `ERR_OFFLINE` (an empty store and no directory), `ERR_ACCOUNT_EXISTS` (an empty store and an
  * account that the directory knows), `ERR_STORE_*` (`ERR_STORE_LOCKED`: another process, or a tab with another version of this
- * library, has the store open), or `signal.reason`.
+ * library, has the store open; `ERR_STORE_KEY` with `field: 'store'`: the base of a sealed store), or `signal.reason`.
  *
  * @example
  * const alice = await createClient({ account: 'alice', store: memoryStore(), ...memoryNetwork() });
@@ -239,7 +238,7 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
         if (seat.isClosed()) return Promise.reject(new UsageError('ERR_CLOSED', 'the client is closed'));
         erasing = end(async () => {
           await tabs?.evict();
-          return eraseStore(store);
+          return destroyStore(store);
         });
         closing = erasing.then(
           () => {},

@@ -162,6 +162,16 @@ describe('client.erase', () => {
   });
 });
 
+test('a store that a client has open is the client’s to erase', async () => {
+  const base = memoryStore();
+  const store = { ...base, close: async () => {} };
+  const client = await createClient({ account: 'alice', store, ...memoryNetwork() });
+  await expect(eraseStore(store)).rejects.toThrow(usage('ERR_ARGUMENT', 'store'));
+  expect(await base.read([keys.device])).not.toEqual([undefined]);
+  await client.close();
+  expect((await eraseStore(store)).keyCount).toBeGreaterThan(0);
+});
+
 test('what is no store is named; what a store throws is wrapped', async () => {
   await expect(eraseStore({} as Store)).rejects.toThrow(usage('ERR_ARGUMENT', 'store'));
   const cause = new RangeError('disk on fire');
