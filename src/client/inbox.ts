@@ -13,7 +13,8 @@ import { type InboxRecord, inboxRecord, keys } from './records.js';
 export interface Inbox {
   /** The row of a new message; `added` is called once it is committed. */
   write(seq: number, record: InboxRecord): Write;
-  added(seq: number, record: InboxRecord): void;
+  /** `isClaimed`: nothing was pinned when it came. */
+  added(seq: number, record: InboxRecord, isClaimed: boolean): void;
   /** Messages that wait, shown or not. */
   count(): number;
   /** How many of them wait for a pin. */
@@ -25,7 +26,10 @@ export interface Inbox {
   leave(consumer: string): void;
   /** Accounts of which messages wait for a pin. */
   unconfirmed(): Set<string>;
-  /** Deletes what came under this account's name from identities that never were its pin. Returns how many messages. */
+  /**
+   * Deletes what came under this account's name from identities that never were its pin, and what came before the pin from devices that
+   * its list doesn't name; what is left of the claims is confirmed. Returns how many messages.
+   */
   discardStrangers(account: string): Promise<number>;
   /** Something changed that may let a loop go on: a pin, the connection, the end. */
   stir(): void;
@@ -35,6 +39,8 @@ interface Entry {
   readonly id: string;
   readonly account: string;
   readonly accountKeyHash: Uint8Array;
+  /** The device that it claims to be from, until the account's list has confirmed that. */
+  claimedBy: number | undefined;
   yielded: boolean;
 }
 
@@ -54,10 +60,13 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
     waiting = [];
     for (const wake of woken) wake();
   };
-  const add = (seq: number, { id, account, accountKeyHash }: InboxRecord): void => {
-    entries.set(seq, { id, account, accountKeyHash, yielded: false });
+  const add = (seq: number, { id, account, device, accountKeyHash }: InboxRecord, isClaimed: boolean): void => {
+    entries.set(seq, { id, account, accountKeyHash, claimedBy: isClaimed ? device : undefined, yielded: false });
   };
-  for (const { key, value } of await ctx.db.list(['inbox'])) add(Number.parseInt(key[1]!, 16), inboxRecord.decode(value));
+  for (const { key, value } of await ctx.db.list(['inbox'])) {
+    const record = inboxRecord.decode(value);
+    add(Number.parseInt(key[1]!, 16), record, !contacts.mayShow(record.account, record.accountKeyHash));
+  }
 
   const remove = (seq: number): void => {
     if (entries.get(seq)?.yielded === true) yieldedCount -= 1;
@@ -77,11 +86,11 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
     return { ...record, seq, trust: contacts.trustIn(record.account, accountKeyHash) };
   };
 
-  const isUnconfirmed = ({ account, accountKeyHash }: Entry): boolean => !contacts.mayShow(account, accountKeyHash);
+  const isUnconfirmed = ({ account, accountKeyHash, claimedBy }: Entry): boolean => !contacts.mayShow(account, accountKeyHash, claimedBy);
 
   /** The oldest message that may be shown and is not with the application. */
   const nextSeq = (): number | undefined => {
-    for (const [seq, entry] of entries) if (!entry.yielded && contacts.mayShow(entry.account, entry.accountKeyHash)) return seq;
+    for (const [seq, entry] of entries) if (!entry.yielded && !isUnconfirmed(entry)) return seq;
     return undefined;
   };
 
@@ -136,8 +145,8 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
 
   return {
     write: (seq, record) => ({ key: keys.inbox(seq), value: inboxRecord.encode(record), ifRev: 0 }),
-    added(seq, record) {
-      add(seq, record);
+    added(seq, record, isClaimed) {
+      add(seq, record, isClaimed);
       ctx.observer.gauge('unacked', entries.size);
       onCount();
       wakeLoops();
@@ -166,6 +175,7 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
       const seqs = [...entries].filter(([, entry]) => entry.account === account && isUnconfirmed(entry)).map(([seq]) => seq);
       if (seqs.length > 0) await ctx.db.commit(seqs.map((seq) => ({ key: keys.inbox(seq), value: null })));
       for (const seq of seqs) remove(seq);
+      for (const entry of entries.values()) if (entry.account === account) entry.claimedBy = undefined;
       return seqs.length;
     },
     stir() {
