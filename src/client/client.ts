@@ -181,7 +181,8 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
     async send(to, content, sendOptions = {}) {
       seat.assertOpen();
       const account = checkRecipient(to);
-      if (account === options.account) throw new UsageError('ERR_ARGUMENT', 'a message to oneself needs a second device', { field: 'to' });
+      if (account === options.account)
+        throw new UsageError('ERR_ARGUMENT', 'to is this account itself, which has one device only', { field: 'to' });
       const { key, signal } = checkSendOptions(sendOptions);
       const payload = encodeContent(toContent(content), now());
       if (signal?.aborted === true) throw abortReason(signal);
