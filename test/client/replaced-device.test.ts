@@ -164,3 +164,55 @@ test('a new device that writes to a stranger before the directory has its list: 
   expect(await old.readAll()).toEqual([]);
   await closeAll(old, current, bob);
 });
+
+test('a first message that was confirmed stays, whoever takes the place of its device before it is read', async () => {
+  const network = glassNetwork();
+  const old = await person('alice', network, clock);
+  const bob = await person('bob', network, clock);
+  await old.client.send('bob', 'first words');
+  await bob.observed((record) => record.kind === 'gauge' && record.name === 'unacked' && record.value === 1);
+  // An answer is proof that the pin stands, and that old knows bob.
+  await bob.client.send('alice', 'hello');
+  expect((await old.read()).text).toBe('hello');
+  const current = await replacement(network, old);
+  await bob.seen('sessionEstablished', ({ reason }) => reason === 'recovered');
+  await (await bob.client.contact('alice').safetyNumber()).confirmDigits();
+  expect(await bob.client.contact('alice').identity()).toMatchObject({ devices: [current.client.device] });
+  expect(await bob.read()).toMatchObject({ text: 'first words', from: old.address });
+  expect(bob.count('undecryptable')).toBe(0);
+  await closeAll(old, current, bob);
+});
+
+test('T30: a first flight of a replaced device that comes while the pin is being written', async () => {
+  const network = glassNetwork();
+  const old = await person('alice', network, clock);
+  const current = await replacement(network, old);
+  const store = glassStore();
+  const { commit } = store;
+  let release = (): void => {};
+  const isReleased = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let pin = (): void => {};
+  const isPinning = new Promise<void>((resolve) => {
+    pin = resolve;
+  });
+  store.commit = async (writes) => {
+    if (writes.some(({ key }) => key[0] === 'contact')) {
+      pin();
+      await isReleased;
+    }
+    await commit(writes);
+  };
+  const bob = await person('bob', network, clock, { store });
+  await current.client.send('bob', 'from the new one');
+  await isPinning;
+  await (await old.client.send('bob', 'from the old one')).until('accepted');
+  // Long enough for the flight to come as far as it can.
+  for (let i = 0; i < 200; i++) await new Promise((resolve) => setImmediate(resolve));
+  release();
+  await bob.observed((record) => record.kind === 'log' && record.event === 'envelope-dropped');
+  expect(bob.dropped()).toEqual(['ERR_DEVICE_UNTRUSTED']);
+  expect((await bob.readAll()).map(({ text }) => text)).toEqual(['from the new one']);
+  await closeAll(old, current, bob);
+});
