@@ -161,7 +161,7 @@ describe('two tabs', () => {
     const waiting = second.client.messages()[Symbol.asyncIterator]().next();
     await idle(2);
     await bob.client.send('alice', 'one');
-    await vi.waitFor(() => expect(second.tab.isFrozen()).toBe(true));
+    await vi.waitFor(() => expect(second.tab.isFrozen()).toBe(true), { timeout: 10_000 });
     expect((await first.read()).text).toBe('one');
     second.tab.thaw();
     await bob.client.send('alice', 'two');
