@@ -71,7 +71,7 @@ export async function openClient(options: ClientOptions, makeRng: (given: Rng | 
   const opening = open(options, settings, rng, release);
   // Aborted while it was opening: it stops at its next check, and then the ports are free again.
   opening.then((client) => {
-    if (options.signal?.aborted === true) void client.close();
+    if (options.signal?.aborted === true) client.close().catch(() => {});
   }, release);
   return abortable(opening, options.signal);
 }
@@ -245,6 +245,8 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
           () => {},
           () => store.close(),
         );
+        // `erase` says what failed; whoever closes hears of it too.
+        closing.catch(() => {});
       }
       return erasing;
     },
