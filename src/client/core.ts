@@ -219,13 +219,13 @@ export async function openCore(
       maintain();
     };
 
+    if (verdict !== undefined) life.halt(verdict);
     isReady = true;
     if (stored === undefined) await publishFirst(() => abortable(keyring.publish(), signal), db);
     if (signal?.aborted === true) throw abortReason(signal);
     watch.done('open', now() - startMs);
     // Not before the next macrotask: listeners that are added at once miss nothing.
-    stopTimers = nextTask(start);
-    if (verdict !== undefined) life.halt(verdict);
+    stopTimers = nextTask(verdict === undefined ? start : statusChanged);
 
     return {
       device: device.device,

@@ -96,6 +96,7 @@ describe('T24: a store that was restored or copied', () => {
     radio.down = true;
     const later = await person('alice', radio, clock, { store: copy, seed: 'later' });
     expect(later.client.status).toMatchObject({ state: 'halted', error: { code: 'ERR_STORE_ROLLBACK' } });
+    await haltedWith(later, 'ERR_STORE_ROLLBACK');
     await expect(later.client.send('bob', 'x')).rejects.toThrow(coded('ERR_STORE_ROLLBACK'));
     radio.down = false;
     await later.client.recover();
