@@ -111,7 +111,7 @@ export class StoreError extends CyphrError<
   | 'ERR_STORE_VERSION',
   'retry' | 'recover' | 'ask'
 > {}
-/** The network or the relay: nothing is lost, the queue goes on by itself. */
+/** The network or the relay: the queue goes on by itself, but for what was refused for good (`ERR_REJECTED` without `retryAfterMs`). */
 export class TransportError extends CyphrError<'ERR_OFFLINE' | 'ERR_TIMEOUT' | 'ERR_REJECTED', 'retry'> {}
 /** A bug in this library: report it. */
 export class InternalError extends CyphrError<'ERR_BUG', 'report'> {}

@@ -96,7 +96,7 @@ export const tabLimits = {
 
 /** Bounds that an application meets. */
 export const limits = Object.freeze({
-  /** Encoded content of one message: what a ratchet message holds beside its own head and a session's hello. More is an attachment. */
+  /** Encoded content of one message: what a ratchet message holds beside its own head and a session's hello. More is `ERR_LENGTH`. */
   contentBytes: 65_000,
   /** Rows in the inbox; above, the relay keeps the rest. */
   inboxCount: 10_000,

@@ -1,5 +1,5 @@
 /**
- * `npm run chat -- alice [--to bob] [--relay ws://127.0.0.1:8787] [--data .demo/alice]`: a chat in the terminal.
+ * `npm run chat -- alice`: a chat in the terminal.
  *
  * What is typed goes to the person named by `--to` or `/to`. Everything that an application must do is here: keep the account in a
  * store, show what comes and then acknowledge it, and let a person decide when somebody's identity changes.
@@ -9,9 +9,10 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { createClient, isCyphrError } from '@cyphr/e2ee';
+import { type Client, createClient, isCyphrError } from '@cyphr/e2ee';
 import { nodeStore } from '@cyphr/e2ee/store/node';
 import { relay } from '@cyphr/e2ee/transport/websocket';
+import { speakPlainly, TypedWrong } from '../command-line.js';
 
 const HELP = `  /to NAME     write to NAME from now on
   /safety      the safety number with that person: compare it by voice, or face to face
@@ -19,6 +20,8 @@ const HELP = `  /to NAME     write to NAME from now on
   /accept      go on with a changed identity, unverified
   /quit`;
 
+speakPlainly(`npm run chat -- NAME [--to NAME] [--relay ws://127.0.0.1:8787] [--data .demo/NAME]
+${HELP}`);
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -28,10 +31,7 @@ const { values, positionals } = parseArgs({
   },
 });
 const [account] = positionals;
-if (account === undefined) {
-  console.error('npm run chat -- NAME [--to NAME] [--relay URL] [--data FOLDER]');
-  process.exit(2);
-}
+if (account === undefined) throw new TypedWrong('Under which name?');
 let to = values.to;
 
 /** Prints a line above the one that is being typed. */
@@ -50,10 +50,15 @@ function setTo(name: string): void {
 
 const folder = values.data ?? join('.demo', encodeURIComponent(account));
 mkdirSync(folder, { recursive: true });
-const client = await createClient({ account, store: nodeStore(folder), ...relay(values.relay) }).catch((error) => {
-  console.error(isCyphrError(error) ? `${error.message} (${error.code})` : error);
-  process.exit(1);
-});
+async function open(name: string): Promise<Client> {
+  try {
+    return await createClient({ account: name, store: nodeStore(folder), ...relay(values.relay) });
+  } catch (error) {
+    console.error(isCyphrError(error) ? `${error.message} (${error.code})` : error);
+    process.exit(1);
+  }
+}
+const client = await open(account);
 
 // After the client: what is typed while it opens must not be lost.
 const screen = createInterface({ input: process.stdin, output: process.stdout });
@@ -81,7 +86,7 @@ client
 
 async function send(text: string): Promise<void> {
   if (to === '') {
-    show(HELP);
+    show(`  ! Not sent: nobody is chosen yet.\n${HELP}`);
     return;
   }
   const sent = await client.send(to, text);
@@ -91,7 +96,8 @@ async function send(text: string): Promise<void> {
 async function command(name: string, argument: string): Promise<void> {
   if (name === 'to') return setTo(argument);
   if (name === 'quit') return screen.close();
-  if (to === '' || !['safety', 'verify', 'accept'].includes(name)) return show(HELP);
+  if (!['safety', 'verify', 'accept'].includes(name)) return show(HELP);
+  if (to === '') return show(`  ! Nobody is chosen yet.\n${HELP}`);
   const number = await client.contact(to).safetyNumber();
   if (name === 'safety') return show(`  ${number.digits}`);
   await (name === 'verify' ? number.confirmDigits() : number.accept());

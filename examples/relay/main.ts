@@ -1,10 +1,13 @@
-/** `npm run relay -- [--port 8787] [--host 127.0.0.1] [--data .demo/relay] [--name relay.example]… [--limit sendsPerMinute=100]… [--log info]` */
+/** `npm run relay`: the reference relay as a command. */
 
 import { mkdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { speakPlainly, TypedWrong } from '../command-line.js';
 import { defaultLimits, type RelayLimits } from './limits.js';
 import { startRelay } from './relay.js';
 
+speakPlainly(`npm run relay -- [--port 8787] [--host 127.0.0.1] [--data .demo/relay] [--name relay.example]… [--limit sendsPerMinute=100]… [--log info]
+  --port 0 takes a free one; the relay prints its address. Limits: ${Object.keys(defaultLimits).join(', ')}`);
 const { values } = parseArgs({
   options: {
     port: { type: 'string', default: '8787' },
@@ -20,7 +23,7 @@ function parseLimits(given: readonly string[]): Partial<RelayLimits> {
   return Object.fromEntries(
     given.map((text) => {
       const [name = '', value = ''] = text.split('=');
-      if (!(name in defaultLimits) || !/^\d+$/.test(value)) throw new Error(`--limit: no such limit, or no number: ${text}`);
+      if (!(name in defaultLimits) || !/^\d+$/.test(value)) throw new TypedWrong(`--limit: no such limit, or no number: ${text}`);
       return [name, Number(value)];
     }),
   );

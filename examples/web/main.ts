@@ -1,9 +1,12 @@
-/** `npm run web -- [--port 8780] [--relay-port 8787] [--data .demo/web]`: builds the page, serves it, and runs a relay for it. */
+/** `npm run web`: builds the page, serves it, and runs a relay for it. */
 
 import { mkdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { speakPlainly } from '../command-line.js';
 import { buildPage, startWeb } from './server.js';
 
+speakPlainly(`npm run web -- [--port 8780] [--relay-port 8787] [--data .demo/web]
+  Builds the chat page, serves it, and runs a relay for it. --port 0 and --relay-port 0 take free ones.`);
 const { values } = parseArgs({
   options: {
     port: { type: 'string', default: '8780' },

@@ -74,10 +74,11 @@ export async function claims(
 
   const settleLocked = async (account: string): Promise<void> => {
     const own = [...claimed].filter(([, claim]) => claim.account === account);
-    const isConfirmed = ([, claim]: [string, Claim]): boolean => contacts.mayShow(account, claim.accountKeyHash);
+    const isConfirmed = ([, claim]: [string, Claim]): boolean => contacts.mayShow(account, claim.accountKeyHash, claim.device);
     const strangers = own.filter((claim) => !isConfirmed(claim)).map(([, claim]) => claim);
     const confirmed = own.filter(isConfirmed).map(([id]) => id);
     await drop(account, strangers, inbox.unconfirmedOf(account), confirmed);
+    inbox.settled(account);
   };
 
   const ask = async (account: string): Promise<void> => {

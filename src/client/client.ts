@@ -11,7 +11,7 @@ import { encodeContent, toContent } from './content.js';
 import type { Settings } from './context.js';
 import { type CoreHost, openCore } from './core.js';
 import { GENERATION, storeCall } from './database.js';
-import { eraseStore } from './erasure.js';
+import { destroyStore } from './erasure.js';
 import { contactView, messageLoops, sentHandle } from './handles.js';
 import {
   checkAccount,
@@ -20,21 +20,21 @@ import {
   checkId,
   checkOptions,
   checkReceiveOptions,
+  checkRecipient,
   checkSendOptions,
   checkWaitOptions,
 } from './options.js';
 import { abortable, abortReason, clientClock, clientRng, emitter, mutex } from './platform.js';
+import { owned } from './ports.js';
 import { recoverStore } from './recovery.js';
 import { seat as emptySeat } from './seat.js';
 import { joinTabs } from './tabs/tabs.js';
 import type { Client, ClientEvent, ClientOptions, Message } from './types.js';
 
-/** Ports that a living client owns. */
-const owned = new WeakSet<object>();
-
 /**
  * Opens this device's client, and registers it if the store is empty; safe to repeat. Resolves once the store is open: a store that
- * holds a device needs no network. On rejection the store is left open, and as it was.
+ * holds a device needs no network. On rejection the store is left open, and as it was, except that an empty sealed store may have been
+ * founded, with its slot and head: from then on it opens with that key.
  *
  * Tabs and workers of one origin may have one store open (`idbStore`, where the browser has Web Locks): one of them leads, the others
  * work through it and take over when it closes, dies or freezes. All are one device, hear the same events, and share one loop over the
@@ -44,7 +44,7 @@ const owned = new WeakSet<object>();
  *
  * Throws `ERR_ARGUMENT` (`field`), `ERR_OFFLINE` (an empty store and no directory), `ERR_ACCOUNT_EXISTS` (an empty store and an
  * account that the directory knows), `ERR_STORE_*` (`ERR_STORE_LOCKED`: another process, or a tab with another version of this
- * library, has the store open), or `signal.reason`.
+ * library, has the store open; `ERR_STORE_KEY` with `field: 'store'`: the base of a sealed store), or `signal.reason`.
  *
  * @example
  * const alice = await createClient({ account: 'alice', store: memoryStore(), ...memoryNetwork() });
@@ -59,7 +59,8 @@ export async function openClient(options: ClientOptions, makeRng: (given: Rng | 
   if (options.signal?.aborted === true) throw abortReason(options.signal);
   const fields = (['store', 'transport', 'directory'] as const).filter((field) => typeof options[field] === 'object');
   for (const field of fields) {
-    if (owned.has(options[field])) throw new UsageError('ERR_ARGUMENT', 'this port belongs to another client', { field });
+    if (owned.has(options[field]))
+      throw new UsageError('ERR_ARGUMENT', `this ${field} belongs to another client, which is open`, { field });
   }
   const ports = fields.map((field) => options[field]);
   const rng = makeRng(options.rng);
@@ -70,7 +71,7 @@ export async function openClient(options: ClientOptions, makeRng: (given: Rng | 
   const opening = open(options, settings, rng, release);
   // Aborted while it was opening: it stops at its next check, and then the ports are free again.
   opening.then((client) => {
-    if (options.signal?.aborted === true) void client.close();
+    if (options.signal?.aborted === true) client.close().catch(() => {});
   }, release);
   return abortable(opening, options.signal);
 }
@@ -179,8 +180,9 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
     },
     async send(to, content, sendOptions = {}) {
       seat.assertOpen();
-      const account = checkAccount(typeof to === 'object' && to !== null && to.kind === 'person' ? to.account : to, 'to');
-      if (account === options.account) throw new UsageError('ERR_ARGUMENT', 'a message to oneself needs a second device', { field: 'to' });
+      const account = checkRecipient(to);
+      if (account === options.account)
+        throw new UsageError('ERR_ARGUMENT', 'to is this account itself, which has one device only', { field: 'to' });
       const { key, signal } = checkSendOptions(sendOptions);
       const payload = encodeContent(toContent(content), now());
       if (signal?.aborted === true) throw abortReason(signal);
@@ -237,12 +239,14 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
         if (seat.isClosed()) return Promise.reject(new UsageError('ERR_CLOSED', 'the client is closed'));
         erasing = end(async () => {
           await tabs?.evict();
-          return eraseStore(store);
+          return destroyStore(store);
         });
         closing = erasing.then(
           () => {},
           () => store.close(),
         );
+        // `erase` says what failed; whoever closes hears of it too.
+        closing.catch(() => {});
       }
       return erasing;
     },

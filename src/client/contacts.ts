@@ -36,11 +36,17 @@ export interface Contacts {
   trustIn(account: string, accountKeyHash: Uint8Array): Trust;
   /** Throws what stops sending to this contact by policy: `ERR_IDENTITY_CHANGED`, `ERR_DEVICE_UNTRUSTED`. */
   assertSendable(contact: KnownContact | undefined): void;
-  /** Whether a message that came from this identity may be shown now: it is the pin, or was when the message came. */
-  mayShow(account: string, accountKeyHash: Uint8Array): boolean;
+  /**
+   * Whether a message that came from this identity may be shown now: it is the pin, or was when the message came. With `device`, for
+   * what came before there was a pin: only if the pinned account's list names that device.
+   */
+  mayShow(account: string, accountKeyHash: Uint8Array, device?: number): boolean;
   /** Asks the directory, verifies, pins at first use. `take`: whose one-time prekeys to hand out. Throws `ERR_NO_SESSION` for an unknown account. */
   refresh(account: string, take: 'all' | readonly number[]): Promise<readonly VerifiedBundle[]>;
-  /** A list of the account, verified. A newer one under the pin is kept: who stands in it no longer is written to no longer. */
+  /**
+   * A list of the account, verified. A newer one under the pin is kept: who stands in it no longer is no device of the account any more.
+   * Where nothing is pinned it is remembered for the pin to come: a device may write before the directory has its list.
+   */
   learn(account: string, list: VerifiedDeviceList): Promise<void>;
   /**
    * What the directory says of an identity that is not the pin: `pinned` if it is by now, `waits` for a person or for the directory;
@@ -107,6 +113,18 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     return row === undefined ? undefined : deviceRecord.decode(row);
   };
 
+  /** The newest list of each identity that claims an account which is not pinned. */
+  const claimedLists = new Map<string, VerifiedDeviceList>();
+  const claimName = (account: string, accountKeyHash: Uint8Array): string => `${account} ${toHex(accountKeyHash)}`;
+  /** In memory alone: by the time of another start the directory has the list. */
+  const rememberClaim = (account: string, list: VerifiedDeviceList): void => {
+    const name = claimName(account, list.accountKeyHash);
+    if ((claimedLists.get(name)?.version ?? -1) >= list.version) return;
+    claimedLists.delete(name);
+    claimedLists.set(name, list);
+    if (claimedLists.size > sessionLimits.claimedCount) claimedLists.delete(claimedLists.keys().next().value as string);
+  };
+
   /** Verifies one device's bundle against what is stored of it. Whose identity it is, is compared with the pin afterwards. */
   const verify = async (bundle: BundleBytes, account: string, contact: KnownContact | undefined): Promise<VerifiedBundle> => {
     if (bundle.address.account !== account) throw new TransportError('ERR_REJECTED', 'the directory answered for another account');
@@ -160,7 +178,10 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     if (agreed.length !== verified.length) ctx.observer.log('warn', 'directory-conflict');
     const isChanged = before !== undefined && !isPinned(first);
     const contact = isChanged ? await identityChanged(account, before, first.accountKey, first.list.bytes) : before;
-    const newest = agreed.reduce((a, b) => (b.list.version > a.list.version ? b : a)).list;
+    const lists = agreed.map(({ list }) => list);
+    const claimed = before === undefined ? claimedLists.get(claimName(account, first.accountKeyHash)) : undefined;
+    if (claimed !== undefined) lists.push(claimed);
+    const newest = lists.reduce((a, b) => (b.version > a.version ? b : a));
     const usable = newest.entries.flatMap(
       ({ device: id, keyHash: hash }) =>
         agreed.find((bundle) => bundle.address.device === id && equal(hash, keyHash(bundle.deviceKey))) ?? [],
@@ -233,20 +254,26 @@ export async function contacts(ctx: Context): Promise<Contacts> {
         throw new TrustError('ERR_DEVICE_UNTRUSTED', 'this contact is not verified, and only verified contacts are written to');
       }
     },
-    mayShow(account, accountKeyHash) {
+    mayShow(account, accountKeyHash, device) {
       const contact = known.get(account);
-      return contact !== undefined && [contact.pin, ...(contact.former as Uint8Array[])].some((pin) => equal(pin, accountKeyHash));
+      if (contact === undefined) return false;
+      if (!equal(contact.pin, accountKeyHash)) return (contact.former as Uint8Array[]).some((pin) => equal(pin, accountKeyHash));
+      return device === undefined || contact.devices.some((entry) => entry.device === device);
     },
     async refresh(account, take) {
       const fetch = (): Promise<BundleBytes[]> => ctx.life.race(ctx.directory.fetch(account, { take }));
       const bundles = await ctx.observer.span('directory.fetch', fetch);
-      if (bundles.length === 0) throw new UsageError('ERR_NO_SESSION', 'the directory knows no device of this account', { field: 'to' });
+      if (bundles.length === 0) {
+        const message = 'the directory knows no device of this account: what is sent to it is held, and goes out once there is one';
+        throw new UsageError('ERR_NO_SESSION', message, { field: 'to' });
+      }
       return ctx.lock(`contact ${account}`, () => accept(account, bundles));
     },
     learn: (account, list) =>
       ctx.lock(`contact ${account}`, async () => {
         const contact = known.get(account);
-        if (contact === undefined || !equal(contact.pin, list.accountKeyHash) || list.version <= contact.listVersion) return;
+        if (contact === undefined) return rememberClaim(account, list);
+        if (!equal(contact.pin, list.accountKeyHash) || list.version <= contact.listVersion) return;
         await save(account, { ...contact, list: list.bytes });
       }),
     async standing(account, identity) {

@@ -62,7 +62,7 @@ export function encodeContent(content: Content, sentAtMs: number): Uint8Array {
   // `data.…` in the codec's paths is `content.data.…` to the caller.
   const payload = withContentPath(() => encodeMsgpack(fields));
   if (payload.length > limits.contentBytes) {
-    throw new UsageError('ERR_LENGTH', 'content is too long: use an attachment', {
+    throw new UsageError('ERR_LENGTH', `content is too long: at most ${limits.contentBytes} bytes encoded, and longer data in parts`, {
       field: 'content',
       got: payload.length,
       max: limits.contentBytes,

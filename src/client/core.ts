@@ -14,9 +14,9 @@ import { inbox as openInbox } from './inbox.js';
 import { takeDeliveries } from './incoming.js';
 import { keyring as openKeyring } from './keyring.js';
 import { life as beginLife } from './life.js';
-import { deviceLogin } from './login.js';
+import { deviceLogin, verdictIn } from './login.js';
 import { outbox as openOutbox } from './outbox.js';
-import { abortable, abortReason, mutex, nextTask, timer } from './platform.js';
+import { abortable, abortReason, mutex, nextTask, timer, within } from './platform.js';
 import { bindDirectory, bindTransport } from './ports.js';
 import { prune } from './prune.js';
 import { receiver as openReceiver } from './receiver.js';
@@ -28,6 +28,8 @@ import type { ClientEvent, ClientOptions, ClientStatus } from './types.js';
 const MAINTENANCE_MS = 3_600_000;
 const MAINTENANCE_RETRY_MS = 60_000;
 const PRUNE_MS = 86_400_000;
+/** How long a carrier may take to close before the client goes on without it. */
+const CLOSING_MS = 5_000;
 
 /** What an engine takes from its client. */
 export interface CoreHost {
@@ -62,9 +64,10 @@ export async function openCore(
   life.onEnd((error) => {
     db.fail(error);
     const halted = life.halted();
-    if (!life.isClosed() && halted !== undefined) onHalted(halted);
+    if (!life.isClosed() && halted !== undefined && halted !== verdict) onHalted(halted);
   });
   const stored = await loadIdentity(db, options.account);
+  const verdict = await verdictIn(db);
   let device = stored?.device ?? generateDevice(options.account, rng, now());
   const login = deviceLogin(() => device, db, life, rng);
   const transport = bindTransport(options.transport, login);
@@ -216,12 +219,13 @@ export async function openCore(
       maintain();
     };
 
+    if (verdict !== undefined) life.halt(verdict);
     isReady = true;
     if (stored === undefined) await publishFirst(() => abortable(keyring.publish(), signal), db);
     if (signal?.aborted === true) throw abortReason(signal);
     watch.done('open', now() - startMs);
     // Not before the next macrotask: listeners that are added at once miss nothing.
-    stopTimers = nextTask(start);
+    stopTimers = nextTask(verdict === undefined ? start : statusChanged);
 
     return {
       device: device.device,
@@ -244,7 +248,7 @@ export async function openCore(
         // One that has halted stays so.
         if (!life.hasEnded()) life.close();
         // A port that was given, not made, serves the next engine too.
-        if (forGood || typeof options.transport === 'function') await ctx.transport.close().catch(() => {});
+        if (forGood || typeof options.transport === 'function') await within(CLOSING_MS, ctx.transport.close());
         await outbox.close();
         await receiving;
         await db.close();
@@ -252,7 +256,7 @@ export async function openCore(
     };
   } catch (error) {
     life.close();
-    if (typeof options.transport === 'function') await transport.close().catch(() => {});
+    if (typeof options.transport === 'function') await within(CLOSING_MS, transport.close());
     throw error;
   }
 }

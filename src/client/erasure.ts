@@ -1,8 +1,10 @@
 /** Destroys what a store holds, keys before what they protect. */
 
+import { UsageError } from '../errors.js';
 import type { ErasureReport, Store, StoreKey } from '../store/port.js';
 import { storeCall } from './database.js';
 import { checkPort } from './options.js';
+import { owned } from './ports.js';
 
 /** Records removed in one commit. */
 const BATCH = 256;
@@ -33,10 +35,16 @@ const LAST = ['sent', 'once', 'got', 'login', 'meta', 'generation'];
  * `client.erase()`. Safe to repeat after a crash, on the store opened anew. What it cannot reach are copies: backups, snapshots, and
  * what a disk keeps of overwritten blocks.
  *
- * Throws `ERR_ARGUMENT` (`field: 'store'`) and `ERR_STORE_*`.
+ * Throws `ERR_ARGUMENT` (`field: 'store'`: no store, or a client has it open) and `ERR_STORE_*`.
  */
 export async function eraseStore(store: Store): Promise<ErasureReport> {
   checkPort('store', store);
+  if (owned.has(store)) throw new UsageError('ERR_ARGUMENT', 'a client has this store open: client.erase()', { field: 'store' });
+  return destroyStore(store);
+}
+
+/** `eraseStore` for the client that owns the store, and has ended. */
+export function destroyStore(store: Store): Promise<ErasureReport> {
   return storeCall(async () => {
     const report = store.erase === undefined ? await eraseRows(store) : await store.erase();
     await store.close();

@@ -17,7 +17,7 @@ export function sentHandle(seat: Seat, { id, account, state }: SentFacts): Sent 
       seat.assertOpen();
       const { signal } = checkWaitOptions(options);
       if (until !== 'accepted')
-        throw new UsageError('ERR_ARGUMENT', 'receipts are off: only accepted can be waited for', { field: 'state' });
+        throw new UsageError('ERR_ARGUMENT', 'only accepted can be waited for: there are no receipts', { field: 'state' });
       return seat.call('until', { id, state }, signal);
     },
     cancel: () => seat.call('cancel', { id, account }),

@@ -7,14 +7,15 @@ import type { Write } from '../store/port.js';
 import type { Contacts } from './contacts.js';
 import type { Context } from './context.js';
 import type { Calls, InboxMessage } from './engine.js';
-import { abortReason } from './platform.js';
+import { abortReason, nextTask } from './platform.js';
 import { type InboxRecord, inboxRecord, keys } from './records.js';
 
 /** The inbox of one client. */
 export interface Inbox {
   /** The row of a new message; `added` is called once it is committed. */
   write(seq: number, record: InboxRecord): Write;
-  added(seq: number, record: InboxRecord): void;
+  /** `isClaimed`: nothing was pinned when it came. */
+  added(seq: number, record: InboxRecord, isClaimed: boolean): void;
   /** Messages that wait, shown or not. */
   count(): number;
   /** How many of them wait for a pin. */
@@ -26,11 +27,16 @@ export interface Inbox {
   leave(consumer: string): void;
   /** Accounts of which messages wait for a pin. */
   unconfirmed(): Set<string>;
-  /** What came under this account's name from identities that never were its pin, or from one device of one of them. */
+  /**
+   * What came under this account's name from identities that never were its pin, and what came before the pin from devices that its list
+   * doesn't name; or what of that is from one device.
+   */
   unconfirmedOf(account: string, from?: { readonly device: number; readonly accountKeyHash: Uint8Array }): number[];
   /** The rows that delete messages which nobody was shown; `removed` is called once they are committed. */
   removal(seqs: readonly number[]): Write[];
   removed(seqs: readonly number[]): void;
+  /** What is left under this account's name is confirmed. */
+  settled(account: string): void;
   /** Something changed that may let a loop go on: a pin, the connection, the end. */
   stir(): void;
 }
@@ -40,6 +46,8 @@ interface Entry {
   readonly account: string;
   readonly device: number;
   readonly accountKeyHash: Uint8Array;
+  /** Until the account's list has confirmed its device. */
+  isClaimed: boolean;
   yielded: boolean;
 }
 
@@ -59,10 +67,13 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
     waiting = [];
     for (const wake of woken) wake();
   };
-  const add = (seq: number, { id, account, device, accountKeyHash }: InboxRecord): void => {
-    entries.set(seq, { id, account, device, accountKeyHash, yielded: false });
+  const add = (seq: number, { id, account, device, accountKeyHash }: InboxRecord, isClaimed: boolean): void => {
+    entries.set(seq, { id, account, device, accountKeyHash, isClaimed, yielded: false });
   };
-  for (const { key, value } of await ctx.db.list(['inbox'])) add(Number.parseInt(key[1]!, 16), inboxRecord.decode(value));
+  for (const { key, value } of await ctx.db.list(['inbox'])) {
+    const record = inboxRecord.decode(value);
+    add(Number.parseInt(key[1]!, 16), record, !contacts.mayShow(record.account, record.accountKeyHash));
+  }
 
   const remove = (seq: number): void => {
     if (entries.get(seq)?.yielded === true) yieldedCount -= 1;
@@ -82,11 +93,12 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
     return { ...record, seq, trust: contacts.trustIn(record.account, accountKeyHash) };
   };
 
-  const isUnconfirmed = ({ account, accountKeyHash }: Entry): boolean => !contacts.mayShow(account, accountKeyHash);
+  const isUnconfirmed = ({ account, accountKeyHash, device, isClaimed }: Entry): boolean =>
+    !contacts.mayShow(account, accountKeyHash, isClaimed ? device : undefined);
 
   /** The oldest message that may be shown and is not with the application. */
   const nextSeq = (): number | undefined => {
-    for (const [seq, entry] of entries) if (!entry.yielded && contacts.mayShow(entry.account, entry.accountKeyHash)) return seq;
+    for (const [seq, entry] of entries) if (!entry.yielded && !isUnconfirmed(entry)) return seq;
     return undefined;
   };
 
@@ -97,6 +109,7 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
       if (signal?.aborted === true) throw abortReason(signal);
     };
     signal?.addEventListener('abort', onAbort);
+    let wasDrained = false;
     try {
       for (;;) {
         assertWanted();
@@ -104,7 +117,14 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
         holder ??= consumer;
         const seq = holder === consumer ? nextSeq() : undefined;
         if (seq === undefined) {
-          if (holder === consumer && end === 'when-drained' && isDrained()) return undefined;
+          const drained = holder === consumer && end === 'when-drained' && isDrained();
+          if (drained && wasDrained) return undefined;
+          wasDrained = drained;
+          if (drained) {
+            // What a carrier has at hand comes first.
+            await new Promise<void>((resolve) => nextTask(resolve));
+            continue;
+          }
           await new Promise<void>((resolve) => {
             wake = resolve;
             waiting.push(resolve);
@@ -133,8 +153,8 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
 
   return {
     write: (seq, record) => ({ key: keys.inbox(seq), value: inboxRecord.encode(record), ifRev: 0 }),
-    added(seq, record) {
-      add(seq, record);
+    added(seq, record, isClaimed) {
+      add(seq, record, isClaimed);
       ctx.observer.gauge('unacked', entries.size);
       onCount();
       wakeLoops();
@@ -172,6 +192,9 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
       }),
     removed(seqs) {
       for (const seq of seqs) remove(seq);
+    },
+    settled(account) {
+      for (const entry of entries.values()) if (entry.account === account) entry.isClaimed = false;
     },
     stir() {
       wakeLoops();

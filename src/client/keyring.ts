@@ -1,8 +1,9 @@
 /** This device's own keys: made once, published until the directory has acknowledged them, refilled and rotated. */
 
-import { wipe } from '../bytes.js';
+import { equal, wipe } from '../bytes.js';
 import { isCyphrError } from '../errors.js';
-import { encodeDevice, identityBytes, renewDeviceList } from '../identity/index.js';
+import { bundlePart } from '../identity/account.js';
+import { encodeDevice, identityBytes, isListDue, keyHash, renewDeviceList, verifyDeviceList } from '../identity/index.js';
 import { keyLimits } from '../limits.js';
 import {
   decodePrekeys,
@@ -15,8 +16,10 @@ import {
 } from '../pqxdh/prekeys.js';
 import type { DeviceKeys } from '../step.js';
 import type { Write } from '../store/port.js';
+import { parseIdentity } from '../wire/objects.js';
 import type { Context } from './context.js';
 import type { Database } from './database.js';
+import { haltForGood } from './login.js';
 import { isRefusedForGood } from './ports.js';
 import { keys, publishRecord } from './records.js';
 
@@ -84,7 +87,26 @@ export function keyring(ctx: Context, initial: PrekeyState): Keyring {
     });
   };
 
+  /**
+   * Before this device signs a list for itself alone: whether its account has gone on without it. Only who has the account key can make
+   * a list that says so. A directory that can't be reached keeps the list from being renewed, too.
+   */
+  const assertCurrent = async (): Promise<void> => {
+    const device = ctx.device();
+    const { publicKey } = device.accountKey;
+    const own = keyHash(device.deviceKey.publicKey);
+    for (const { identity } of await ctx.life.race(ctx.directory.fetch(device.account, { take: [] }))) {
+      const published = bundlePart(() => parseIdentity(identity));
+      if (!equal(published.accountKey, publicKey)) continue;
+      const list = verifyDeviceList(published.deviceList, publicKey);
+      if (list.version <= ctx.ownList().version || list.entries.some((entry) => equal(entry.keyHash, own))) continue;
+      await haltForGood(ctx.db, ctx.life, 'replaced', ctx.ownList().version, list.version);
+      ctx.life.assertOpen();
+    }
+  };
+
   const renew = async (): Promise<void> => {
+    if (isListDue(ctx.device(), ctx.now())) await assertCurrent();
     const remaining = ctx.directory.remaining && (await ctx.life.race(ctx.directory.remaining()));
     if (remaining !== undefined) {
       ctx.observer.gauge('oneTimePrekeys', remaining);

@@ -15,10 +15,35 @@ import type { Login } from '../transport/port.js';
 import type { Database } from './database.js';
 import type { Life } from './life.js';
 import { mutex } from './platform.js';
-import { keys, loginRecord, metaRecord } from './records.js';
+import { keys, loginRecord, metaRecord, verdictRecord } from './records.js';
 
 /** Proofs that are remembered at most, for one audience: that many logins in a row went unanswered. */
 const REMEMBERED_MAX = 64;
+
+/** Why a device must not go on with its store, in words. */
+const REASONS = {
+  copied: 'this store was restored or copied: its device has logged in elsewhere',
+  replaced: 'another device has taken the place of this one',
+} as const;
+
+function verdict(reason: keyof typeof REASONS, got: number, max: number): StoreError {
+  return new StoreError('ERR_STORE_ROLLBACK', REASONS[reason], { got, max });
+}
+
+/** What halted an earlier run of this device for good. Only a recovery takes it back. */
+export async function verdictIn(db: Database): Promise<StoreError | undefined> {
+  const row = await db.read(keys.verdict);
+  if (row === undefined) return undefined;
+  const { reason, got, max } = verdictRecord.decode(row);
+  return verdict(reason === 'replaced' ? reason : 'copied', got, max);
+}
+
+/** Halts the client, now and whenever it is opened again: what proved it may not be shown a second time. */
+export async function haltForGood(db: Database, life: Life, reason: keyof typeof REASONS, got: number, max: number): Promise<void> {
+  // Where another engine has written meanwhile, this one is only behind, and the conflict says so.
+  await db.commit([{ key: keys.verdict, value: verdictRecord.encode({ reason, got, max }) }]).catch(() => {});
+  life.halt(verdict(reason, got, max));
+}
 
 interface Made {
   readonly generation: number;
@@ -52,8 +77,7 @@ export function deviceLogin(device: () => DeviceSecrets, db: Database, life: Lif
         const own = judged?.made.find(({ hash }) => equal(hash, hashOf(lastProof!)));
         const isOther = isOfStore && judged !== undefined && own === undefined && last.generation >= judged.floor;
         if (isOfStore && (isOther || last.generation > db.generation())) {
-          const numbers = { got: db.generation(), max: last.generation };
-          life.halt(new StoreError('ERR_STORE_ROLLBACK', 'this store was restored or copied: its device has logged in elsewhere', numbers));
+          await haltForGood(db, life, 'copied', db.generation(), last.generation);
         }
         life.assertOpen();
         // Before the rows: a proof is never of a later generation than what is known of it.

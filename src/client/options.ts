@@ -32,6 +32,14 @@ export function checkAccount(value: unknown, field: string): string {
   return value;
 }
 
+/** Whom a message is for: an account's name, or a conversation with a person. Throws `ERR_ARGUMENT`, `ERR_LENGTH`. */
+export function checkRecipient(to: unknown): string {
+  if (typeof to === 'string') return checkAccount(to, 'to');
+  const given = to as { kind?: unknown; account?: unknown } | null | undefined;
+  if (given?.kind !== 'person' || typeof given.account !== 'string') throw wrong('to', 'must be an account name or a conversation');
+  return checkAccount(given.account, 'to');
+}
+
 /** An idempotency key: 1–64 bytes of well-formed UTF-8. Throws `ERR_ARGUMENT`, `ERR_LENGTH`. */
 export function checkKey(value: unknown): string {
   if (typeof value !== 'string') throw wrong('key', 'must be a string');
@@ -53,12 +61,18 @@ const METHODS = {
   directory: ['publish', 'fetch'],
 } as const;
 
+const PORTS = {
+  store: 'must be a store, such as memoryStore() makes',
+  transport: 'must be a transport: pass ...relay(url), or another network with its dots',
+  directory: 'must be a directory: pass ...relay(url), or another network with its dots',
+} as const;
+
 /** Throws `ERR_ARGUMENT` unless `port` has the methods of the port that `field` names, and a transport its limits. */
 export function checkPort(field: keyof typeof METHODS, port: unknown): void {
   const given = port as Record<string, unknown> | null | undefined;
   const isPort = typeof given === 'object' && given !== null && METHODS[field].every((method) => typeof given[method] === 'function');
   const hasLimits = field !== 'transport' || typeof (given as { limits?: { maxBytes?: unknown } })?.limits?.maxBytes === 'number';
-  if (!isPort || !hasLimits) throw wrong(field, `must be a ${field}`);
+  if (!isPort || !hasLimits) throw wrong(field, PORTS[field]);
 }
 
 function checkSignal(signal: unknown): void {

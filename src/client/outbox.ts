@@ -244,7 +244,10 @@ export async function outbox(
       const missing = await ctx.lock(`peer ${account}`, () => missingDevices(account));
       // The first question may only have been whose account it is.
       asked += missing.length === 0 ? 1 : 2;
-      if (asked > 3) throw new UsageError('ERR_NO_SESSION', 'a device of this account has published no keys', { field: 'to' });
+      if (asked > 3) {
+        const message = 'a device of this account has published no keys: the message is held, and goes out once it has';
+        throw new UsageError('ERR_NO_SESSION', message, { field: 'to' });
+      }
       bundles = await ctx.observer.span('handshake', () => contacts.refresh(account, missing));
     }
   };

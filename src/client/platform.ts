@@ -105,6 +105,19 @@ export function timer(callback: () => void, ms: number): () => void {
   return () => clearTimeout(handle as unknown as number);
 }
 
+/** Waits for `promise`, whatever comes of it, but no longer than `ms`. */
+export function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const handle = setTimeout(resolve, ms);
+    promise
+      .catch(() => {})
+      .then(() => {
+        clearTimeout(handle);
+        resolve();
+      });
+  });
+}
+
 /** The reason of an abort, or an error of ours where the platform leaves it empty. */
 export function abortReason(signal: AbortSignal): unknown {
   if (signal.reason !== undefined) return signal.reason;

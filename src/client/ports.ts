@@ -1,9 +1,12 @@
-/** The network ports of one client: bound to its login, and with every failure as an error of ours. */
+/** The ports of one client: its own while it lives; those of the network bound to its login, and with every failure as an error of ours. */
 
 import { InternalError, isCyphrError, TransportError, UsageError } from '../errors.js';
 import type { BundleBytes } from '../step.js';
 import type { Bound, Directory, Login, Transport } from '../transport/port.js';
 import { checkPort } from './options.js';
+
+/** Ports, the store among them, that a living client owns: no other client takes them, and nobody else erases the store. */
+export const owned = new WeakSet<object>();
 
 /** Makes a port; what its factory throws is ours, or the cause of `ERR_ARGUMENT`. */
 function made<P>(field: 'transport' | 'directory', make: () => P): P {

@@ -60,6 +60,11 @@ function readPlaintext(bytes: Uint8Array): Opened {
   return { messageId: toHex(plaintext.messageId), hello, payload };
 }
 
+/** Whether the pinned account doesn't name the device of this session, in its newest list that is known here: it was replaced. */
+function isReplaced({ pin, devices }: KnownContact, { accountKeyHash, deviceKeyHash }: LiveSession['facts']): boolean {
+  return equal(pin, accountKeyHash) && !devices.some(({ keyHash }) => equal(keyHash, deviceKeyHash));
+}
+
 /** The receiver of `ctx`. */
 export async function receiver(
   ctx: Context,
@@ -118,8 +123,8 @@ export async function receiver(
     const nowMs = ctx.now();
     const id = fromHex(live.id)!;
     const contact = await contacts.load(account);
-    const isStranger = contact !== undefined && !equal(contact.pin, accountKeyHash);
-    if (isStranger) throw new TrustError('ERR_DEVICE_UNTRUSTED', 'the session is not with the pinned identity');
+    const isStranger = contact !== undefined && (!equal(contact.pin, accountKeyHash) || isReplaced(contact, owner));
+    if (isStranger) throw new TrustError('ERR_DEVICE_UNTRUSTED', 'the session is not with a device of the pinned identity');
     const known = await sessions.peer(owner);
     let peer = before === undefined ? accepted(known, id, nowMs) : received(known, id, nowMs);
     const startedHere = peer.sessions.some((session) => session.initiatedByUs && toHex(session.id) === live.id);
@@ -162,7 +167,7 @@ export async function receiver(
     if (isClaimed) claims.added(after);
     onCommitted();
     wipe(...step.wipe, step.out);
-    if (message !== undefined) inbox.added(seq, message);
+    if (message !== undefined) inbox.added(seq, message, contact === undefined);
     if (unreadable !== undefined) undecryptable(unreadable, 'needs-person', account);
     if (isEstablished) {
       const reason = isRecovered ? 'recovered' : known.sessions.length > (before === undefined ? 0 : 1) ? 'healed' : 'first-contact';
@@ -183,24 +188,31 @@ export async function receiver(
     await ctx.lock(`peer ${account}`, async () => {
       const live = await sessions.load(id);
       if (live === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
+      const contact = await contacts.load(account);
+      if (contact !== undefined && isReplaced(contact, live.facts)) {
+        // Told once: whoever has the old device must not be able to flood with it.
+        await markDead(live, 'ERR_DEVICE_UNTRUSTED', 'never');
+        throw new TrustError('ERR_DEVICE_UNTRUSTED', 'the device of this session was replaced');
+      }
       let step: Step<LiveSession['state'], Uint8Array>;
       try {
         step = decrypt(live.state, frame);
       } catch (error) {
-        if (error instanceof ReplayError && error.code === 'ERR_SKIP_LIMIT') await markDead(live);
+        if (error instanceof ReplayError && error.code === 'ERR_SKIP_LIMIT') await markDead(live, 'ERR_SKIP_LIMIT', 'by-itself');
         throw error;
       }
       await deliver(live, live, step);
     });
   };
 
-  const markDead = async ({ id, facts }: LiveSession): Promise<void> => {
+  /** Says why once, and never sends on the session again. */
+  const markDead = async ({ id, facts }: LiveSession, ...why: [code: ErrorCode, heals: 'by-itself' | 'never']): Promise<void> => {
     const known = await sessions.peer(facts);
     if (known.sessions.some((session) => session.dead && toHex(session.id) === id)) return;
     const { writes, peer } = await sessions.peerWrites(facts, died(known, fromHex(id)!));
     await ctx.db.commit(writes);
     sessions.installPeer(facts, peer);
-    undecryptable('ERR_SKIP_LIMIT', 'by-itself', facts.account);
+    undecryptable(...why, facts.account);
   };
 
   /** A first flight (section 2.4). */
@@ -242,7 +254,7 @@ export async function receiver(
   const acceptFlight = async (init: InitFrame, contact: KnownContact | undefined): Promise<void> => {
     const step = acceptInit(keyring.prekeys(), ctx.device(), init, { pinnedIdentity: contact?.pin, storedList: contact?.list }, ctx.now());
     const { secrets, ratchetMessage, replayable, sessionId, initId, peer } = step.out;
-    if (contact !== undefined) await contacts.learn(init.account, peer.list);
+    await contacts.learn(init.account, peer.list);
     const state = acceptRatchet(secrets);
     wipe(secrets.rootKey, secrets.headerKeyA, secrets.nextHeaderKeyB, secrets.sckaSecret, secrets.signedPrekey.secretKey);
     const { account, device } = peer.address;

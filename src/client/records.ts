@@ -16,7 +16,7 @@
  * | `unsent/<account>/<seq>` | the plaintext of what is in `outbox`: goes with its last row there, and back to `pending` when a device was replaced |
  * | `greet/<account>` | a contact that has not answered the device which replaced a lost one |
  * | `claimed/<id>` | marks a session whose sender no pin confirms |
- * | `login/<audience>` | login proofs that this store has made |
+ * | `login/<audience>`, `login//halted` | login proofs that this store has made; why its device must not go on |
  * | `inbox/<seq>`, `got/<account>/<message>` | messages not acknowledged; ids already received |
  */
 
@@ -107,6 +107,9 @@ export const metaRecord = record(
 
 /** Login proofs for one audience: `made` are {generation, hash}, hash 16 bytes of SHA-256; those before `floor` are forgotten. */
 export const loginRecord = record('login', { floor: 'number', made: 'list' });
+
+/** `reason`: see login.ts. `got` and `max`: generations, or versions of the account's device list. */
+export const verdictRecord = record('verdict', { reason: 'string', got: 'number', max: 'number' });
 
 /** Published bytes, kept until the directory has acknowledged them: the same each time. */
 export const publishRecord = record('publish', {
@@ -242,6 +245,7 @@ export const keys = {
   unsent: (account: string, seq: number): StoreKey => ['unsent', account, seqKey(seq)],
   greet: (account: string): StoreKey => ['greet', account],
   login: (audience: string): StoreKey => ['login', audience],
+  verdict: ['login', '', 'halted'] as StoreKey,
   inbox: (seq: number): StoreKey => ['inbox', seqKey(seq)],
   got: (account: string, id: string): StoreKey => ['got', account, id],
 };

@@ -4,6 +4,7 @@ import { StoreError, TrustError, UsageError } from '../errors.js';
 import { type DeviceSecrets, decodeDevice, encodeDevice } from '../identity/index.js';
 import { encodePrekeys, generatePrekeys, type PrekeyState } from '../pqxdh/prekeys.js';
 import type { Rng } from '../step.js';
+import type { Store, StoreKey } from '../store/port.js';
 import type { Directory } from '../transport/port.js';
 import type { Database } from './database.js';
 import { loadPrekeys, publishWrite } from './keyring.js';
@@ -12,6 +13,9 @@ import { abortable, abortReason } from './platform.js';
 import { isRefusedForGood } from './ports.js';
 import { keys, metaRecord } from './records.js';
 
+/** Below which everything of a sealed store stands in its base; a client has no such space. */
+const SEALED: StoreKey = ['sealed'];
+
 /** A device that is stored. */
 export interface Identity {
   readonly device: DeviceSecrets;
@@ -19,14 +23,24 @@ export interface Identity {
 }
 
 /**
- * The identity in the store; `undefined` if the store is empty. Throws `ERR_ARGUMENT` for another account's store, `ERR_STORE_VERSION`
- * for a newer one, `ERR_STORE_CORRUPT`.
+ * Throws `ERR_STORE_KEY` (`field: 'store'`) for the base of a sealed store. It looks empty to a client, and with a client's plain records
+ * beside the sealed ones it would never open again.
+ */
+export async function assertUnsealed(store: Pick<Store, 'list'>): Promise<void> {
+  if ((await store.list(SEALED, 1)).length === 0) return;
+  throw new StoreError('ERR_STORE_KEY', 'this store is sealed: open it with sealedStore', { field: 'store' });
+}
+
+/**
+ * The identity in the store; `undefined` if the store is empty. Throws `ERR_ARGUMENT` for another account's store, `ERR_STORE_KEY` for
+ * the base of a sealed one, `ERR_STORE_VERSION` for a newer one, `ERR_STORE_CORRUPT`.
  */
 export async function loadIdentity(db: Database, account: string): Promise<Identity | undefined> {
   const [meta, device] = [await db.read(keys.meta), await db.read(keys.device)];
   const corrupt = (): StoreError => new StoreError('ERR_STORE_CORRUPT', 'the store holds an account without all of its rows');
   if (meta === undefined) {
     if (device !== undefined) throw corrupt();
+    await assertUnsealed(db);
     return undefined;
   }
   const owner = ownerOf(meta);
@@ -55,7 +69,7 @@ export async function register(
 ): Promise<Identity> {
   const known = await abortable(directory.fetch(device.account, { take: [], signal }), signal);
   if (known.length > 0) {
-    throw new TrustError('ERR_ACCOUNT_EXISTS', 'the directory knows this account, and this store is empty: link this device instead');
+    throw new TrustError('ERR_ACCOUNT_EXISTS', "the name is taken, or this device's store was lost: importAccount, or choose another name");
   }
   const { next, out } = generatePrekeys(device, rng, nowMs);
   if (signal?.aborted === true) throw abortReason(signal);

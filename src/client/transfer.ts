@@ -34,6 +34,7 @@ import { checkFunction, checkOptions, checkPort, checkWaitOptions } from './opti
 import { abortReason, clientClock, clientRng } from './platform.js';
 import { contactRecord, greetRecord, keys, record } from './records.js';
 import { deviceRows, publishedVersion } from './recovery.js';
+import { assertUnsealed } from './registration.js';
 import type { Client, ClientOptions, TransferOptions } from './types.js';
 
 const FILE_KEY_BYTES = 32;
@@ -100,7 +101,7 @@ function assertWanted(signal: AbortSignal | undefined): void {
  *
  * The length shows the size of the content, rounded up to 64 KiB and above 128 KiB by up to 12 %. Nothing is compressed.
  *
- * Throws `ERR_ARGUMENT`. The stream fails with `ERR_STORE_*` (`ERR_STORE_KEY`: the person cancelled), `ERR_LENGTH` (`field: 'history'`),
+ * Throws `ERR_ARGUMENT`. The stream fails with `ERR_STORE_*` (`ERR_STORE_KEY`: the person cancelled, or `field: 'store'`: it is sealed), `ERR_LENGTH` (`field: 'history'`),
  * what `options.history` throws, or `signal.reason`.
  *
  * @example
@@ -192,7 +193,10 @@ function entries(store: Store, history: AsyncIterator<Uint8Array> | undefined): 
 
   const account = async (): Promise<Uint8Array> => {
     const [row] = await storeCall(() => store.read([keys.device]));
-    if (row === undefined) throw new StoreError('ERR_STORE_CORRUPT', 'the store holds no account');
+    if (row === undefined) {
+      await storeCall(() => assertUnsealed(store));
+      throw new StoreError('ERR_STORE_CORRUPT', 'the store holds no account');
+    }
     const { account: name, accountKey, deviceList } = decodeDevice(row.value);
     const bytes = accountEntry.encode({ account: name, aik: accountKey.secretKey, listVersion: parseDeviceList(deviceList).version });
     const entry = encodeEntry('account', bytes);
@@ -232,10 +236,11 @@ function entries(store: Store, history: AsyncIterator<Uint8Array> | undefined): 
 
 /**
  * Opens the account of an export on this device: a new device takes the place of the one that it came from, which contacts then write
- * to no longer. For an empty store; nothing is written to it before the last byte of `backup` was found authentic. Needs the directory.
+ * to no longer. For an empty store; nothing is written to it before the last byte of `backup` was found authentic, but an empty sealed
+ * store is founded at once, with its slot and head, and stays founded when the import fails. Needs the directory.
  * Messages that were queued or not shown where the export was made are not in it.
  *
- * Throws `ERR_STORE_KEY` (another key, or a damaged sealed key), `ERR_STORE_CORRUPT` (damaged, cut off, put together from others),
+ * Throws `ERR_STORE_KEY` (another key, or a damaged sealed key; `field: 'store'`: the base of a sealed store), `ERR_STORE_CORRUPT` (damaged, cut off, put together from others),
  * `ERR_STORE_VERSION` (of a newer version), `ERR_ARGUMENT` (`account`: the export is another account's; `store`: it is not empty),
  * `ERR_ACCOUNT_EXISTS` (the directory has another identity for the account), what `createClient`, `options.history` and the stream
  * itself throw, or `signal.reason`.
@@ -268,6 +273,7 @@ export async function importWith(
   const now = clientClock(options.now);
   const [meta, device] = await storeCall(() => options.store.read([keys.meta, keys.device]));
   if (meta !== undefined || device !== undefined) throw new UsageError('ERR_ARGUMENT', 'the store is not empty', { field: 'store' });
+  await storeCall(() => assertUnsealed(options.store));
 
   const found = await readExport(backup, key, options.account, transfer);
   const { account, aik, listVersion } = found.account;

@@ -72,7 +72,11 @@ export interface Sent {
   readonly to: Conversation;
   /** A snapshot, of when the handle was made. */
   readonly state: SentState;
-  /** Resolves once the message has come that far; rejects with its error if it is held or has failed, `signal.reason` on abort. */
+  /**
+   * Resolves once the message has come that far. Rejects with its error if it has failed, with `signal.reason` on abort, and also with the
+   * reason for which it is held (`ERR_NO_SESSION`: nobody of that name yet; a `TrustError`): it is kept then, and goes out by itself
+   * once that is settled. Only `'accepted'` can be waited for: `ERR_ARGUMENT` for the others.
+   */
   until(state: 'accepted' | 'delivered' | 'read', options?: { signal?: AbortSignal | undefined }): Promise<void>;
   /** Takes the message back if it has not left: `'cancelled'`, or how far it had already come. */
   cancel(): Promise<SentState>;
@@ -196,7 +200,10 @@ export interface Client extends AsyncDisposable {
   subscribe(handler: (message: Message) => void | Promise<void>, options?: ReceiveOptions): Promise<void>;
   /** No I/O. */
   contact(account: string): Contact;
-  /** Returns how to stop listening. */
+  /**
+   * Returns how to stop listening. A listener that throws stops neither the client nor other listeners: its error is thrown anew on a
+   * microtask, uncaught. That ends a Node process, so catch what yours may throw. A promise that it returns is not looked at.
+   */
   on<T extends ClientEvent['type']>(
     type: T,
     listener: (event: Extract<ClientEvent, { type: T }>) => void,

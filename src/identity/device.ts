@@ -78,13 +78,19 @@ export function identityBytes(device: DeviceSecrets): Uint8Array {
   });
 }
 
+/** Whether `renewDeviceList` would sign a list. */
+export function isListDue({ deviceList }: DeviceSecrets, nowMs: number): boolean {
+  const { issuedAt, freshUntil } = parseDeviceList(deviceList);
+  return nowMs < issuedAt || nowMs >= freshUntil - keyLimits.listReissueLeftMs;
+}
+
 /**
  * Signs the device list anew when 3 days or less are left of its freshness, or its date lies in the future (a clock was wrong);
  * else returns the same object. The version becomes max(stored + 1, `nowMs`).
  */
 export function renewDeviceList(device: DeviceSecrets, nowMs: number, rng: Rng): DeviceSecrets {
-  const { version, issuedAt, freshUntil, entries } = parseDeviceList(device.deviceList);
-  if (issuedAt <= nowMs && nowMs < freshUntil - keyLimits.listReissueLeftMs) return device;
+  if (!isListDue(device, nowMs)) return device;
+  const { version, entries } = parseDeviceList(device.deviceList);
   const next = Math.max(version + 1, nowMs);
   return { ...device, deviceList: signDeviceList(device.accountKey, device.account, entries, next, nowMs, rng) };
 }

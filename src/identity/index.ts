@@ -14,6 +14,7 @@ export {
   encodeDevice,
   generateDevice,
   identityBytes,
+  isListDue,
   renewDeviceList,
   replaceDevice,
 } from './device.js';

@@ -8,7 +8,7 @@
 
 import { StoreError, UsageError } from '../errors.js';
 import { checkKeys, checkRange, checkWrites } from './keys.js';
-import { commitGroup, type Database, eraseDatabase, openDatabase, storeError, type Waiting } from './node/database.js';
+import { commitGroup, type Database, eraseDatabase, holdsDatabase, openDatabase, storeError, type Waiting } from './node/database.js';
 import { decodeRow, recordKey, storeKey } from './node/rows.js';
 import type { ErasureReport, Store } from './port.js';
 
@@ -28,7 +28,7 @@ const GROUP_COUNT = 256;
  * until the next read: the disk may hold it.
  *
  * `erase` also destroys a store that is damaged or of a newer layout, whose records then can't be counted, but not one that is open
- * elsewhere. If it rejects, the store stays open, and it can be repeated. It deletes and rewrites files; what a disk or a file system
+ * elsewhere. A directory without a database stays as it is. If it rejects, the store stays open, and it can be repeated. It deletes and rewrites files; what a disk or a file system
  * keeps of them elsewhere is beyond it.
  *
  * @example
@@ -134,6 +134,8 @@ export function nodeStore(path: string): Store {
       assertOpen();
       erasing = (async () => {
         await committing;
+        // LevelDB would take files for its own that others made.
+        if (!(await holdsDatabase(path))) return { recordCount: 0, keyCount: 0 };
         // What can't be opened can be destroyed, unless somebody else has it open.
         const db = await writableDatabase().catch((error: unknown) => {
           if (error instanceof UsageError || storeError(error).code === 'ERR_STORE_LOCKED') throw error;

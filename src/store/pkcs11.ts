@@ -12,8 +12,8 @@
 import type { PKCS11 } from 'pkcs11js';
 import { concat, copy, equal, wipe } from '../bytes.js';
 import { CyphrError, StoreError, UsageError } from '../errors.js';
+import { type Answer, askPerson } from './ask.js';
 import type { KeySlot } from './port.js';
-import { untilAborted } from './until-aborted.js';
 
 type Package = typeof import('pkcs11js');
 type Handle = ReturnType<PKCS11['C_OpenSession']>;
@@ -32,8 +32,8 @@ export interface Pkcs11Options {
   readonly module: string;
   /** The token's label; exactly one token may have it. */
   readonly token: string;
-  /** Asks for the user PIN, only while the token is there. A wrong PIN costs one of the token's tries. */
-  readonly pin: () => string | Promise<string>;
+  /** Asks for the user PIN, only while the token is there; `null` or `undefined`: cancelled. A wrong PIN costs one of the token's tries. */
+  readonly pin: () => Answer | Promise<Answer>;
   /** Label of the AES key in the token, `cyphr` if left out. The first `seal` generates it; `open` goes by the id in the sealed bytes. */
   readonly key?: string | undefined;
 }
@@ -156,14 +156,8 @@ async function loadPackage(): Promise<Package> {
   return pkcs11;
 }
 
-async function askPin(pin: () => string | Promise<string>, signal: AbortSignal | undefined): Promise<string> {
-  let answer: unknown;
-  try {
-    answer = await untilAborted(async () => pin(), signal);
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new StoreError('ERR_STORE_KEY', 'no PIN was given', { field: 'pin', cause });
-  }
+async function askPin(pin: Pkcs11Options['pin'], signal: AbortSignal | undefined): Promise<string> {
+  const answer: unknown = await askPerson(pin, 'PIN', 'pin', signal);
   // Tokens count an empty PIN as a wrong one.
   if (typeof answer !== 'string' || answer === '')
     throw new UsageError('ERR_ARGUMENT', 'pin must answer a non-empty string', { field: 'pin' });

@@ -71,7 +71,8 @@ interface SocketPlace extends Place {
 
 /** Splits the address by hand: React Native's `URL` lacks most of its getters. */
 function placeOf(url: string, { token }: RelayOptions): SocketPlace {
-  const [, secure, given, path] = ADDRESS.exec(typeof url === 'string' ? url : '') ?? [];
+  if (typeof url !== 'string') throw new UsageError('ERR_ARGUMENT', 'relay address must be a string', { field: 'url' });
+  const [, secure, given, path] = ADDRESS.exec(url) ?? [];
   if (given === undefined) throw new UsageError('ERR_ARGUMENT', 'relay address must be wss://host[:port][/path]', { field: 'url' });
   const audience = given.toLowerCase().replace(secure ? /:443$/ : /:80$/, '');
   if (!secure && !LOOPBACK.test(audience)) {

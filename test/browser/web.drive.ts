@@ -108,6 +108,12 @@ export default async function drive(stage: Stage): Promise<void> {
     assert.match(traffic, /([0-9a-f]{2} ){24}…/);
     assert.doesNotMatch(traffic, /two|lines|Got it/);
     await isAccessible(alice.page);
+    await alice.page.setViewport({ width: 1100, height: 800 });
+    // Beside the conversation, not over it.
+    await alice.until(
+      `document.querySelector('#talk').getBoundingClientRect().right <= document.querySelector('#relay').getBoundingClientRect().left`,
+    );
+    await alice.page.setViewport({ width: 1280, height: 800 });
     await alice.press('Escape');
     await alice.until(`document.activeElement.id === 'relay-open'`);
   });

@@ -139,9 +139,10 @@ describe('row by row', () => {
 
   test('knows every space that a client writes to', async () => {
     const store = memoryStore();
-    const spaces = Object.values(keys).map(
+    const all = Object.values(keys).map(
       (key) => (typeof key === 'function' ? (key as (...args: unknown[]) => readonly string[])('1', new Uint8Array(64), 1)[0] : key[0])!,
     );
+    const spaces = [...new Set(all)];
     await store.commit([...spaces, 'generation'].map((space) => ({ key: [space, 'x'], value: new Uint8Array(1) })));
     expect((await eraseStore({ ...store, close: async () => {} })).recordCount).toBe(spaces.length + 1);
   });
@@ -160,6 +161,16 @@ describe('client.erase', () => {
     expect([...store.rows()]).toEqual([]);
     expect(alice.client.status.state).toBe('closed');
   });
+});
+
+test('a store that a client has open is the client’s to erase', async () => {
+  const base = memoryStore();
+  const store = { ...base, close: async () => {} };
+  const client = await createClient({ account: 'alice', store, ...memoryNetwork() });
+  await expect(eraseStore(store)).rejects.toThrow(usage('ERR_ARGUMENT', 'store'));
+  expect(await base.read([keys.device])).not.toEqual([undefined]);
+  await client.close();
+  expect((await eraseStore(store)).keyCount).toBeGreaterThan(0);
 });
 
 test('what is no store is named; what a store throws is wrapped', async () => {

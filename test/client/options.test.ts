@@ -48,6 +48,15 @@ describe('createClient names the argument that is wrong', () => {
     }
   });
 
+  test('a network that is not spread, and a store that another client has: said in words', async () => {
+    const network = memoryNetwork() as never;
+    await expect(createClient({ ...good(), transport: network })).rejects.toThrow('transport must be a transport: pass ...relay(url)');
+    const store = memoryStore();
+    const client = await createClient({ ...good(), store });
+    await expect(createClient({ ...good(), store })).rejects.toThrow('this store belongs to another client, which is open');
+    await client.close();
+  });
+
   test('ports that a function makes', async () => {
     await expect(createClient({ ...good(), transport: () => ({}) as never })).rejects.toThrow(usage('ERR_ARGUMENT', 'transport'));
     await expect(createClient({ ...good(), directory: () => port as never })).rejects.toMatchObject({ name: expect.any(String) });
@@ -118,6 +127,7 @@ describe('calls name the argument that is wrong', () => {
     };
     await wrong(() => client.send(undefined as never, 'x'), 'to');
     await wrong(() => client.send({ kind: 'group', id: 'g' } as never, 'x'), 'to');
+    await expect(client.send(new String('bob') as never, 'x')).rejects.toThrow('to must be an account name or a conversation');
     await wrong(() => client.send('', 'x'), 'to', 'ERR_LENGTH');
     await wrong(() => client.send('alice', 'x'), 'to');
     await wrong(() => client.send('bob', 'x', null as never), 'options');

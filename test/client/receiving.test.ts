@@ -1,3 +1,6 @@
+import { createClient } from '@cyphr/e2ee';
+import { memoryStore } from '@cyphr/e2ee/store/memory';
+import { memoryNetwork } from '@cyphr/e2ee/transport/memory';
 import { describe, expect, test, vi } from 'vitest';
 import { inboxRecord, keys } from '../../src/client/records.js';
 import type { Message } from '../../src/client/types.js';
@@ -136,6 +139,21 @@ describe('loops', () => {
     expect((await Promise.all(all)).map(({ value }) => value.text)).toEqual(['a', 'b', 'c']);
     await loop.return!();
     await close();
+  });
+
+  test('when-drained finds what the carrier had taken before the loop began, also long after the connection', async () => {
+    const network = memoryNetwork();
+    const [alice, bob] = await Promise.all(['alice', 'bob'].map((account) => createClient({ account, store: memoryStore(), ...network })));
+    for (let i = 0; i < 4; i++) {
+      await (await alice!.send('bob', `${i}`)).until('accepted');
+      const texts: string[] = [];
+      for await (const message of bob!.messages({ end: 'when-drained' })) {
+        texts.push(message.text);
+        await message.ack();
+      }
+      expect(texts).toEqual([`${i}`]);
+    }
+    await Promise.all([alice!.close(), bob!.close()]);
   });
 
   test('when-drained ends once mailbox and inbox are empty, after a first contact too', async () => {

@@ -1,6 +1,6 @@
 import { memoryNetwork } from '@cyphr/e2ee/transport/memory';
 import { describe, expect, test, vi } from 'vitest';
-import { keys } from '../../src/client/records.js';
+import { keys, verdictRecord } from '../../src/client/records.js';
 import type { ClientOptions } from '../../src/client/types.js';
 import type { Login, Network } from '../../src/transport/port.js';
 import { parseDeviceList } from '../../src/wire/objects.js';
@@ -79,6 +79,56 @@ describe('T24: a store that was restored or copied', () => {
       expect(network.sent.length).toBe(sentBefore);
       await Promise.all([restored, bob].map(({ client }) => client.close()));
     }
+  });
+
+  test('stays halted when it is opened again, also without a network: the proof may not be shown twice; recovering ends it', async () => {
+    const { network, alice, bob } = await conversation(clock);
+    const copy = await snapshot(alice.store);
+    await exchange(alice, bob, 'after the copy');
+    await alice.client.close();
+    const again = await person('alice', network, clock, { store: alice.store, seed: 'again' });
+    await again.seen('status', isOnline);
+    await again.client.close();
+    const restored = await person('alice', network, clock, { store: copy, seed: 'restored' });
+    await haltedWith(restored, 'ERR_STORE_ROLLBACK');
+    await restored.client.close();
+    const radio = severable(network);
+    radio.down = true;
+    const later = await person('alice', radio, clock, { store: copy, seed: 'later' });
+    expect(later.client.status).toMatchObject({ state: 'halted', error: { code: 'ERR_STORE_ROLLBACK' } });
+    await haltedWith(later, 'ERR_STORE_ROLLBACK');
+    await expect(later.client.send('bob', 'x')).rejects.toThrow(coded('ERR_STORE_ROLLBACK'));
+    radio.down = false;
+    await later.client.recover();
+    await later.seen('status', isOnline);
+    await later.client.close();
+    const last = await person('alice', network, clock, { store: copy, seed: 'last' });
+    await last.seen('status', isOnline);
+    expect(last.client.status.state).toBe('online');
+    await Promise.all([last, bob].map(({ client }) => client.close()));
+  });
+
+  test('a device that its account has replaced does not take the account back when its list is due', async () => {
+    const { network, alice, bob } = await conversation({ ms: START });
+    const later = { ms: START };
+    await alice.client.close();
+    const copy = await snapshot(alice.store);
+    await alice.store.commit([{ key: ['login', '', 'halted'], value: verdictRecord.encode({ reason: 'copied', got: 1, max: 2 }) }]);
+    const recovered = await person('alice', network, later, { store: alice.store, seed: 'recovered' });
+    await recovered.client.recover();
+    await recovered.seen('status', isOnline);
+    const device = recovered.client.device;
+    await recovered.client.send('bob', 'from the new one');
+    expect((await bob.read()).from.device).toBe(device);
+    // Five days on, when every holder of the account key signs a new list for itself.
+    later.ms += 5 * 86_400_000;
+    const old = await person('alice', network, later, { store: copy, seed: 'old' });
+    await haltedWith(old, 'ERR_STORE_ROLLBACK');
+    expect(await bob.client.contact('alice').identity()).toMatchObject({ devices: [device] });
+    await old.client.close();
+    const again = await person('alice', network, later, { store: copy, seed: 'again' });
+    expect(again.client.status.state).toBe('halted');
+    await Promise.all([recovered, again, bob].map(({ client }) => client.close()));
   });
 
   test('of two copies that run at once, the second to log in halts', async () => {

@@ -1,4 +1,4 @@
-import { createClient } from '@cyphr/e2ee';
+import { createClient, eraseStore, exportAccount, importAccount } from '@cyphr/e2ee';
 import { rawKeySlot, sealedStore } from '@cyphr/e2ee/store/sealed';
 import { memoryNetwork } from '@cyphr/e2ee/transport/memory';
 import { expect, test } from 'vitest';
@@ -92,3 +92,25 @@ test('a client’s plain store is sealed once, and goes on as the same device', 
   await Promise.all([after.close(), bob.close()]);
   expect(disk.text()).not.toContain(BOB);
 }, 20_000);
+
+test.each(['nobody knows the name', 'the directory knows the account'])('the base of a sealed store is no empty store: %s', async (how) => {
+  const network = memoryNetwork();
+  const disk = searchable();
+  const account = how.startsWith('nobody') ? BOB : ALICE;
+  const before = await createClient({ account: ALICE, store: sealedStore(disk, slot()), ...network });
+  const { device } = before;
+  await before.close();
+  const backup = exportAccount(sealedStore(disk, slot()), slot());
+  const text = disk.text();
+  const refusal = { code: 'ERR_STORE_KEY', field: 'store', message: expect.stringContaining('sealedStore') };
+
+  await expect(createClient({ account, store: disk, ...network })).rejects.toMatchObject(refusal);
+  await expect(importAccount({ account, store: disk, ...network }, backup, slot())).rejects.toMatchObject(refusal);
+  await expect(exportAccount(disk, slot()).pipeTo(new WritableStream())).rejects.toMatchObject(refusal);
+  expect(disk.text()).toBe(text);
+
+  const after = await createClient({ account: ALICE, store: sealedStore(disk, slot()), ...network });
+  expect(after.device).toBe(device);
+  await after.close();
+  expect((await eraseStore(disk)).keyCount).toBeGreaterThan(0);
+});

@@ -109,7 +109,7 @@ describe('offline', () => {
     const sent = await alice.client.send('dave', 'hello?');
     const waiting = sent.until('accepted').catch((error: unknown) => error);
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(await waiting).toMatchObject({ code: 'ERR_NO_SESSION' });
+    expect(await waiting).toMatchObject({ code: 'ERR_NO_SESSION', message: expect.stringContaining('is held, and goes out') });
     expect(await stateOf(alice.client, sent)).toBe('held');
     expect(alice.client.status).toMatchObject({ queuedCount: 1 });
     const opening = person('dave', network, clock);

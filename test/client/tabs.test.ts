@@ -8,6 +8,7 @@ import { keys } from '../../src/client/records.js';
 import { packError, unpackError } from '../../src/client/tabs/messages.js';
 import type { ClientEvent, ClientStatus, Message } from '../../src/client/types.js';
 import * as errors from '../../src/errors.js';
+import { tabLimits } from '../../src/limits.js';
 import { type GlassNetwork, glassNetwork } from '../helpers/glass-network.js';
 import { coded, usage } from '../helpers/matchers.js';
 import { type Origin, origin, type Tab } from '../helpers/origin.js';
@@ -141,6 +142,26 @@ describe('two tabs', () => {
     await vi.waitFor(() => expect(at.said.some((message) => (message as { name?: string }).name === 'next')).toBe(true));
     second.tab.freeze();
     await bob.client.send('alice', 'one');
+    expect((await first.read()).text).toBe('one');
+    second.tab.thaw();
+    await bob.client.send('alice', 'two');
+    expect((await waiting).value.text).toBe('two');
+    await closeAll(first, second, bob);
+  });
+
+  test('the answer to what a tab asked before it stood still does not vouch for what it was given', async () => {
+    const [network, at] = [glassNetwork(), origin()];
+    const [first, second] = [await open(at, network), await open(at, network)];
+    const bob = await person('bob', network, clock);
+    const [beganMs, idleMs] = [performance.now(), 4 * tabLimits.pingMs];
+    const idle = (turns: number): Promise<void> =>
+      vi.waitFor(() => expect(performance.now() - beganMs).toBeGreaterThan(turns * idleMs), { timeout: 10_000 });
+    await idle(1);
+    second.tab.freezeAtCall('sent');
+    const waiting = second.client.messages()[Symbol.asyncIterator]().next();
+    await idle(2);
+    await bob.client.send('alice', 'one');
+    await vi.waitFor(() => expect(second.tab.isFrozen()).toBe(true), { timeout: 10_000 });
     expect((await first.read()).text).toBe('one');
     second.tab.thaw();
     await bob.client.send('alice', 'two');

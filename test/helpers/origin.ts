@@ -13,6 +13,8 @@ export interface Tab {
   killAtCommit(count: number, side: 'before' | 'after'): void;
   /** Everything that goes in or out waits, and the tab keeps its lock. */
   freeze(): void;
+  /** Freezes as soon as it has asked another tab for this. */
+  freezeAtCall(name: string): void;
   thaw(): void;
   isDead(): boolean;
   isFrozen(): boolean;
@@ -62,6 +64,7 @@ export function origin(inner: GlassStore = glassStore()): Origin {
     let state: 'running' | 'frozen' | 'dead' = 'running';
     let thawed: (() => void)[] = [];
     let plan: { count: number; side: 'before' | 'after' } | undefined;
+    let lastCall: string | undefined;
     let isClosed = false;
     /** Resolves when the tab runs: at once, when it thaws, or never. */
     const alive = async (): Promise<void> => {
@@ -87,6 +90,10 @@ export function origin(inner: GlassStore = glassStore()): Origin {
         lost: lost.then(alive),
         release: () => void alive().then(() => free(mine)),
       };
+    };
+    const freeze = (): void => {
+      lastCall = undefined;
+      if (state === 'running') state = 'frozen';
     };
     const kill = (): void => {
       state = 'dead';
@@ -149,8 +156,11 @@ export function origin(inner: GlassStore = glassStore()): Origin {
           let posting: Promise<unknown> = Promise.resolve();
           return {
             post(message) {
-              const clone = structuredClone(message);
-              if (state === 'running') return post(self, clone);
+              const clone = structuredClone(message) as { readonly name?: string };
+              if (state === 'running') {
+                if (lastCall !== undefined && clone.name === lastCall) freeze();
+                return post(self, clone);
+              }
               posting = posting.then(alive).then(() => post(self, clone));
             },
             close: () => void (listeners.get(self) === deliver && listeners.delete(self)),
@@ -200,8 +210,9 @@ export function origin(inner: GlassStore = glassStore()): Origin {
       killAtCommit(count, side) {
         plan = { count, side };
       },
-      freeze() {
-        if (state === 'running') state = 'frozen';
+      freeze,
+      freezeAtCall(name) {
+        lastCall = name;
       },
       thaw() {
         if (state === 'frozen') state = 'running';

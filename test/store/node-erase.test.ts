@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
@@ -137,6 +137,23 @@ describe('erase', () => {
     expect((await owner.read([['device']]))[0]?.value).toEqual(secretOf.get(KEYS[0]!));
     await owner.close();
     await other.erase!();
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test('of a folder that never was a store touches nothing in it', async () => {
+    const path = newPath();
+    mkdirSync(path);
+    for (const name of ['LOG', 'LOG.old', 'LOCK', 'notes.txt']) writeFileSync(join(path, name), name);
+    expect(await nodeStore(path).erase!()).toEqual({ recordCount: 0, keyCount: 0 });
+    expect(readdirSync(path).map((name) => [name, readFileSync(join(path, name), 'utf8')])).toEqual(
+      ['LOCK', 'LOG', 'LOG.old', 'notes.txt'].map((name) => [name, name]),
+    );
+  });
+
+  test.each([['CURRENT'], ['cyphr-witness'], ['CURRENT', 'cyphr-witness']])('destroys a store that lost %s %s', async (...lost) => {
+    const path = await filled();
+    for (const name of lost) rmSync(join(path, name));
+    await nodeStore(path).erase!();
     expect(existsSync(path)).toBe(false);
   });
 

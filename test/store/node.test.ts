@@ -64,7 +64,11 @@ describe('opening', () => {
     const path = newPath();
     const [first, second] = [nodeStore(path), nodeStore(path)];
     await first.commit([{ key: KEY, value: bytes('mine') }]);
-    await expect(second.read([KEY])).rejects.toMatchObject({ code: 'ERR_STORE_LOCKED', action: 'retry' });
+    await expect(second.read([KEY])).rejects.toMatchObject({
+      code: 'ERR_STORE_LOCKED',
+      action: 'retry',
+      message: expect.stringContaining('open here or in another process'),
+    });
     await expect(second.commit([{ key: KEY, value: bytes('theirs') }])).rejects.toMatchObject({ code: 'ERR_STORE_LOCKED' });
     await first.close();
     expect(await readText(second)).toBe('mine');

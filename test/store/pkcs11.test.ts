@@ -261,11 +261,14 @@ describe.skipIf(missing !== undefined)(`a token${missing === undefined ? '' : `:
 
   test('a PIN that isn’t given is no try', async () => {
     const sealed = await slotOf('alice').seal(masterKey, ad);
-    for (const answer of ['', undefined, 1234]) {
+    for (const answer of ['', 1234]) {
       expect(await refusal(slotOf('alice', { pin: () => answer as never }).open(sealed, ad))).toMatchObject({
         code: 'ERR_ARGUMENT',
         field: 'pin',
       });
+    }
+    for (const answer of [null, undefined]) {
+      expect(await refusal(slotOf('alice', { pin: () => answer }).open(sealed, ad))).toMatchObject(keyError('pin', /cancelled/));
     }
     const cancelled = new Error('cancelled');
     expect(await refusal(slotOf('alice', { pin: () => Promise.reject(cancelled) }).open(sealed, ad))).toMatchObject({

@@ -5,7 +5,7 @@ import { sha256 } from '../../src/crypto/suite.js';
 import type { KeySlot, Store, StoreKey } from '../../src/store/port.js';
 import { decodeSlot, encodeSlot } from '../../src/store/sealed/layout.js';
 import { DEFAULT_COST, FLOOR_COST, passphraseSlotWith } from '../../src/store/sealed/passphrase.js';
-import { passkeySlot, passphraseSlot, sealedStore } from '../../src/store/sealed.js';
+import { type AskPassphrase, passkeySlot, passphraseSlot, sealedStore } from '../../src/store/sealed.js';
 import { dump, isSlot, lastingBase, rawSlot, rowsOf, text, utf8 } from './sealed-base.js';
 
 const KEY: StoreKey = ['meta'];
@@ -14,8 +14,7 @@ const MASTER_KEY = new Uint8Array(32).fill(0x5a);
 
 /** Costs nothing: only for tests, and only from inside. */
 const CHEAP: Argon2Cost = { memoryKiB: 64, passes: 1, lanes: 1 };
-const cheapSlot = (ask: (purpose: 'create' | 'unlock') => string | Promise<string>, progress?: (fraction: number) => void): KeySlot =>
-  passphraseSlotWith(CHEAP, CHEAP, ask, progress);
+const cheapSlot = (ask: AskPassphrase, progress?: (fraction: number) => void): KeySlot => passphraseSlotWith(CHEAP, CHEAP, ask, progress);
 const readText = async (store: Store): Promise<string | undefined> => text((await store.read([KEY]))[0]?.value);
 const founded = async (slot: KeySlot): Promise<Store> => {
   const base = lastingBase();
@@ -35,6 +34,37 @@ describe('passphraseSlot', () => {
     const store = sealedStore(base, slot);
     expect(await Promise.all([readText(store), readText(store)])).toEqual(['x', 'x']);
     expect(asked).toEqual(['create', 'unlock']);
+  });
+
+  test.each([null, undefined])('%s is a person who cancelled, and nothing is written', async (answer) => {
+    const cancelled = { code: 'ERR_STORE_KEY', field: 'key', message: expect.stringContaining('cancelled') };
+    const empty = lastingBase();
+    await expect(
+      readText(
+        sealedStore(
+          empty,
+          cheapSlot(() => answer),
+        ),
+      ),
+    ).rejects.toMatchObject(cancelled);
+    expect(await rowsOf(empty)).toEqual([]);
+    const base = await founded(cheapSlot(() => 'right'));
+    await expect(
+      readText(
+        sealedStore(
+          base,
+          cheapSlot(async () => answer),
+        ),
+      ),
+    ).rejects.toMatchObject(cancelled);
+  });
+
+  test('a callback with a bug is told from a person who gives none', async () => {
+    for (const cause of [new TypeError('undefined is not a function'), new ReferenceError('dialog is not defined')]) {
+      const slot = cheapSlot(() => Promise.reject(cause));
+      const failed = { code: 'ERR_STORE_KEY', field: 'key', message: expect.stringContaining('callback failed'), cause };
+      await expect(readText(sealedStore(lastingBase(), slot))).rejects.toMatchObject(failed);
+    }
   });
 
   test('a wrong passphrase is ERR_STORE_KEY, and the next call asks again', async () => {
@@ -88,7 +118,7 @@ describe('passphraseSlot', () => {
   test.each<[unknown, string]>([
     ['', 'empty'],
     ['\ud800', 'no text'],
-    [undefined, 'nothing'],
+    [5, 'a number'],
   ])('refuses to found a store on %j (%s)', async (passphrase) => {
     const empty = lastingBase();
     const slot = cheapSlot(() => passphrase as string);

@@ -106,6 +106,7 @@ describe('relay address', () => {
     ]) {
       expect(() => relay(bad)).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT', field: 'url' }));
     }
+    expect(() => relay(new URL('wss://relay') as never)).toThrow('relay address must be a string');
   });
 
   test('asks for proofs that are bound to the host and port that were dialled', async () => {

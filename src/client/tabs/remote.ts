@@ -3,7 +3,7 @@
 import { StoreError, UsageError } from '../../errors.js';
 import { tabLimits } from '../../limits.js';
 import { CALLS, type CallName, type Calls, type Engine } from '../engine.js';
-import { abortReason, timer } from '../platform.js';
+import { abortReason, platformMs, timer } from '../platform.js';
 import type { ClientStatus } from '../types.js';
 import { type TabMessage, unpackError } from './messages.js';
 
@@ -15,12 +15,17 @@ export interface Remote extends Engine {
   hear(message: Extract<TabMessage, { kind: 'answer' }>): void;
   /** Something waits for an answer. */
   isBusy(): boolean;
-  /** Nothing was heard for a while: what is given now may have been given to another tab since. It is held until the leader has spoken. */
-  doubt(): void;
 }
+
+/**
+ * For how long a question holds what is given here: the leader, which heard it after it was asked, waits longer before it drops a tab
+ * and gives its messages to another.
+ */
+const HOLD_MS = (tabLimits.silentPings - 1) * tabLimits.pingMs;
 
 interface Waiting {
   readonly name: CallName;
+  readonly askedMs: number;
   readonly answered: Promise<unknown>;
   resolve(value: unknown): void;
   reject(error: unknown): void;
@@ -37,7 +42,6 @@ export function remote(
   let count = 0;
   let heardCount = 0;
   let hasEnded = false;
-  let doubted: Promise<unknown> | undefined;
   const gone = (): UsageError => new UsageError('ERR_CLOSED', 'the leading tab has changed');
 
   const call = (name: CallName, given: object, signal: AbortSignal | undefined): Promise<unknown> => {
@@ -61,13 +65,22 @@ export function remote(
     if (hasEnded) reject(gone());
     else if (mayReject && signal?.aborted === true) reject(abortReason(signal));
     else {
-      waiting.set(id, { name, answered, resolve, reject, signal });
+      waiting.set(id, { name, askedMs: platformMs(), answered, resolve, reject, signal });
       say({ kind: 'call', term, from, id, name, input });
       if (signal?.aborted === true) onAbort();
       signal?.addEventListener('abort', onAbort);
       onCall();
     }
     return answered;
+  };
+  /** Resolves while a question that the leader has answered is young: had it dropped this tab, it had said so before the answer. */
+  const hold = async (): Promise<void> => {
+    let askedMs: number;
+    do {
+      askedMs = platformMs();
+      // Any call serves, and an error is an answer, too.
+      await call('sent', { id: '' }, undefined).catch(() => {});
+    } while (platformMs() - askedMs >= HOLD_MS);
   };
   const calls = Object.fromEntries(
     Object.keys(CALLS).map((name) => [name, (input: object, signal?: AbortSignal) => call(name as CallName, input, signal)]),
@@ -95,17 +108,11 @@ export function remote(
         else if (call.signal?.aborted === true) call.reject(abortReason(call.signal));
         else call.reject(hasEnded ? gone() : unpackError(error));
       };
-      if (call.name === 'next' && doubted !== undefined) doubted.then(settle, () => {});
+      // This tab may have stood still since it asked: what it was given then may have been given to another.
+      if (call.name === 'next' && platformMs() - call.askedMs >= HOLD_MS) hold().then(settle);
       else settle();
     },
     isBusy: () => waiting.size > 0,
-    doubt() {
-      // Any call serves: what the leader has said before its answer was heard before it.
-      doubted ??= call('sent', { id: '' }, undefined).finally(() => {
-        doubted = undefined;
-      });
-      doubted.catch(() => {});
-    },
     async stop(forGood) {
       hasEnded = true;
       for (const [id, { name, reject }] of waiting) {

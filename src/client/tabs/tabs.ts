@@ -8,7 +8,7 @@ import { StoreError, UsageError } from '../../errors.js';
 import { tabLimits } from '../../limits.js';
 import type { Leadership, SharedChannel, SharedStore } from '../../store/port.js';
 import { CALLS, type Calls, type Engine } from '../engine.js';
-import { abortReason, platformMs, timer } from '../platform.js';
+import { abortReason, timer } from '../platform.js';
 import type { Seat } from '../seat.js';
 import type { ClientEvent } from '../types.js';
 import { type Host, host } from './host.js';
@@ -79,8 +79,6 @@ export function joinTabs(options: TabsOptions): Tabs {
   let reopenings = 0;
   /** Pings in a row that nobody answered, and the store's revision meanwhile. */
   let silence = 0;
-  /** When something was last heard of another tab. */
-  let heardMs = 0;
   let lastRevision = -1;
   let stopWatching: (() => void) | undefined;
 
@@ -193,9 +191,6 @@ export function joinTabs(options: TabsOptions): Tabs {
   };
 
   const hear = (message: TabMessage): void => {
-    const nowMs = platformMs();
-    if (nowMs - heardMs > 2 * tabLimits.pingMs && serving?.isBusy() === true) serving.doubt();
-    heardMs = nowMs;
     switch (message.kind) {
       case 'leading':
         silence = 0;

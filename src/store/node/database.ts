@@ -3,7 +3,7 @@
  * LevelDB and the rows; which commits wait together is the store's affair.
  */
 
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import type { ClassicLevel } from 'classic-level';
 import { equal } from '../../bytes.js';
 import { CyphrError, StoreError, UsageError } from '../../errors.js';
@@ -184,6 +184,15 @@ async function readRows(level: Level, group: readonly Waiting[]) {
   return found;
 }
 
+/** Whether anything of a database is in the directory `path`; a damaged one may lack any of its files. */
+export async function holdsDatabase(path: string): Promise<boolean> {
+  const names = await readdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return [];
+  });
+  return names.some((name) => name === WITNESS || FILE.exec(name)?.[0] === name);
+}
+
 /**
  * Destroys the database in the directory `path`, open as `db` if it could be opened, and closes it. First the rows that hold keys, in
  * one batch with the meta row (what is left is then no store any more), and the files that held them; then the rest.
@@ -212,7 +221,7 @@ export async function eraseDatabase(path: string, db: Database | undefined): Pro
   return { recordCount: keys.length, keyCount: secret.length };
 }
 
-/** The file that LevelDB names in a message. */
+/** The files that a database is made of, as LevelDB names them in a message. */
 const FILE = /\b(?:CURRENT|MANIFEST-\d+|\d{6,}\.(?:log|ldb|sst))\b/;
 
 /** Wraps what LevelDB and the file system throw, by the first cause that names a meaning. Our own errors pass. */
@@ -220,7 +229,10 @@ export function storeError(error: unknown): CyphrError {
   if (error instanceof CyphrError) return error;
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const { code, message, syscall } = cause as NodeJS.ErrnoException;
-    if (code === 'LEVEL_LOCKED') return new StoreError('ERR_STORE_LOCKED', 'the store is open elsewhere', { cause: error });
+    if (code === 'LEVEL_LOCKED') {
+      const message = 'the store is open here or in another process: close it, or use the store object that has it open';
+      return new StoreError('ERR_STORE_LOCKED', message, { cause: error });
+    }
     if (code === 'LEVEL_CORRUPTION') {
       return new StoreError('ERR_STORE_CORRUPT', 'the database is damaged', { field: FILE.exec(message)?.[0], cause: error });
     }

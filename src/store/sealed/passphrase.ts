@@ -4,16 +4,16 @@ import { concat, encodeUtf8, u32, wipe } from '../../bytes.js';
 import type { Argon2Cost } from '../../crypto/passphrase.js';
 import { StoreError, UsageError } from '../../errors.js';
 import { reader } from '../../wire/codec.js';
+import { type Answer, askPerson } from '../ask.js';
 import type { KeySlot } from '../port.js';
-import { untilAborted } from '../until-aborted.js';
 import { deriveKey } from './argon2.js';
 import { corrupt } from './layout.js';
 import { random } from './random.js';
 import { BOX_BYTES, openBox, sealBox } from './raw-key.js';
 import { wrongKey } from './slots.js';
 
-/** Asks a person: `create` for a new passphrase (ask twice), `unlock` for the one that was set. */
-export type AskPassphrase = (purpose: 'create' | 'unlock') => string | Promise<string>;
+/** Asks a person: `create` for a new passphrase (ask twice), `unlock` for the one that was set. `null` or `undefined`: they cancelled. */
+export type AskPassphrase = (purpose: 'create' | 'unlock') => Answer | Promise<Answer>;
 
 /** RFC 9106's second recommendation with one lane: about 2.6 s and 64 MiB in a browser. */
 export const DEFAULT_COST: Argon2Cost = { memoryKiB: 64 * 1024, passes: 3, lanes: 1 };
@@ -33,12 +33,13 @@ const HEADER_BYTES = 13 + SALT_BYTES;
  * A slot that opens with a passphrase, which `ask` gets from a person. It is taken in NFC, so that keyboards that compose differently give
  * the same key. Argon2id runs in a worker where one can be started, else in slices on this thread; `progress` gets fractions from 0 to 1.
  *
- * What `ask` rejects with (a person cancelled) is the `cause` of `ERR_STORE_KEY`. An empty passphrase, or one with unpaired surrogates, is
- * `ERR_ARGUMENT` (`field: 'passphrase'`) for `create`, and simply wrong for `unlock`. Stored costs outside of 19–256 MiB, 2–10 passes, 1–4
- * lanes, or above 768 MiB times passes, are `ERR_STORE_CORRUPT` before any work is done. Throws `ERR_ARGUMENT` unless `ask` is a function.
+ * A person who cancels (`ask` answers `null` or `undefined`, or rejects: then with `cause`) is `ERR_STORE_KEY`. An empty passphrase, or one
+ * with unpaired surrogates, is `ERR_ARGUMENT` (`field: 'passphrase'`) for `create`, and simply wrong for `unlock`. Stored costs outside of
+ * 19–256 MiB, 2–10 passes, 1–4 lanes, or above 768 MiB times passes, are `ERR_STORE_CORRUPT` before any work is done. Throws `ERR_ARGUMENT`
+ * unless `ask` is a function.
  *
  * @example
- * const slot = passphraseSlot((purpose) => prompt(purpose === 'create' ? 'Choose a passphrase' : 'Your passphrase') ?? '');
+ * const slot = passphraseSlot((purpose) => prompt(purpose === 'create' ? 'Choose a passphrase' : 'Your passphrase'));
  */
 export function passphraseSlot(
   ask: AskPassphrase,
@@ -60,25 +61,16 @@ export function passphraseSlotWith(
   const answers = new WeakMap<AbortSignal, Promise<string>>();
 
   function askOnce(signal: AbortSignal | undefined): Promise<string> {
-    const answer = (signal && answers.get(signal)) ?? asked('unlock', signal);
+    const answer = (signal && answers.get(signal)) ?? askPerson(() => ask('unlock'), 'passphrase', 'key', signal);
     if (signal !== undefined) answers.set(signal, answer);
     return answer;
-  }
-
-  async function asked(purpose: 'create' | 'unlock', signal: AbortSignal | undefined): Promise<string> {
-    try {
-      return await untilAborted(async () => ask(purpose), signal);
-    } catch (cause) {
-      if (signal?.aborted) throw cause;
-      throw new StoreError('ERR_STORE_KEY', 'no passphrase was given', { field: 'key', cause });
-    }
   }
 
   return {
     kind: 'passphrase',
 
     async seal(masterKey, ad, { signal } = {}) {
-      const passphrase = passphraseBytes(await asked('create', signal));
+      const passphrase = passphraseBytes(await askPerson(() => ask('create'), 'passphrase', 'key', signal));
       if (passphrase === undefined) {
         throw new UsageError('ERR_ARGUMENT', 'the passphrase must be a string that is not empty', { field: 'passphrase' });
       }
