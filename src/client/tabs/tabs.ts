@@ -271,9 +271,8 @@ export function joinTabs(options: TabsOptions): Tabs {
     announce: () => hosting?.announce(),
     onHalted(error) {
       const granted = leadership;
-      // What looks older than before may only be an engine that was frozen while another one wrote.
-      const allowed = error.code === 'ERR_STORE_CONFLICT' ? tabLimits.reopenings : error.code === 'ERR_STORE_ROLLBACK' ? 1 : 0;
-      if (granted === undefined || reopenings >= allowed) return;
+      // A halt that lasts was committed: an engine that was frozen while another one wrote meets a conflict instead.
+      if (granted === undefined || error.code !== 'ERR_STORE_CONFLICT' || reopenings >= tabLimits.reopenings) return;
       reopenings += 1;
       timer(() => {
         reopenings -= 1;
