@@ -16,9 +16,13 @@ function path(name: string): string {
 
 /** A `describe` over the file `name` of the vectors folder; skipped, and saying so, where the file is missing. */
 export function describeVectors(name: string, body: (name: string) => void): void {
-  if (existsSync(path(name))) describe(name, () => body(name));
-  // The vectors are not part of the project: a clone without the folder still runs everything else, and says what it left out.
-  else describe.skip(`${name} is missing: set CYPHR_VECTORS to the folder of third-party vectors`, () => body(name));
+  if (existsSync(path(name))) {
+    describe(name, () => body(name));
+    return;
+  }
+  // Third-party vectors are not ours to copy into the project: a clone without the folder has nothing to compare with. It runs everything
+  // else, and the name of the skipped group says what it left out and how to have it.
+  describe.skip(`${name} is missing: set CYPHR_VECTORS to the folder of third-party vectors`, () => body(name));
 }
 
 /** The text of a file of the vectors folder; call it inside a test. */
