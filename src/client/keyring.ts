@@ -2,8 +2,7 @@
 
 import { equal, wipe } from '../bytes.js';
 import { isCyphrError } from '../errors.js';
-import { bundlePart } from '../identity/account.js';
-import { encodeDevice, identityBytes, isListDue, keyHash, renewDeviceList, verifyDeviceList } from '../identity/index.js';
+import { encodeDevice, identityBytes, isListDue, keyHash, listsUnder, renewDeviceList } from '../identity/index.js';
 import { keyLimits } from '../limits.js';
 import {
   decodePrekeys,
@@ -16,7 +15,6 @@ import {
 } from '../pqxdh/prekeys.js';
 import type { DeviceKeys } from '../step.js';
 import type { Write } from '../store/port.js';
-import { parseIdentity } from '../wire/objects.js';
 import type { Context } from './context.js';
 import type { Database } from './database.js';
 import { haltForGood } from './login.js';
@@ -95,12 +93,11 @@ export function keyring(ctx: Context, initial: PrekeyState): Keyring {
     const device = ctx.device();
     const { publicKey } = device.accountKey;
     const own = keyHash(device.deviceKey.publicKey);
-    for (const { identity } of await ctx.life.race(ctx.directory.fetch(device.account, { take: [] }))) {
-      const published = bundlePart(() => parseIdentity(identity));
-      if (!equal(published.accountKey, publicKey)) continue;
-      const list = verifyDeviceList(published.deviceList, publicKey);
-      if (list.version <= ctx.ownList().version || list.entries.some((entry) => equal(entry.keyHash, own))) continue;
-      await haltForGood(ctx.db, ctx.life, 'replaced', ctx.ownList().version, list.version);
+    const bundles = await ctx.life.race(ctx.directory.fetch(device.account, { take: [] }));
+    const published = bundles.map(({ identity }) => identity);
+    for (const { version, entries } of listsUnder(publicKey, published)) {
+      if (version <= ctx.ownList().version || entries.some((entry) => equal(entry.keyHash, own))) continue;
+      await haltForGood(ctx.db, ctx.life, 'replaced', ctx.ownList().version, version);
       ctx.life.assertOpen();
     }
   };

@@ -3,7 +3,8 @@
  *
  * Two rules. A proof whose generation is ahead of the store was made by a store that has been further. A proof that this store does not
  * know was made by a copy of it, even if the copy stands behind: every proof is committed before it leaves, as 16 bytes of its hash.
- * A service returns the last proof that it was given, so that those before a recognised one are forgotten.
+ * A service returns the last proof that it was given, so that those before a recognised one are forgotten. It may return the telling one
+ * once only: what was found is kept in the store, and halts every later run too.
  */
 
 import { copy, equal } from '../bytes.js';

@@ -6,15 +6,13 @@
  * store whole; publication, greetings and queued messages follow from its rows as after any restart.
  */
 
-import { equal } from '../bytes.js';
 import { StoreError, TransportError, TrustError } from '../errors.js';
-import { bundlePart } from '../identity/account.js';
-import { type DeviceSecrets, decodeDevice, encodeDevice, replaceDevice, verifyDeviceList } from '../identity/index.js';
+import { type DeviceSecrets, decodeDevice, encodeDevice, listsUnder, replaceDevice } from '../identity/index.js';
 import { encodePrekeys, generatePrekeys } from '../pqxdh/prekeys.js';
 import type { Now, Rng } from '../step.js';
 import type { Store, StoreKey, Write } from '../store/port.js';
 import type { Bound, Directory } from '../transport/port.js';
-import { parseDeviceList, parseIdentity } from '../wire/objects.js';
+import { parseDeviceList } from '../wire/objects.js';
 import { type Database, openDatabase } from './database.js';
 import { publishWrite } from './keyring.js';
 import { timer } from './platform.js';
@@ -81,10 +79,8 @@ export async function publishedVersion(
     stop = timer(() => reject(new TransportError('ERR_TIMEOUT', 'the directory did not answer')), DIRECTORY_MS);
   });
   const bundles = await Promise.race([directory.fetch(account, { take: [] }), late]).finally(() => stop());
-  const versions = bundles.flatMap(({ identity }) => {
-    const published = bundlePart(() => parseIdentity(identity));
-    return equal(published.accountKey, accountKey.publicKey) ? verifyDeviceList(published.deviceList, accountKey.publicKey).version : [];
-  });
+  const published = bundles.map(({ identity }) => identity);
+  const versions = listsUnder(accountKey.publicKey, published).map(({ version }) => version);
   if (bundles.length > 0 && versions.length === 0) {
     throw new TrustError('ERR_ACCOUNT_EXISTS', 'the directory has another identity for this account');
   }

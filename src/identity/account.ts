@@ -10,7 +10,7 @@ import { isX25519PublicKey, sha256, sha512 } from '../crypto/suite.js';
 import { AuthError, DecodeError } from '../errors.js';
 import { keyLimits } from '../limits.js';
 import type { KeyPair, Rng } from '../step.js';
-import { type DeviceEntry, encodeDeviceList, parseDeviceList } from '../wire/objects.js';
+import { type DeviceEntry, encodeDeviceList, parseDeviceList, parseIdentity } from '../wire/objects.js';
 
 /** AIK: composite key of an account; `publicKey` has 1,984 bytes, `secretKey` is the two seeds, 64 bytes. */
 export type AccountKey = KeyPair;
@@ -87,6 +87,15 @@ export function verifyDeviceList(bytes: Uint8Array, accountKey: Uint8Array): Ver
     bytes,
     shortHash: sha256(tbs).slice(0, 8),
   } as Omit<VerifiedDeviceList, typeof verified> as VerifiedDeviceList;
+}
+
+/**
+ * The lists under the AIK `accountKey` (1,984 bytes) in identity parts, as a directory shows them; parts of other accounts are left out.
+ * Throws `ERR_BUNDLE` for a part that does not parse, and a list of this AIK that does not verify.
+ */
+export function listsUnder(accountKey: Uint8Array, identities: readonly Uint8Array[]): VerifiedDeviceList[] {
+  const parts = identities.map((bytes) => bundlePart(() => parseIdentity(bytes)));
+  return parts.filter((part) => equal(part.accountKey, accountKey)).map((part) => verifyDeviceList(part.deviceList, accountKey));
 }
 
 /** The one answer to a bundle or list that does not verify; `cause` says locally what its bytes got wrong. */

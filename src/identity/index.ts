@@ -4,6 +4,7 @@ export {
   type AccountKey,
   generateAccountKey,
   keyHash,
+  listsUnder,
   signDeviceList,
   type VerifiedDeviceList,
   verifyDeviceList,

@@ -28,8 +28,8 @@ const GROUP_COUNT = 256;
  * until the next read: the disk may hold it.
  *
  * `erase` also destroys a store that is damaged or of a newer layout, whose records then can't be counted, but not one that is open
- * elsewhere. A directory without a database stays as it is. If it rejects, the store stays open, and it can be repeated. It deletes and rewrites files; what a disk or a file system
- * keeps of them elsewhere is beyond it.
+ * elsewhere. A directory without a database stays as it is. If it rejects, the store stays open, and it can be repeated. It deletes and
+ * rewrites files; what a disk or a file system keeps of them elsewhere is beyond it.
  *
  * @example
  * const store = nodeStore('./alice-data');

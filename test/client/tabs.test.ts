@@ -6,6 +6,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { GENERATION } from '../../src/client/database.js';
 import { keys } from '../../src/client/records.js';
 import { packError, unpackError } from '../../src/client/tabs/messages.js';
+import { remote } from '../../src/client/tabs/remote.js';
 import type { ClientEvent, ClientStatus, Message } from '../../src/client/types.js';
 import * as errors from '../../src/errors.js';
 import { tabLimits } from '../../src/limits.js';
@@ -339,31 +340,38 @@ test('T25: a writer that knows nothing of the others: the leader opens its engin
   await closeAll(first, second);
 });
 
-test('T24: a store that was restored halts all tabs, and any of them may recover it', async () => {
-  const network = glassNetwork();
-  const bob = await person('bob', network, clock);
-  const before = origin();
-  let alice = await open(before, network);
-  await (await alice.client.send('bob', 'one')).until('accepted');
-  await alice.client.close();
-  const copy = origin();
-  for (const [key, value] of before.inner.rows()) await copy.inner.commit([{ key: JSON.parse(key), value }]);
-  alice = await open(before, network);
-  await (await alice.client.send('bob', 'two')).until('accepted');
-  const { device } = alice.client;
-  await alice.client.close();
-  const [first, second] = [await open(copy, network), await open(copy, network)];
-  const isHalted = ({ status }: { status: ClientStatus }): boolean => status.state === 'halted';
-  await Promise.all([first.seen('status', isHalted), second.seen('status', isHalted)]);
-  await expect(second.client.send('bob', 'x')).rejects.toThrow(coded('ERR_STORE_ROLLBACK'));
-  await second.client.recover();
-  expect(second.client.device).not.toBe(device);
-  expect(first.client.device).toBe(second.client.device);
-  await (await second.client.send('bob', 'three')).until('accepted');
-  expect([await bob.read(), await bob.read(), await bob.read()].map(({ text }) => text)).toEqual(['one', 'two', 'three']);
-  expect([first, second].map(({ events }) => events.filter((event) => event.type === 'status' && isHalted(event)).length)).toEqual([1, 1]);
-  await closeAll(first, second, bob);
-});
+test.each(['at once', 'after'])(
+  'T24: a store that was restored halts all tabs, those opened %s too, and any of them may recover it',
+  async (when) => {
+    const network = glassNetwork();
+    const bob = await person('bob', network, clock);
+    const before = origin();
+    let alice = await open(before, network);
+    await (await alice.client.send('bob', 'one')).until('accepted');
+    await alice.client.close();
+    const copy = origin();
+    for (const [key, value] of before.inner.rows()) await copy.inner.commit([{ key: JSON.parse(key), value }]);
+    alice = await open(before, network);
+    await (await alice.client.send('bob', 'two')).until('accepted');
+    const { device } = alice.client;
+    await alice.client.close();
+    const isHalted = ({ status }: { status: ClientStatus }): boolean => status.state === 'halted';
+    const first = await open(copy, network);
+    if (when === 'after') await first.seen('status', isHalted);
+    const second = await open(copy, network);
+    await Promise.all([first.seen('status', isHalted), second.seen('status', isHalted)]);
+    await expect(second.client.send('bob', 'x')).rejects.toThrow(coded('ERR_STORE_ROLLBACK'));
+    await second.client.recover();
+    expect(second.client.device).not.toBe(device);
+    expect(first.client.device).toBe(second.client.device);
+    await (await second.client.send('bob', 'three')).until('accepted');
+    expect([await bob.read(), await bob.read(), await bob.read()].map(({ text }) => text)).toEqual(['one', 'two', 'three']);
+    expect([first, second].map(({ events }) => events.filter((event) => event.type === 'status' && isHalted(event)).length)).toEqual([
+      1, 1,
+    ]);
+    await closeAll(first, second, bob);
+  },
+);
 
 test('a tab that takes over a store that it can not open says so', async () => {
   const [network, at] = [glassNetwork(), origin()];
@@ -560,4 +568,20 @@ test('every class of error survives the channel', () => {
     code: 'ERR_BUG',
     message: expect.not.stringContaining('private'),
   });
+});
+
+test('a tab that closes with a send that nobody answers does not wait for as long as others are answered', async () => {
+  const status = { state: 'connecting', queuedCount: 0, unackedCount: 0 } as const;
+  const engine = remote(
+    { term: 'term', device: 1, from: 'this tab', status },
+    () => {},
+    () => {},
+  );
+  const sending = engine.calls.send({ account: 'bob', payload: new Uint8Array(1), id: '00'.repeat(16), key: undefined });
+  const others = setInterval(
+    () => engine.hear({ kind: 'answer', term: 'term', to: 'another tab', id: 1, value: [], error: undefined }),
+    10,
+  );
+  await Promise.all([engine.stop(true), expect(sending).rejects.toThrow(coded('ERR_STORE_IO'))]);
+  clearInterval(others);
 });

@@ -100,8 +100,10 @@ export function remote(
     },
     leave: (consumer) => say({ kind: 'leave', term, from, consumer }),
     hear({ to, id, value, error }) {
-      const call = to === from ? waiting.get(id) : undefined;
+      // What others are told says nothing of what this tab asked.
+      if (to !== from) return;
       heardCount += 1;
+      const call = waiting.get(id);
       if (call === undefined) return;
       const settle = (): void => {
         if (error === undefined) call.resolve(value?.[0]);

@@ -8,7 +8,7 @@ import { StoreError, UsageError } from '../../errors.js';
 import { tabLimits } from '../../limits.js';
 import type { Leadership, SharedChannel, SharedStore } from '../../store/port.js';
 import { CALLS, type Calls, type Engine } from '../engine.js';
-import { abortReason, timer } from '../platform.js';
+import { abortReason, nextTask, timer } from '../platform.js';
 import type { Seat } from '../seat.js';
 import type { ClientEvent } from '../types.js';
 import { type Host, host } from './host.js';
@@ -163,7 +163,10 @@ export function joinTabs(options: TabsOptions): Tabs {
     const gone = vacate();
     serving = remote({ term, device, from: newId(), status: unpackStatus(status) }, say, watch);
     void gone?.stop(false);
+    const isOpening = opening !== undefined;
     take(serving);
+    // An engine that has halted says so no more: this tab's listeners are there in a moment.
+    if (isOpening && serving.status().state === 'halted') nextTask(options.onStatus);
   };
 
   /** While something is awaited from the leader, it is asked whether it lives. */
