@@ -38,7 +38,7 @@ export default async function drive({ browser, start, test, note, server }: Stag
   // Passkeys belong to domains: not to an address.
   const page = await session.browser().newPage();
   await page.goto(`${server.origin.replace('127.0.0.1', 'localhost')}/sealed`);
-  await page.waitForFunction(() => 'page' in globalThis);
+  await page.waitForFunction(() => 'page' in globalThis, { polling: 50 });
   const call = <K extends keyof SealedPage>(key: K, name: string): Promise<Awaited<ReturnType<SealedPage[K]>>> =>
     page.evaluate(
       (method: string, argument: string) =>

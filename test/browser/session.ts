@@ -71,7 +71,8 @@ export async function startSession(name: BrowserName, origin: string, onPageErro
       });
       const load = async (response: Promise<unknown>): Promise<void> => {
         await response;
-        await page.waitForFunction(() => 'page' in globalThis);
+        // Not at each frame, as is the default: a tab in the background may be drawn no frames.
+        await page.waitForFunction(() => 'page' in globalThis, { polling: 50 });
       };
       await load(page.goto(`${origin}/${path}`));
       return {
