@@ -73,6 +73,20 @@ export const sessionLimits = {
   newPerDeviceHour: 1,
   newPerDeviceDay: 3,
   newPerHour: 30,
+  /** Messages in a row, all of different names, that fail behind their headers before a session counts as broken. */
+  suspectCount: 3,
+  /** Messages of one broken session that the other side is asked for again; also how many one request may name. */
+  requestedMessages: 64,
+  /** How long a message that everyone's relay has is kept to be sent again: longer than most devices are offline. */
+  sendLogMs: 48 * HOUR_MS,
+  /** Messages so kept, oldest dropped first: their names are all in memory. */
+  sendLogCount: 1_000,
+  /** How often one of them is sent again to one device: who can't read three encryptions can't read a fourth. */
+  resendCount: 3,
+  /** After so long without an authenticated answer the directory is asked whether the device lost its state. */
+  silenceMs: 7 * DAY_MS,
+  /** Reports of messages that could not be read, kept for `diagnose`; oldest dropped first. */
+  troubleCount: 100,
   /** Sessions of senders that the directory has not confirmed; above, the oldest goes. Also how many of them it is asked about at once. */
   claimedCount: 64,
   /** Messages of senders that the directory has not confirmed; above, the relay keeps theirs. */
@@ -94,6 +108,22 @@ export const tabLimits = {
   reopenings: 5,
 } as const;
 
+/** Bounds of what is said about messages (order, edits, reactions, deletions, receipts). */
+export const talkLimits = {
+  /** How far a message may stand beyond all that is known of its conversation: nobody can use up its counter. */
+  orderJump: 2 ** 20,
+  /** How far the first message that this device has of a conversation may: there may be years of it elsewhere. */
+  orderStart: 2 ** 40,
+  /** Edits, reactions and deletions that wait for their target, of one author in one conversation; more are dropped. */
+  earlyCount: 64,
+  earlyMs: 7 * DAY_MS,
+  /** Receipts of one account wait at random for this long, together: single ones would tell its relay which message they answer. */
+  receiptsMinMs: 1_000,
+  receiptsMaxMs: 30_000,
+  /** Ids in one message with receipts. */
+  receiptsCount: 256,
+} as const;
+
 /** Bounds that an application meets. */
 export const limits = Object.freeze({
   /** Encoded content of one message: what a ratchet message holds beside its own head and a session's hello. More is `ERR_LENGTH`. */
@@ -107,6 +137,12 @@ export const limits = Object.freeze({
   /** An idempotency key is remembered this long. */
   idempotencyKeyMs: 30 * DAY_MS,
   idempotencyKeyBytes: 64,
+  /** A message can be edited, reacted to and deleted for this long: so long its id is remembered. */
+  targetAgeMs: 90 * DAY_MS,
+  /** A reaction, in UTF-8. */
+  emojiBytes: 64,
+  /** The longest timer of a conversation. */
+  disappearAfterMs: 366 * DAY_MS,
   /** One record of an application's own in an export: kept whole in memory. */
   historyRecordBytes: 1024 * 1024,
   accountBytes: wireLimits.accountIdBytes,

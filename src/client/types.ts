@@ -15,11 +15,25 @@ export type GroupId = string & { readonly [brand]: 'GroupId' };
 /** Where a message belongs; `send(message.conversation, …)` replies. */
 export type Conversation = { readonly kind: 'person'; readonly account: string } | { readonly kind: 'group'; readonly id: GroupId };
 
-/** What a message says. New kinds are minor releases: keep a `default` branch. */
+/**
+ * What a message says. New kinds are minor releases: keep a `default` branch.
+ *
+ * `edit`, `reaction` and `deletion` say something about an earlier message of the conversation, for at most `limits.targetAgeMs`: they
+ * arrive only if their author may say it. Edits and deletions are the target's own author's, from any of his devices; reactions are
+ * anyone's who is in the conversation. They are messages of their own; what to show is the application's to decide.
+ */
 export type Content =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
-  | { readonly kind: 'app'; readonly type: string; readonly data: unknown; readonly fallback?: string | undefined };
+  | { readonly kind: 'app'; readonly type: string; readonly data: unknown; readonly fallback?: string | undefined }
+  /** The target's new text. */
+  | { readonly kind: 'edit'; readonly target: MessageId; readonly text: string }
+  /** At most `limits.emojiBytes` of UTF-8, looked at no further; `''` takes back what its author said before. */
+  | { readonly kind: 'reaction'; readonly target: MessageId; readonly emoji: string }
+  /** A request to every honest application to forget the target: whoever has read it may have kept it. */
+  | { readonly kind: 'deletion'; readonly target: MessageId }
+  /** From here on the conversation's messages are to disappear this long after they came, on both sides; 0: not any more. */
+  | { readonly kind: 'timer'; readonly disappearAfterMs: number };
 
 /** How a contact's identity is known: pinned at first use, verified by a person, vouched for by an organisation, or changed. */
 export type Trust = 'unverified' | 'verified' | 'vouched' | 'changed';
@@ -89,7 +103,7 @@ export interface Message {
   /** Proved by the session, never taken from an envelope. */
   readonly from: Address;
   readonly content: Content;
-  /** The text, else the sender's fallback, else `''`: always safe to show. */
+  /** The text (of an edit: the new one), else the sender's fallback, else `''`: always safe to show. */
   readonly text: string;
   /** The sender's claim. */
   readonly sentAtMs: number;
