@@ -1,17 +1,30 @@
 /** What a ratchet message's payload says: application content, and the control content of the protocol itself. */
 
-import { encodeUtf8 } from '../bytes.js';
+import { encodeUtf8, fromHex, toHex } from '../bytes.js';
 import { DecodeError, UsageError } from '../errors.js';
 import { limits } from '../limits.js';
 import { decodeMsgpack, encodeMsgpack } from '../wire/msgpack.js';
 import { bySchema } from './records.js';
-import type { Content } from './types.js';
+import type { Content, MessageId } from './types.js';
+
+/** What a client adds to the content of its application: where the message stands, and for how long. */
+export interface Stamp {
+  /** Its place in the conversation: see talk.ts. */
+  readonly order: number;
+  /** The conversation's timer. */
+  readonly disappearAfterMs?: number | undefined;
+}
+/** Room that `encodeContent` leaves for a stamp: values, of those that one payload may have. */
+const MAX_NODES = 4_096 - 2;
+const ID_BYTES = 16;
 
 /** Content as it arrived. */
 export interface ReceivedContent {
   readonly content: Content;
   readonly text: string;
   readonly sentAtMs: number;
+  /** What a client of this version or a later one has added. */
+  readonly stamp?: Stamp | undefined;
 }
 
 /** The control content of a new session's first message (section 5). `app` is the first application payload. */
@@ -31,6 +44,14 @@ function text(value: unknown, field: string): string {
   return value;
 }
 
+function target(value: unknown): MessageId {
+  if (typeof value !== 'string' || !/^[0-9a-f]{32}$/.test(value)) throw argument('content.target', 'must be the id of a message');
+  return value as MessageId;
+}
+
+const isTimer = (ms: unknown): ms is number => Number.isSafeInteger(ms) && (ms as number) >= 0 && (ms as number) <= limits.disappearAfterMs;
+const isEmoji = (emoji: string): boolean => encodeUtf8(emoji)!.length <= limits.emojiBytes;
+
 /** The application's content, checked. A plain string is text, bytes are bytes. Throws `ERR_ARGUMENT` with the field's path. */
 export function toContent(content: unknown): Content {
   if (typeof content === 'string') return { kind: 'text', text: text(content, 'content') };
@@ -49,8 +70,22 @@ export function toContent(content: unknown): Content {
       const fallback = given['fallback'] === undefined ? undefined : text(given['fallback'], 'content.fallback');
       return { kind: 'app', type, data: given['data'] ?? null, fallback };
     }
+    case 'edit':
+      return { kind: 'edit', target: target(given['target']), text: text(given['text'], 'content.text') };
+    case 'reaction': {
+      const emoji = text(given['emoji'], 'content.emoji');
+      if (!isEmoji(emoji)) throw argument('content.emoji', `must have at most ${limits.emojiBytes} bytes`);
+      return { kind: 'reaction', target: target(given['target']), emoji };
+    }
+    case 'deletion':
+      return { kind: 'deletion', target: target(given['target']) };
+    case 'timer': {
+      const ms = given['disappearAfterMs'];
+      if (!isTimer(ms)) throw argument('content.disappearAfterMs', `must be whole milliseconds, 0 to ${limits.disappearAfterMs}`);
+      return { kind: 'timer', disappearAfterMs: ms };
+    }
     default:
-      throw argument('content.kind', 'must be text, bytes or app');
+      throw argument('content.kind', 'must be text, bytes, app, edit, reaction, deletion or timer');
   }
 }
 
@@ -58,9 +93,9 @@ export function toContent(content: unknown): Content {
 export function encodeContent(content: Content, sentAtMs: number): Uint8Array {
   const { kind, ...rest } = content;
   const fields: Record<string, unknown> = { t: kind, at: sentAtMs };
-  for (const [field, value] of Object.entries(rest)) if (value !== undefined) fields[field] = value;
+  for (const [field, value] of Object.entries(rest)) if (value !== undefined) fields[field] = field === 'target' ? fromHex(value) : value;
   // `data.…` in the codec's paths is `content.data.…` to the caller.
-  const payload = withContentPath(() => encodeMsgpack(fields));
+  const payload = withContentPath(() => encodeMsgpack(fields, { maxNodes: MAX_NODES }));
   if (payload.length > limits.contentBytes) {
     throw new UsageError('ERR_LENGTH', `content is too long: at most ${limits.contentBytes} bytes encoded, and longer data in parts`, {
       field: 'content',
@@ -69,6 +104,12 @@ export function encodeContent(content: Content, sentAtMs: number): Uint8Array {
     });
   }
   return payload;
+}
+
+/** `payload` of `encodeContent` with a stamp, which makes it at most 22 bytes longer. */
+export function stampContent(payload: Uint8Array, { order, disappearAfterMs }: Stamp): Uint8Array {
+  const fields = decodeMsgpack(payload) as Record<string, unknown>;
+  return encodeMsgpack({ ...fields, o: order, ...(disappearAfterMs === undefined ? {} : { x: disappearAfterMs }) });
 }
 
 function withContentPath<T>(encode: () => T): T {
@@ -87,26 +128,57 @@ export function decodeContent(payload: Uint8Array): ReceivedContent {
   const value = decodeMsgpack(payload) as Record<string, unknown>;
   if (typeof value !== 'object' || value === null || typeof value['t'] !== 'string' || typeof value['at'] !== 'number')
     throw malformed('t');
-  const sentAtMs = value['at'];
+  const common = { sentAtMs: value['at'], stamp: stampIn(value) };
+  const string = (field: string): string => {
+    const found = value[field];
+    if (typeof found !== 'string') throw malformed(field);
+    return found;
+  };
+  const targetId = (): MessageId => {
+    const id = value['target'];
+    if (!(id instanceof Uint8Array) || id.length !== ID_BYTES) throw malformed('target');
+    return toHex(id) as MessageId;
+  };
   switch (value['t']) {
     case 'text': {
-      const body = value['text'];
-      if (typeof body !== 'string') throw malformed('text');
-      return { content: { kind: 'text', text: body }, text: body, sentAtMs };
+      const body = string('text');
+      return { content: { kind: 'text', text: body }, text: body, ...common };
     }
     case 'bytes': {
       const bytes = value['bytes'];
       if (!(bytes instanceof Uint8Array)) throw malformed('bytes');
-      return { content: { kind: 'bytes', bytes }, text: '', sentAtMs };
+      return { content: { kind: 'bytes', bytes }, text: '', ...common };
     }
     case 'app': {
-      const { type, data, fallback } = value;
-      if (typeof type !== 'string' || (fallback !== undefined && typeof fallback !== 'string')) throw malformed('type');
-      return { content: { kind: 'app', type, data: data ?? null, fallback }, text: fallback ?? '', sentAtMs };
+      const fallback = value['fallback'] === undefined ? undefined : string('fallback');
+      return { content: { kind: 'app', type: string('type'), data: value['data'] ?? null, fallback }, text: fallback ?? '', ...common };
+    }
+    case 'edit': {
+      const body = string('text');
+      return { content: { kind: 'edit', target: targetId(), text: body }, text: body, ...common };
+    }
+    case 'reaction': {
+      const emoji = string('emoji');
+      if (!isEmoji(emoji)) throw malformed('emoji');
+      return { content: { kind: 'reaction', target: targetId(), emoji }, text: '', ...common };
+    }
+    case 'deletion':
+      return { content: { kind: 'deletion', target: targetId() }, text: '', ...common };
+    case 'timer': {
+      const ms = value['disappearAfterMs'];
+      if (!isTimer(ms)) throw malformed('disappearAfterMs');
+      return { content: { kind: 'timer', disappearAfterMs: ms }, text: '', ...common };
     }
     default:
       throw new DecodeError('ERR_VERSION', 'content of an unknown kind', { field: 't' });
   }
+}
+
+function stampIn({ o, x }: Record<string, unknown>): Stamp | undefined {
+  if (o === undefined && x === undefined) return undefined;
+  if (!Number.isSafeInteger(o) || (o as number) < 0) throw malformed('o');
+  if (x !== undefined && (!isTimer(x) || x === 0)) throw malformed('x');
+  return { order: o as number, disappearAfterMs: x as number | undefined };
 }
 
 const helloSchema = { t: 'string', incarnation: 'bytes', replaces: 'list', app: 'bytes?' } as const;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { decodeContent, decodeHello, encodeContent, encodeHello, toContent } from '../../src/client/content.js';
+import { decodeContent, decodeHello, encodeContent, encodeHello, stampContent, toContent } from '../../src/client/content.js';
+import type { MessageId } from '../../src/client/types.js';
 import { limits } from '../../src/limits.js';
 import { encodeMsgpack } from '../../src/wire/msgpack.js';
 import { coded, usage } from '../helpers/matchers.js';
@@ -19,6 +20,47 @@ describe('content', () => {
       text: 'A poll',
     });
     expect(round({ kind: 'app', type: 'x' })).toMatchObject({ content: { data: null, fallback: undefined }, text: '' });
+  });
+
+  const target = '00112233445566778899aabbccddeeff' as MessageId;
+
+  test('edits, reactions, deletions and timers come back as they were', () => {
+    for (const [content, text] of [
+      [{ kind: 'edit', target, text: 'better' }, 'better'],
+      [{ kind: 'edit', target, text: '' }, ''],
+      [{ kind: 'reaction', target, emoji: '👩\u200d👩\u200d👧' }, ''],
+      [{ kind: 'reaction', target, emoji: '' }, ''],
+      [{ kind: 'deletion', target }, ''],
+      [{ kind: 'timer', disappearAfterMs: 0 }, ''],
+      [{ kind: 'timer', disappearAfterMs: limits.disappearAfterMs }, ''],
+    ] as const) {
+      expect(round(content)).toMatchObject({ content, text });
+    }
+    for (const id of [undefined, 5, '', `${target}00`, target.toUpperCase(), `${target.slice(1)}g`]) {
+      expect(() => toContent({ kind: 'deletion', target: id }), String(id)).toThrow(usage('ERR_ARGUMENT', 'content.target'));
+    }
+    expect(() => toContent({ kind: 'edit', target })).toThrow(usage('ERR_ARGUMENT', 'content.text'));
+    expect(() => toContent({ kind: 'reaction', target })).toThrow(usage('ERR_ARGUMENT', 'content.emoji'));
+    expect(() => toContent({ kind: 'reaction', target, emoji: '\ud83d' })).toThrow(usage('ERR_ARGUMENT', 'content.emoji'));
+    const most = 'é'.repeat(limits.emojiBytes / 2);
+    expect(round({ kind: 'reaction', target, emoji: most })).toMatchObject({ content: { emoji: most } });
+    expect(() => toContent({ kind: 'reaction', target, emoji: `${most}!` })).toThrow(usage('ERR_ARGUMENT', 'content.emoji'));
+    for (const ms of [undefined, -1, 0.5, Number.NaN, limits.disappearAfterMs + 1, '5'])
+      expect(() => toContent({ kind: 'timer', disappearAfterMs: ms })).toThrow(usage('ERR_ARGUMENT', 'content.disappearAfterMs'));
+  });
+
+  test('a stamp comes back with any content, the largest too, and adds at most 22 bytes', () => {
+    const stamp = { order: Number.MAX_SAFE_INTEGER, disappearAfterMs: limits.disappearAfterMs };
+    const largest = encode('x'.repeat(limits.contentBytes - encode('').length - 2));
+    const mostValues = encode({ kind: 'app', type: 't', data: Array.from({ length: 4_089 }, () => 0) });
+    for (const payload of [encode('hi'), encode({ kind: 'deletion', target }), largest, mostValues]) {
+      const { stamp: none, ...plain } = decodeContent(payload);
+      expect(none).toBeUndefined();
+      const stamped = stampContent(payload, stamp);
+      expect(decodeContent(stamped)).toEqual({ ...plain, stamp });
+      expect(stamped.length - payload.length).toBeLessThanOrEqual(22);
+      expect(decodeContent(stampContent(payload, { order: 0 })).stamp).toEqual({ order: 0 });
+    }
   });
 
   test('what has no encoding is named by its path', () => {
@@ -50,7 +92,7 @@ describe('content', () => {
       [{ when: new Date(0) }, 'data.when', 'plain object'],
       [{ list: new Array(3) }, 'data.list', 'holes'],
       [{ hidden }, 'data.hidden', 'hidden'],
-      [Array.from({ length: 5_000 }, () => 0), 'data[4091]', '4096'],
+      [Array.from({ length: 5_000 }, () => 0), 'data[4089]', '4094'],
     ] as const) {
       const refused = { code: 'ERR_ARGUMENT', field: `content.${path}`, message: expect.stringContaining(rule) };
       expect(() => encode({ kind: 'app', type: 't', data }), path).toThrow(expect.objectContaining(refused));
@@ -80,7 +122,7 @@ describe('content', () => {
   });
 
   test('T46: a kind of a later version is told from damage, and unknown fields are ignored', () => {
-    expect(() => decodeContent(encodeMsgpack({ t: 'reaction', at: 1 }))).toThrow(coded('ERR_VERSION'));
+    expect(() => decodeContent(encodeMsgpack({ t: 'poll', at: 1 }))).toThrow(coded('ERR_VERSION'));
     expect(decodeContent(encodeMsgpack({ t: 'text', at: 1, text: 'hi', replyTo: 'x' })).text).toBe('hi');
   });
 
@@ -96,6 +138,19 @@ describe('content', () => {
       { t: 'bytes', at: 1, bytes: 'x' },
       { t: 'app', at: 1 },
       { t: 'app', at: 1, type: 't', fallback: 1 },
+      { t: 'edit', at: 1, text: 'x' },
+      { t: 'edit', at: 1, target: new Uint8Array(15), text: 'x' },
+      { t: 'edit', at: 1, target: new Uint8Array(16) },
+      { t: 'reaction', at: 1, target: new Uint8Array(16), emoji: 'x'.repeat(65) },
+      { t: 'deletion', at: 1, target: '00112233445566778899aabbccddeeff' },
+      { t: 'timer', at: 1, disappearAfterMs: -1 },
+      { t: 'timer', at: 1, disappearAfterMs: 2 ** 40 },
+      { t: 'text', at: 1, text: 'x', o: -1 },
+      { t: 'text', at: 1, text: 'x', o: 0.5 },
+      { t: 'text', at: 1, text: 'x', o: 2n ** 60n },
+      { t: 'text', at: 1, text: 'x', x: 5 },
+      { t: 'text', at: 1, text: 'x', o: 1, x: 0 },
+      { t: 'text', at: 1, text: 'x', o: 1, x: 'soon' },
     ]) {
       expect(() => decodeContent(encodeMsgpack(value))).toThrow(expect.objectContaining({ name: 'DecodeError', code: 'ERR_DECODE' }));
     }
