@@ -34,6 +34,12 @@ export interface Address {
   readonly device: number;
 }
 
+/** Names a ratchet message within its session, without saying anything of its content: its chain by tag, 16 bytes, and its number there. */
+export interface MessageName {
+  readonly tag: Uint8Array;
+  readonly n: number;
+}
+
 /** A key pair; `secretKey` is the scalar or the seed, as the function that made it says. */
 export interface KeyPair {
   readonly publicKey: Uint8Array;

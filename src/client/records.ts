@@ -20,9 +20,10 @@
  * | `inbox/<seq>`, `got/<account>/<message>` | messages not acknowledged; ids already received |
  */
 
-import { toHex } from '../bytes.js';
+import { copy, toHex } from '../bytes.js';
 import { StoreError } from '../errors.js';
 import type { SessionFacts } from '../session/peer.js';
+import type { MessageName } from '../step.js';
 import type { StoreKey } from '../store/port.js';
 import type { MsgpackValue } from '../wire/msgpack.js';
 import { decodeRecordMap, encodeRecord } from '../wire/record.js';
@@ -154,17 +155,53 @@ const factsSchema = {
   status: 'string',
   retiredAtMs: 'number',
   dead: 'boolean',
+  suspect: 'boolean?',
+  /** Names of messages, 20 bytes each: see `nameBytes`. */
+  failed: 'list?',
+  askedCount: 'number?',
 } as const;
 
 /** The facts of one session, as they stand in a peer record. */
 export function decodeFacts(value: unknown): SessionFacts {
-  const { answeredAtMs, status, ...rest } = bySchema(factsSchema, value, (field) => corrupt('peer', field));
-  return { ...rest, status: status as SessionFacts['status'], answeredAtMs: answeredAtMs ?? null };
+  const fail = (field: string): StoreError => corrupt('peer', field);
+  const { answeredAtMs, status, suspect, failed = [], askedCount, ...rest } = bySchema(factsSchema, value, fail);
+  const names = failed.map((bytes) => nameOf(bytes) ?? raise(fail('failed')));
+  return {
+    ...rest,
+    status: status as SessionFacts['status'],
+    answeredAtMs: answeredAtMs ?? null,
+    suspect: suspect ?? false,
+    failed: names,
+    askedCount: askedCount ?? 0,
+  };
 }
 
-/** Reverse of `decodeFacts`. */
-export function encodeFacts({ answeredAtMs, ...rest }: SessionFacts): Record<string, unknown> {
-  return answeredAtMs === null ? rest : { ...rest, answeredAtMs };
+/** Reverse of `decodeFacts`. What a session that never failed has not is left out. */
+export function encodeFacts({ answeredAtMs, suspect, failed, askedCount, ...rest }: SessionFacts): Record<string, unknown> {
+  return {
+    ...rest,
+    ...(answeredAtMs === null ? {} : { answeredAtMs }),
+    ...(suspect ? { suspect } : {}),
+    ...(failed.length > 0 ? { failed: failed.map(nameBytes), askedCount } : {}),
+  };
+}
+
+function raise(error: Error): never {
+  throw error;
+}
+
+/** A message's name as bytes: tag 16 ‖ n u32. */
+export function nameBytes({ tag, n }: MessageName): Uint8Array {
+  const out = new Uint8Array(20);
+  out.set(tag);
+  new DataView(out.buffer).setUint32(16, n);
+  return out;
+}
+
+/** Reverse of `nameBytes`; `undefined` for what is none. */
+export function nameOf(bytes: unknown): MessageName | undefined {
+  if (!(bytes instanceof Uint8Array) || bytes.length !== 20) return undefined;
+  return { tag: copy(bytes.subarray(0, 16)), n: new DataView(bytes.buffer, bytes.byteOffset).getUint32(16) };
 }
 
 export const sessionRecord = record('session', {

@@ -16,7 +16,7 @@ import * as layout from './state.js';
 import * as triple from './triple.js';
 
 export { decodeSkippedChain, encodeSkippedChain } from './state.js';
-export { receivingTags } from './triple.js';
+export { isUsedUp, lastMessage, receivingTags, refusedMessage } from './triple.js';
 export type { RatchetState };
 
 type State = RatchetState<BraidState>;

@@ -10,9 +10,17 @@ import { info } from '../crypto/labels.js';
 import { chachaOpen, chachaSeal, sha256, xchachaOpen, xchachaSeal } from '../crypto/suite.js';
 import { decryptFailed, InternalError, ReplayError, UsageError } from '../errors.js';
 import { wireLimits } from '../limits.js';
-import { draw, type Rng, type SessionSecrets, type Step } from '../step.js';
+import { draw, type MessageName, type Rng, type SessionSecrets, type Step } from '../step.js';
 import { padBody, unpadBody } from '../wire/padding.js';
-import { decodeHeader, encodeHeader, encodePrefix, type Header, parseRatchetFrame, type RatchetFrame } from '../wire/ratchet-message.js';
+import {
+  decodeHeader,
+  encodeHeader,
+  encodePrefix,
+  type Header,
+  headerIndex,
+  parseRatchetFrame,
+  type RatchetFrame,
+} from '../wire/ratchet-message.js';
 import { checkRatchetKey, sendingStep } from './double.js';
 import { crossGap, gapLength } from './gap.js';
 import { combineMessageKeys, deriveBodyKeys, deriveEcMessageKey, deriveHeaderNonce, deriveNextChainKey, type HeaderKey } from './keys.js';
@@ -80,6 +88,12 @@ export function encrypt<S>(scka: Scka<S>, state: RatchetState<S>, plaintext: Uin
   return { next, out, wipe: [...released(state, next), ec.sendingChainKey, ...agreement.wipe] };
 }
 
+/** Whether the counters are so far used up that the next `encrypt` may throw `ERR_SESSION_DEAD`: time for another session. */
+export function isUsedUp({ ec, pq: { sending } }: RatchetState): boolean {
+  const index = ec.kind === 'sending' ? ec.sendIndex : 0;
+  return Math.max(index, sending.counter + 1, sending.epoch + 2) >= wireLimits.counterMax;
+}
+
 /** Builds the frame. The header nonce is synthetic: it binds the message keys to the content, whatever the generator gave (section 4.2). */
 function seal(
   transcriptHash: Uint8Array,
@@ -123,9 +137,28 @@ export function receivingTags(state: RatchetState): Uint8Array[] {
   return tags;
 }
 
-/** The header, authenticated under its key. Throws `ERR_DECRYPT`. */
-function openHeader(state: RatchetState, frame: RatchetFrame, { key }: HeaderKey): Header {
-  return decodeHeader(xchachaOpen(key, frame.headerNonce, info('hdr', state.transcriptHash, frame.prefix), frame.headerCiphertext));
+/** The bytes of the header, authenticated under its key. Throws `ERR_DECRYPT`. */
+function openHeader(state: RatchetState, frame: RatchetFrame, { key }: HeaderKey): Uint8Array {
+  return xchachaOpen(key, frame.headerNonce, info('hdr', state.transcriptHash, frame.prefix), frame.headerCiphertext);
+}
+
+/**
+ * Which message `decrypt` has refused: its name, if the header opens under this state, so that the peer made it; else `undefined`. For
+ * this side's own count of failures alone: nothing that the other side can see may depend on it.
+ */
+export function refusedMessage(state: RatchetState, message: Uint8Array): MessageName | undefined {
+  try {
+    const frame = parseRatchetFrame(message, state.profile);
+    return { tag: copy(frame.tag), n: headerIndex(openHeader(state, frame, matchTag(state, frame.tag).headerKey)) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The name of the message that was encrypted last; `state` is what that encryption has left. */
+export function lastMessage({ ec }: RatchetState): MessageName {
+  if (ec.kind !== 'sending' || ec.sendIndex === 0) throw new InternalError('ERR_BUG', 'nothing was encrypted');
+  return { tag: copy(ec.sendingHeaderKey.tag), n: ec.sendIndex - 1 };
 }
 
 /**
@@ -137,7 +170,7 @@ function openHeader(state: RatchetState, frame: RatchetFrame, { key }: HeaderKey
 export function decrypt<S>(scka: Scka<S>, state: RatchetState<S>, message: Uint8Array): Step<RatchetState<S>, Uint8Array> {
   const frame = parseRatchetFrame(message, state.profile);
   const match = matchTag(state, frame.tag);
-  const header = openHeader(state, frame, match.headerKey);
+  const header = decodeHeader(openHeader(state, frame, match.headerKey));
   const underNext = match.kind === 'next';
   if (match.kind !== 'old') checkRatchetKey(state.ec, header.ratchetKey, underNext);
   const isLate = match.kind === 'old' || (match.kind === 'current' && header.n < receivingOf(state.ec)!.n);

@@ -1,11 +1,13 @@
 /**
- * Which of the sessions with one peer device is used (section 5): one active, a few archived, some that only receive.
+ * Which of the sessions with one peer device is used (section 5): one active, a few archived, some that only receive; and which of them
+ * are broken, so that nothing is sent on them any more.
  *
  * Pure decisions over small facts; knows no key and no ratchet state.
  */
 
 import { compare } from '../bytes.js';
 import { sessionLimits } from '../limits.js';
+import type { MessageName } from '../step.js';
 
 /** What the decisions need to know of one session. */
 export interface SessionFacts {
@@ -18,8 +20,17 @@ export interface SessionFacts {
   readonly status: 'active' | 'archived' | 'receiveOnly';
   /** When it stopped being active, later than any retired before it; 0 while active. */
   readonly retiredAtMs: number;
-  /** A gap beyond MAX_JUMP or used-up counters: never sent on again. */
+  /** A gap beyond MAX_JUMP, used-up counters, or a peer that lost its state: never sent on again. */
   readonly dead: boolean;
+  /** Three messages in a row did not open, though their headers did: never sent on again, like a dead one. */
+  readonly suspect: boolean;
+  /**
+   * Messages that could not be read: at most 3 since the last one that could. Once the session is broken, the first 64: the peer is asked
+   * for them again.
+   */
+  readonly failed: readonly MessageName[];
+  /** Of `failed`, the peer was asked for this many. */
+  readonly askedCount: number;
 }
 
 /** All sessions with one peer device, and when new ones were started from here. */
@@ -35,6 +46,13 @@ export const NO_SESSIONS: PeerSessions = { sessions: [], startedAtMs: [], incarn
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => compare(a, b) === 0;
 
+/** Whether a session can't be sent on again: dead or suspect. What still comes in on it is read. */
+export function isBroken({ dead, suspect }: SessionFacts): boolean {
+  return dead || suspect;
+}
+
+const NEW_SESSION = { retiredAtMs: 0, dead: false, suspect: false, failed: [], askedCount: 0 } as const;
+
 type Retired = Exclude<SessionFacts['status'], 'active'>;
 
 /** Retires sessions of one peer: always as the latest, so that a clock that went back costs no key. */
@@ -45,7 +63,7 @@ function retiring({ sessions }: PeerSessions, nowMs: number): (session: SessionF
 
 /** The session that sends go out on, if it can. */
 export function activeSession(peer: PeerSessions): SessionFacts | undefined {
-  return peer.sessions.find(({ status, dead }) => status === 'active' && !dead);
+  return peer.sessions.find((session) => session.status === 'active' && !isBroken(session));
 }
 
 /** Whether a new session may be started now: at most 1 an hour and 3 in a day with one device. */
@@ -63,8 +81,7 @@ export function started(peer: PeerSessions, id: Uint8Array, nowMs: number): Peer
     createdAtMs: nowMs,
     answeredAtMs: null,
     status: 'active',
-    retiredAtMs: 0,
-    dead: false,
+    ...NEW_SESSION,
   };
   return {
     sessions: [session, ...peer.sessions.map((other) => (other.status === 'active' ? retire(other, 'archived') : other))],
@@ -82,7 +99,7 @@ export function accepted(peer: PeerSessions, id: Uint8Array, nowMs: number): Pee
   const crossing = peer.sessions.find(
     (other) =>
       other.status === 'active' &&
-      !other.dead &&
+      !isBroken(other) &&
       other.initiatedByUs &&
       (other.answeredAtMs === null || Math.abs(nowMs - other.answeredAtMs) < sessionLimits.tieBreakMs),
   );
@@ -93,8 +110,7 @@ export function accepted(peer: PeerSessions, id: Uint8Array, nowMs: number): Pee
     createdAtMs: nowMs,
     answeredAtMs: nowMs,
     status: 'active',
-    retiredAtMs: 0,
-    dead: false,
+    ...NEW_SESSION,
   };
   const others = peer.sessions.map((other) => {
     if (!wins || other.status !== 'active') return other;
@@ -128,28 +144,73 @@ export function replaced(
   return { ...next, sessions: next.sessions.map(promote) };
 }
 
-/** A message decrypted on `id`: it is answered, and an archived session is active again (the peer still uses it); a receive-only one never. */
+/**
+ * A message decrypted on `id`: it is answered, what failed before counts no more, and an archived session is active again (the peer still
+ * uses it); a receive-only or broken one never.
+ */
 export function received(peer: PeerSessions, id: Uint8Array, nowMs: number): PeerSessions {
   const session = peer.sessions.find((other) => same(other.id, id));
-  if (session === undefined || (session.answeredAtMs !== null && session.status !== 'archived')) return peer;
-  const promoted = session.status === 'archived' && !session.dead;
+  if (session === undefined) return peer;
+  const forgives = session.failed.length > 0 && !isBroken(session);
+  const isPromoted = session.status === 'archived' && !isBroken(session);
+  if (session.answeredAtMs !== null && !forgives && !isPromoted) return peer;
+  const after: SessionFacts = {
+    ...session,
+    answeredAtMs: session.answeredAtMs ?? nowMs,
+    ...(forgives && { failed: [] }),
+    ...(isPromoted && { status: 'active', retiredAtMs: 0 }),
+  };
   const retire = retiring(peer, nowMs);
   const sessions = peer.sessions.map((other) => {
-    if (other === session) {
-      const answeredAtMs = session.answeredAtMs ?? nowMs;
-      return promoted ? { ...session, answeredAtMs, status: 'active' as const, retiredAtMs: 0 } : { ...session, answeredAtMs };
-    }
-    return promoted && other.status === 'active' ? retire(other, 'archived') : other;
+    if (other === session) return after;
+    return isPromoted && other.status === 'active' ? retire(other, 'archived') : other;
   });
   return { ...peer, sessions };
 }
 
-/** Session `id` can't be sent on again. */
-export function died(peer: PeerSessions, id: Uint8Array): PeerSessions {
-  return { ...peer, sessions: peer.sessions.map((other) => (same(other.id, id) ? { ...other, dead: true } : other)) };
+/** `peer` with session `id` changed; the same object if `change` leaves it as it is, or there is none. */
+function changed(peer: PeerSessions, id: Uint8Array, change: (session: SessionFacts) => SessionFacts): PeerSessions {
+  const session = peer.sessions.find((other) => same(other.id, id));
+  const after = session && change(session);
+  return after === session ? peer : { ...peer, sessions: peer.sessions.map((other) => (other === session ? after! : other)) };
 }
 
-/** Keeps the active session and the four that were retired last; returns the ids to delete. By number, not by date: a wrong clock must not cost a key. */
+/** `session` with one more message that failed; itself if it counts that one already, or no more. */
+function withFailed(session: SessionFacts, name: MessageName): SessionFacts {
+  const { failed } = session;
+  const isKnown = failed.some(({ tag, n }) => n === name.n && same(tag, name.tag));
+  const isFull = failed.length >= (isBroken(session) ? sessionLimits.requestedMessages : sessionLimits.suspectCount);
+  return isKnown || isFull ? session : { ...session, failed: [...failed, name] };
+}
+
+/**
+ * A message of session `id` failed behind its header (class c): at the third in a row it is suspect. The same object if nothing
+ * changed: the same message again, or more of them than are remembered.
+ */
+export function failed(peer: PeerSessions, id: Uint8Array, name: MessageName): PeerSessions {
+  return changed(peer, id, (session) => {
+    const after = withFailed(session, name);
+    return !isBroken(after) && after.failed.length >= sessionLimits.suspectCount ? { ...after, suspect: true } : after;
+  });
+}
+
+/** Session `id` can't be sent on again; `name` is the message that showed it (class d), if one did. The same object if nothing changed. */
+export function died(peer: PeerSessions, id: Uint8Array, name?: MessageName): PeerSessions {
+  return changed(peer, id, (session) => {
+    const dead = session.dead ? session : { ...session, dead: true };
+    return name === undefined ? dead : withFailed(dead, name);
+  });
+}
+
+/** The peer was asked for every message of session `id` that failed so far. */
+export function asked(peer: PeerSessions, id: Uint8Array): PeerSessions {
+  return changed(peer, id, (session) => ({ ...session, askedCount: session.failed.length }));
+}
+
+/**
+ * Keeps the active session and the four that were retired last; returns the ids to delete. By number, not by date: a wrong clock must
+ * not cost a key, and four of each device are few enough to keep.
+ */
 export function expire(peer: PeerSessions): { next: PeerSessions; expired: readonly Uint8Array[] } {
   const retired = peer.sessions.filter(({ status }) => status !== 'active').sort((a, b) => b.retiredAtMs - a.retiredAtMs);
   const expired = retired.slice(sessionLimits.archivedCount);

@@ -99,6 +99,11 @@ export function encodeHeader(header: Header): Uint8Array {
   return out;
 }
 
+/** n of an authenticated header, whatever else is wrong with it. */
+export function headerIndex(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(36);
+}
+
 /** Decodes an authenticated header and applies the field rules that need no state. Throws `ERR_DECRYPT`. */
 export function decodeHeader(bytes: Uint8Array): Header {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

@@ -4,8 +4,11 @@ import { sessionLimits } from '../../src/limits.js';
 import {
   accepted,
   activeSession,
+  asked,
   died,
   expire,
+  failed,
+  isBroken,
   mayStart,
   NO_SESSIONS,
   type PeerSessions,
@@ -76,6 +79,75 @@ test('a message on an archived session promotes it; on one that only receives, o
   expect(activeSession(died(two, id(2)))).toBeUndefined();
 });
 
+describe('T28: messages that fail behind their headers', () => {
+  const name = (n: number, tag = 7) => ({ tag: new Uint8Array(16).fill(tag), n });
+  const fresh = accepted(NO_SESSIONS, id(1), 0);
+  const failing = (peer: PeerSessions, count: number, first = 0): PeerSessions =>
+    Array.from({ length: count }, (_, i) => name(first + i)).reduce((next, each) => failed(next, id(1), each), peer);
+
+  test('three different ones in a row make a session suspect: no message is sent on it any more', () => {
+    expect(active(failing(fresh, 2))).toBe(1);
+    const suspect = failing(fresh, 3);
+    expect(active(suspect)).toBeUndefined();
+    expect(suspect.sessions[0]).toMatchObject({ suspect: true, dead: false, status: 'active', askedCount: 0 });
+    expect(active(started(suspect, id(2), 1))).toBe(2);
+  });
+
+  test('the same one again is none, whether the chain or the number differs', () => {
+    const two = failed(failing(fresh, 1), id(1), name(0, 8));
+    expect(failed(two, id(1), name(0))).toBe(two);
+    expect(failed(two, id(1), name(0, 8))).toBe(two);
+    expect(active(two)).toBe(1);
+  });
+
+  test('one that succeeds between them makes them none', () => {
+    const between = received(failing(fresh, 2), id(1), 1);
+    expect(between.sessions[0]!.failed).toEqual([]);
+    expect(active(failing(between, 2, 2))).toBe(1);
+    expect(active(failing(between, 3, 2))).toBeUndefined();
+  });
+
+  test('one that succeeds on a suspect session changes nothing: it is replaced, and what failed is asked for', () => {
+    const suspect = failing(fresh, 3);
+    expect(received(suspect, id(1), 1)).toBe(suspect);
+    const archived = started(suspect, id(2), 1);
+    expect(active(received(archived, id(1), 2))).toBe(2);
+  });
+
+  test('a suspect session is in no tie-break, and a hello that names it promotes the new one', () => {
+    const mine = received(started(NO_SESSIONS, id(1), 0), id(1), 1);
+    const suspect = failing(mine, 3);
+    expect(active(accepted(suspect, id(9), 2))).toBe(9);
+    expect(statuses(replaced(accepted(suspect, id(9), 2), id(9), incarnation(1), [id(1)], 2))).toEqual(['1 receiveOnly', '9 active']);
+  });
+
+  test('10,000 of them cost 64 names, and each beyond leaves the very same object', () => {
+    const full = failing(fresh, 64);
+    expect(full.sessions[0]!.failed).toHaveLength(sessionLimits.requestedMessages);
+    expect(failing(full, 10_000, 64)).toBe(full);
+    expect(died(died(full, id(1)), id(1), name(99)).sessions[0]!.failed).toHaveLength(64);
+  });
+
+  test('a gap beyond the limit: dead at once, with the message that showed it', () => {
+    const dead = died(failing(fresh, 1), id(1), name(5));
+    expect(dead.sessions[0]).toMatchObject({ dead: true, failed: [name(0), name(5)] });
+    expect(active(dead)).toBeUndefined();
+    expect(died(dead, id(1), name(5))).toBe(dead);
+    expect(died(dead, id(1))).toBe(dead);
+  });
+
+  test('what was asked for is not asked for again; what fails later is', () => {
+    const once = asked(failing(fresh, 3), id(1));
+    expect(once.sessions[0]!.askedCount).toBe(3);
+    expect(failing(once, 1, 3).sessions[0]).toMatchObject({ askedCount: 3, failed: { length: 4 } });
+  });
+
+  test('an unknown session changes nothing', () => {
+    expect(failed(fresh, id(2), name(0))).toBe(fresh);
+    expect(died(fresh, id(2), name(0))).toBe(fresh);
+  });
+});
+
 test('new sessions: one an hour, three a day, with one device', () => {
   let peer = started(NO_SESSIONS, id(1), 0);
   expect([mayStart(peer, HOUR - 1), mayStart(peer, HOUR)]).toEqual([false, true]);
@@ -87,7 +159,7 @@ test('new sessions: one an hour, three a day, with one device', () => {
 test('T41: at most four retired sessions, the latest of them, whatever the clock says; never more than one active', () => {
   const step = fc.record({
     n: fc.integer({ min: 1, max: 30 }),
-    what: fc.constantFrom('start', 'accept', 'receive', 'replace', 'die'),
+    what: fc.constantFrom('start', 'accept', 'receive', 'replace', 'die', 'fail'),
     nowMs: fc.integer({ min: 0, max: 4 * 365 * 24 * HOUR }),
     names: fc.array(fc.integer({ min: 1, max: 30 }), { maxLength: 3 }),
   });
@@ -102,6 +174,8 @@ test('T41: at most four retired sessions, the latest of them, whatever the clock
         else if (what === 'receive') peer = received(peer, id(n), nowMs);
         else if (what === 'replace' && isKnown) peer = replaced(peer, id(n), incarnation(n % 3), names.map(id), nowMs);
         else if (what === 'die') peer = died(peer, id(n));
+        else if (what === 'fail') peer = failed(peer, id(n), { tag: id(n), n: nowMs % 5 });
+        for (const session of peer.sessions) if (isBroken(session)) expect(active(peer)).not.toBe(session.id[0]);
         const retiredNow = peer.sessions.filter(
           (session) =>
             session.status !== 'active' && before.sessions.some((other) => other.id[0] === session.id[0] && other.status === 'active'),
