@@ -98,6 +98,18 @@ export const sessionLimits = {
   listRefetchMs: 10 * MINUTE_MS,
 } as const;
 
+/** Bounds of linking a device, and of the drop box through which two devices that share no session pass three messages. */
+export const linkLimits = {
+  /** How long a code is good: time to fetch the other device and to type 24 characters; a photograph of it is worthless after. */
+  codeMs: 10 * MINUTE_MS,
+  /** The longest of the three messages, a grant with a list of 64 devices, has about 12 KiB. */
+  slotBytes: 64 * 1024,
+  /** A slot outlives the code: the answer is picked up a little later. */
+  slotMs: 15 * MINUTE_MS,
+  /** How long one question waits for a slot to be filled: below what proxies take for a dead connection. */
+  pollMs: 25_000,
+} as const;
+
 /** How tabs that have one store open notice that another is gone or frozen. */
 export const tabLimits = {
   /** Pause between two questions to a tab from which something is awaited. */

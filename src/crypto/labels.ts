@@ -47,6 +47,12 @@ export const LABELS = [
   'store/box',
   'bak/slot',
   'bak/key',
+  'sas',
+  'link/key',
+  'link/slot',
+  'link/offer',
+  'link/request',
+  'link/grant',
 ] as const;
 
 /** A label of the table. */

@@ -41,6 +41,12 @@ it('the table of labels is frozen', () => {
     'store/box',
     'bak/slot',
     'bak/key',
+    'sas',
+    'link/key',
+    'link/slot',
+    'link/offer',
+    'link/request',
+    'link/grant',
   ]);
   expect(new Set(LABELS).size).toBe(LABELS.length);
 });

@@ -1,0 +1,234 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { concat, encodeUtf8, toHex } from '../../src/bytes.js';
+import { info } from '../../src/crypto/labels.js';
+import { chachaOpen, chachaSeal, hkdfSha512, sha512_256 } from '../../src/crypto/suite.js';
+import { keyHash } from '../../src/identity/account.js';
+import { deviceKeys, entryOf, generateDevice, relist } from '../../src/identity/device.js';
+import { encodeLinkTyped, readLinkCode } from '../../src/identity/link-code.js';
+import {
+  acceptLinkRequest,
+  generateLinkOffer,
+  type LinkExchange,
+  openLinkAnswer,
+  parseLinkCode,
+  requestLink,
+  sealLinkGrant,
+  sealLinkRefusal,
+} from '../../src/identity/linking.js';
+import { parseDeviceList } from '../../src/wire/objects.js';
+import { codeOf } from '../helpers/expect-code.js';
+import { flip, testRng } from '../helpers/rng.js';
+
+const NOW = 1_767_225_600_000;
+const old = generateDevice('alice', testRng('old'), NOW);
+const fresh = deviceKeys(testRng('new'));
+const publicKeys = { device: fresh.device, deviceKey: fresh.deviceKey.publicKey, dhKey: fresh.dhKey.publicKey };
+
+const listWith = (...entries: readonly ReturnType<typeof entryOf>[]): Uint8Array => {
+  const all = [...parseDeviceList(old.deviceList).entries, ...entries].sort((a, b) => a.device - b.device);
+  return relist(old, all, NOW, testRng('list')).deviceList;
+};
+
+/** Both devices up to the two strings. */
+function exchange(seed: string, spelling: 'qr' | 'typed' = 'qr') {
+  const offer = generateLinkOffer('alice', testRng(`${seed} old`));
+  const code = parseLinkCode(offer[spelling], 'alice');
+  const asked = requestLink(code, offer.offer, 'alice', publicKeys, testRng(`${seed} new`));
+  return { offer, code, asked, accepted: acceptLinkRequest(offer, asked.request) };
+}
+const grant = (accepted: LinkExchange, list = listWith(accepted.entry)): Uint8Array =>
+  sealLinkGrant(accepted, old.accountKey.publicKey, list);
+
+describe.each(['qr', 'typed'] as const)('a linking by %s', (spelling) => {
+  test('both sides show one string, and the new device gets its account', () => {
+    const { offer, code, asked, accepted } = exchange('one', spelling);
+    expect([code.offerSlot, code.requestSlot]).toEqual([offer.offerSlot, offer.requestSlot]);
+    expect(asked.confirmation).toMatch(/^\d{6} \d{6}$/);
+    expect(accepted).toEqual({ ...asked, request: undefined });
+    expect(accepted.entry).toEqual(entryOf(fresh));
+    const list = listWith(accepted.entry);
+    const { accountKey, deviceList } = openLinkAnswer(asked, grant(accepted, list));
+    expect(accountKey).toEqual(old.accountKey.publicKey);
+    expect(deviceList.bytes).toEqual(list);
+  });
+
+  test('a refusal is told from everything else', () => {
+    const { asked, accepted } = exchange('one', spelling);
+    expect(codeOf(() => openLinkAnswer(asked, sealLinkRefusal(accepted)))).toBe('ERR_DEVICE_UNTRUSTED');
+    expect(codeOf(() => openLinkAnswer(asked, flip(sealLinkRefusal(accepted))))).toBe('ERR_DECRYPT');
+  });
+});
+
+describe('the code', () => {
+  const { qr, typed, publicKey } = generateLinkOffer('alice', testRng('code'));
+
+  test('is version, account and fingerprint; typed, 14 bytes of it and a check byte', () => {
+    const label = encodeUtf8('CYPHR/1 link/key')!;
+    const lp16 = (bytes: Uint8Array): Uint8Array => concat(new Uint8Array([bytes.length >> 8, bytes.length & 255]), bytes);
+    const hash = sha512_256(concat(new Uint8Array([label.length]), label, lp16(encodeUtf8('alice')!), lp16(publicKey)));
+    expect(qr).toEqual(concat(new Uint8Array([1, 0, 5]), encodeUtf8('alice')!, hash));
+    expect(typed).toMatch(/^([0-9A-HJKMNP-TV-Z]{4}-){5}[0-9A-HJKMNP-TV-Z]{4}$/);
+    expect(readLinkCode(typed)).toEqual({ account: undefined, fingerprint: hash.subarray(0, 14) });
+    expect(encodeLinkTyped(new Uint8Array(32))).toBe('0000-0000-0000-0000-0000-0000');
+  });
+
+  test('any bytes can be typed, with any case, spacing and look-alikes', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 14, maxLength: 14 }), fc.infiniteStream(fc.nat(3)), (short, choice) => {
+        const messy = [...encodeLinkTyped(short)].map((char) => {
+          const like =
+            char === '1' ? ['1', 'i', 'L', 'l'] : char === '0' ? ['0', 'O', 'o', '0'] : char === '-' ? ['-', ' ', '', ' - '] : undefined;
+          const at = choice.next().value!;
+          return like === undefined ? (at % 2 ? char : char.toLowerCase()) : like[at]!;
+        });
+        expect(readLinkCode(messy.join('')).fingerprint).toEqual(short);
+      }),
+    );
+  });
+
+  test('every wrong character and every swap of neighbours is told', () => {
+    const chars = [...typed.replaceAll('-', '')];
+    const wrong = chars.flatMap((char, i) =>
+      [...'0123456789ABCDEFGHJKMNPQRSTVWXYZ'].filter((other) => other !== char).map((other) => chars.with(i, other).join('')),
+    );
+    const swapped = chars.slice(1).flatMap((char, i) =>
+      char === chars[i]
+        ? []
+        : chars
+            .with(i, char)
+            .with(i + 1, chars[i]!)
+            .join(''),
+    );
+    expect(wrong.length).toBe(24 * 31);
+    for (const code of [...wrong, ...swapped]) expect(codeOf(() => parseLinkCode(code, 'alice'))).toBe('ERR_ARGUMENT');
+  });
+
+  test.each([
+    ['nothing', ''],
+    ['too short', typed.slice(0, -1)],
+    ['too long', `${typed}0`],
+    ['a character outside the alphabet', typed.replace(/.$/, 'U')],
+    ['no bytes', new Uint8Array(0)],
+    ['another version', flip(qr, 0, 2)],
+    ['cut off', qr.slice(0, -1)],
+    ['with a trailing byte', concat(qr, new Uint8Array(1))],
+    ['a number', 7 as never],
+  ])('what is %s is no code', (_, code) => {
+    expect(() => parseLinkCode(code, 'alice')).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT', field: 'code' }));
+  });
+
+  test('of another account is refused as such, by QR at once and typed with the offer', () => {
+    const ofBob = generateLinkOffer('bob', testRng('bob'));
+    const other = expect.objectContaining({ code: 'ERR_ARGUMENT', field: 'account' });
+    expect(() => parseLinkCode(ofBob.qr, 'alice')).toThrow(other);
+    const code = parseLinkCode(ofBob.typed, 'alice');
+    expect(() => requestLink(code, ofBob.offer, 'alice', publicKeys, testRng('x'))).toThrow(other);
+  });
+});
+
+describe('T31: what lies in between', () => {
+  const { offer, code, asked, accepted } = exchange('honest');
+
+  test('a request that was relayed, or made by another device, changes the string', () => {
+    const other = deviceKeys(testRng('attacker'));
+    const theirs = { device: other.device, deviceKey: other.deviceKey.publicKey, dhKey: other.dhKey.publicKey };
+    const attacker = requestLink(code, offer.offer, 'alice', theirs, testRng('attacker asks'));
+    const again = requestLink(code, offer.offer, 'alice', publicKeys, testRng('asks again'));
+    const shown = [attacker, again].map(({ request }) => acceptLinkRequest(offer, request).confirmation);
+    expect(new Set([asked.confirmation, ...shown]).size).toBe(3);
+    expect(shown[0]).toBe(attacker.confirmation);
+    // The answer to one is none to another.
+    expect(codeOf(() => openLinkAnswer(asked, grant(acceptLinkRequest(offer, attacker.request))))).toBe('ERR_DECRYPT');
+  });
+
+  test('the string depends on the account and on the key of the old device', () => {
+    const strings = ['alice', 'alicf', 'ALICE'].map((account) => {
+      const own = generateLinkOffer(account, testRng('same seed'));
+      return requestLink(parseLinkCode(own.qr, account), own.offer, account, publicKeys, testRng('same')).confirmation;
+    });
+    const otherKey = generateLinkOffer('alice', testRng('other seed'));
+    strings.push(requestLink(parseLinkCode(otherKey.qr, 'alice'), otherKey.offer, 'alice', publicKeys, testRng('same')).confirmation);
+    expect(new Set(strings).size).toBe(4);
+  });
+
+  test('who reads every slot finds neither code nor keys in them, and no account', () => {
+    const seen = concat(offer.offer, asked.request, grant(accepted), encodeUtf8(offer.offerSlot + offer.requestSlot + accepted.grantSlot)!);
+    const text = toHex(seen);
+    const { fingerprint } = readLinkCode(offer.qr);
+    const hidden = [fingerprint.subarray(0, 8), offer.publicKey.subarray(0, 16), publicKeys.deviceKey.subarray(0, 16), publicKeys.dhKey];
+    for (const each of [...hidden, old.accountKey.publicKey.subarray(0, 16), encodeUtf8('alice')!, keyHash(publicKeys.deviceKey)]) {
+      expect(text).not.toContain(toHex(each));
+    }
+    expect(text).not.toContain(toHex(encodeUtf8(toHex(fingerprint.subarray(0, 8)))!));
+    expect(new Set([offer.offerSlot, offer.requestSlot, accepted.grantSlot]).size).toBe(3);
+    for (const slot of [offer.offerSlot, offer.requestSlot, accepted.grantSlot]) expect(slot).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  test('who replaces an offer is found out, also one that knows the code', () => {
+    const evil = generateLinkOffer('alice', testRng('evil'));
+    for (const spelling of ['qr', 'typed'] as const) {
+      const read = parseLinkCode(offer[spelling], 'alice');
+      expect(codeOf(() => requestLink(read, evil.offer, 'alice', publicKeys, testRng('x')))).toBe('ERR_DECRYPT');
+    }
+    // Whoever has the code can seal an offer for it, but has no other key with its fingerprint.
+    const keys = hkdfSha512(new Uint8Array(64), readLinkCode(offer.typed).fingerprint, info('link/offer'), 44);
+    const own = chachaOpen(keys.subarray(0, 32), keys.subarray(32), new Uint8Array(0), offer.offer);
+    expect(own).toEqual(concat(new Uint8Array([1, 0, 5]), encodeUtf8('alice')!, offer.publicKey));
+    const forged = chachaSeal(keys.subarray(0, 32), keys.subarray(32), new Uint8Array(0), concat(own.slice(0, 8), evil.publicKey));
+    for (const spelling of ['qr', 'typed'] as const) {
+      const read = parseLinkCode(offer[spelling], 'alice');
+      expect(codeOf(() => requestLink(read, forged, 'alice', publicKeys, testRng('x')))).toBe('ERR_DECRYPT');
+    }
+  });
+
+  test('no bit of an offer, a request or an answer can change', () => {
+    const ends = (bytes: Uint8Array): number[] => [0, 1, 31, 32, 1119, 1120, Math.floor(bytes.length / 2), bytes.length - 1];
+    const list = listWith(accepted.entry);
+    const answer = grant(accepted, list);
+    for (const at of ends(offer.offer)) {
+      expect(codeOf(() => requestLink(code, flip(offer.offer, at), 'alice', publicKeys, testRng('x')))).toBe('ERR_DECRYPT');
+    }
+    for (const at of ends(asked.request)) expect(codeOf(() => acceptLinkRequest(offer, flip(asked.request, at)))).toBe('ERR_DECRYPT');
+    for (const at of ends(answer)) expect(codeOf(() => openLinkAnswer(asked, flip(answer, at)))).toBe('ERR_DECRYPT');
+  });
+
+  test('a request of an earlier code is refused, and an answer of an earlier linking', () => {
+    const later = exchange('later');
+    expect(codeOf(() => acceptLinkRequest(later.offer, asked.request))).toBe('ERR_DECRYPT');
+    expect(codeOf(() => openLinkAnswer(later.asked, grant(accepted)))).toBe('ERR_DECRYPT');
+    expect(codeOf(() => openLinkAnswer(later.asked, sealLinkRefusal(accepted)))).toBe('ERR_DECRYPT');
+  });
+
+  test('a grant without this very device, of another account or of another key is none', () => {
+    const other = generateDevice('alice', testRng('impostor'), NOW);
+    const bob = generateDevice('bob', testRng('bob'), NOW);
+    const bobWith = relist(
+      bob,
+      [...parseDeviceList(bob.deviceList).entries, accepted.entry].sort((a, b) => a.device - b.device),
+      NOW,
+      testRng('l'),
+    );
+    const bad = [
+      sealLinkGrant(accepted, old.accountKey.publicKey, old.deviceList),
+      sealLinkGrant(accepted, old.accountKey.publicKey, listWith({ ...accepted.entry, dhKey: old.dhKey.publicKey })),
+      sealLinkGrant(accepted, old.accountKey.publicKey, listWith({ ...accepted.entry, keyHash: keyHash(old.accountKey.publicKey) })),
+      sealLinkGrant(accepted, other.accountKey.publicKey, listWith(accepted.entry)),
+      sealLinkGrant(accepted, bob.accountKey.publicKey, bobWith.deviceList),
+      sealLinkGrant(accepted, old.accountKey.publicKey, listWith(accepted.entry).slice(0, -1)),
+    ];
+    for (const answer of bad) expect(codeOf(() => openLinkAnswer(asked, answer))).toBe('ERR_DECRYPT');
+  });
+
+  test('T40: any bytes are an error of ours', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 1400 }), (bytes) => {
+        expect(codeOf(() => requestLink(code, bytes, 'alice', publicKeys, testRng('x')))).toBe('ERR_DECRYPT');
+        expect(codeOf(() => acceptLinkRequest(offer, bytes))).toBe('ERR_DECRYPT');
+        expect(codeOf(() => openLinkAnswer(asked, bytes))).toBe('ERR_DECRYPT');
+        expect(codeOf(() => readLinkCode(bytes))).toBe('ERR_ARGUMENT');
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
