@@ -24,7 +24,7 @@ export {
   TrustError,
   UsageError,
 } from './errors.js';
-export { type StoreClaim, verifyLogin } from './identity/login.js';
+export { type ProvenAccount, type StoreClaim, verifyLogin } from './identity/login.js';
 export { limits } from './limits.js';
 export type { Address, BundleBytes, DeviceKeys, Now, Rng } from './step.js';
 export type { ErasureReport, KeySlot, Store, StoreKey, StoreRecord, Write } from './store/port.js';

@@ -18,6 +18,16 @@ export interface StoreClaim {
   readonly generation: number;
 }
 
+/** What a verified proof says, besides, of the account. All of it is signed by the account key. */
+export interface ProvenAccount {
+  /** H(AIK), 64 bytes. */
+  readonly accountKeyHash: Uint8Array;
+  /** Version of the device list in the identity that was shown; of two lists of an account the greater one is newer. */
+  readonly listVersion: number;
+  /** Every device in that list, the prover's own among them; `keyHash` is H(DIK), 64 bytes. */
+  readonly devices: readonly { readonly device: number; readonly keyHash: Uint8Array }[];
+}
+
 /**
  * Signs a login for one audience and nonce (ctx `login`): TBS‖sig. `nonce` is the service's, at most 65,535 bytes like the audience.
  * Throws `ERR_ARGUMENT` with `field` for text that is not well-formed or too long.
@@ -37,12 +47,12 @@ export function proveLogin(
 
 /**
  * Verifies a proof for `audience`, `nonce` and `address`, made by a device that `identity` (AIK ‖ lp16(list) ‖ DIK) lists.
- * Whose account H(AIK) is, is the caller's question. Throws `ERR_SIGNATURE` for every fault.
+ * Whose account H(AIK) is, and whether there is a newer list, are the caller's questions. Throws `ERR_SIGNATURE` for every fault.
  */
 export function verifyLogin(
   proof: Uint8Array,
   expected: { readonly audience: string; readonly nonce: Uint8Array; readonly address: Address; readonly identity: Uint8Array },
-): StoreClaim & { readonly accountKeyHash: Uint8Array } {
+): StoreClaim & ProvenAccount {
   try {
     const { accountKey, deviceList, deviceKey } = parseIdentity(expected.identity);
     const list = verifyDeviceList(deviceList, accountKey);
@@ -53,7 +63,9 @@ export function verifyLogin(
     const isExpected = login.account === account && list.account === account && login.device === device;
     const isAnswer = audience === expected.audience && equal(login.nonce, expected.nonce);
     if (isListed && isExpected && isAnswer && compositeVerify(deviceKey, login.tbs, 'login', login.signature)) {
-      return { accountKeyHash: list.accountKeyHash, storeId: login.storeId, generation: login.generation };
+      const devices = list.entries.map((entry) => ({ device: entry.device, keyHash: entry.keyHash }));
+      const { storeId, generation } = login;
+      return { storeId, generation, accountKeyHash: list.accountKeyHash, listVersion: list.version, devices };
     }
   } catch (error) {
     throw error instanceof CyphrError ? loginRefused(error) : error;

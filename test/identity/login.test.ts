@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { concat } from '../../src/bytes.js';
 import { compositeSign } from '../../src/crypto/composite.js';
-import { signDeviceList } from '../../src/identity/account.js';
+import { keyHash, signDeviceList } from '../../src/identity/account.js';
 import { generateDevice, identityBytes } from '../../src/identity/device.js';
 import { proveLogin, readOwnLogin, verifyLogin } from '../../src/identity/login.js';
 import { encodeIdentity, encodeLogin, parseLogin } from '../../src/wire/objects.js';
@@ -19,9 +19,21 @@ const refused = expect.objectContaining({ name: 'AuthError', code: 'ERR_SIGNATUR
 
 describe('verifyLogin', () => {
   test('says who and how far', () => {
-    const { accountKeyHash, ...store } = verifyLogin(proof, expected);
+    const { accountKeyHash, listVersion, devices, ...store } = verifyLogin(proof, expected);
     expect(store).toEqual({ storeId: claim.storeId, generation: 77 });
-    expect(accountKeyHash.length).toBe(64);
+    expect(accountKeyHash).toEqual(keyHash(alice.accountKey.publicKey));
+    expect(listVersion).toBe(NOW);
+    expect(devices).toEqual([{ device: alice.device, keyHash: keyHash(alice.deviceKey.publicKey) }]);
+  });
+
+  test('names every device of the list, and its version', () => {
+    const own = { device: alice.device, keyHash: keyHash(alice.deviceKey.publicKey), dhKey: new Uint8Array(32).fill(9) };
+    const other = { device: alice.device + 1, keyHash: new Uint8Array(64).fill(1), dhKey: new Uint8Array(32).fill(9) };
+    const deviceList = signDeviceList(alice.accountKey, 'alice', [own, other], NOW + 5, NOW, rng);
+    const identity = identityBytes({ ...alice, deviceList });
+    const { listVersion, devices } = verifyLogin(proof, { ...expected, identity });
+    expect(listVersion).toBe(NOW + 5);
+    expect(devices).toEqual([own, other].map(({ device, keyHash }) => ({ device, keyHash })));
   });
 
   test.each<[string, Partial<typeof expected>]>([
