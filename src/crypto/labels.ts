@@ -32,6 +32,7 @@ export const LABELS = [
   'hs/sig',
   'login',
   'id/list',
+  'id/root',
   'pk/set',
   'pk/batch',
   'handshake',

@@ -14,10 +14,14 @@ import { COMPOSITE_KEY_BYTES, COMPOSITE_SIGNATURE_BYTES, KEM_KEY_BYTES, SEAL_KEY
 const TYPE_DEVICE_LIST = 0x40;
 const TYPE_SIGNED_SET = 0x41;
 const TYPE_BATCH = 0x42;
+const TYPE_ROOT = 0x43;
 const TYPE_LOGIN = 0x45;
 const ALL_PROFILES = 0b111;
+/** SLH-DSA-SHA2-192s. */
+const ROOT_KEY_BYTES = 48;
+const ROOT_SIGNATURE_BYTES = 16_224;
 
-/** What every signed object is: the bytes under the signature, and the signature (3,373 bytes, composite). */
+/** What every signed object is: the bytes under the signature, and the signature (3,373 bytes, composite; of a RootStatement 16,224, SLH-DSA). */
 export interface Signed {
   readonly tbs: Uint8Array;
   readonly signature: Uint8Array;
@@ -95,6 +99,17 @@ export interface IdentityPart {
   readonly accountKey: Uint8Array;
   readonly deviceList: Uint8Array;
   readonly deviceKey: Uint8Array;
+}
+
+/** Fields of a RootStatement, 0x43: an organisation's word on whose account key is whose; times in Unix milliseconds. */
+export interface RootStatementFields {
+  readonly account: string;
+  /** H(AIK), 64 bytes. */
+  readonly accountKeyHash: Uint8Array;
+  readonly version: number;
+  readonly issuedAt: number;
+  /** The organisation's SLH-DSA-SHA2-192s public key, 48 bytes: part of what is signed. */
+  readonly rootKey: Uint8Array;
 }
 
 /** Fields of a login proof, 0x45. */
@@ -213,6 +228,41 @@ export function parseBatch(bytes: Uint8Array): BatchFields & Signed {
   });
 }
 
+/** RootStatement TBS. Throws `ERR_BUG` on a field that does not fit. */
+export function encodeRootStatement(statement: RootStatementFields): Uint8Array {
+  return writeHead(TYPE_ROOT)
+    .lp16(accountBytes(statement.account))
+    .bytes(statement.accountKeyHash, 64)
+    .u64(statement.version)
+    .u64(statement.issuedAt)
+    .bytes(statement.rootKey, ROOT_KEY_BYTES)
+    .finish();
+}
+
+/** Parses RootStatement TBS‖sig. Throws `ERR_DECODE` and `ERR_VERSION`. */
+export function parseRootStatement(bytes: Uint8Array): RootStatementFields & Signed {
+  return signed(bytes, TYPE_ROOT, readRootStatement, ROOT_SIGNATURE_BYTES);
+}
+
+/** Parses RootStatement TBS, kept without its signature once that was verified. Throws `ERR_DECODE` and `ERR_VERSION`. */
+export function parseRootStatementTbs(tbs: Uint8Array): RootStatementFields {
+  const from = reader(tbs);
+  readHead(from, TYPE_ROOT);
+  const statement = readRootStatement(from);
+  from.end();
+  return statement;
+}
+
+function readRootStatement(from: Reader): RootStatementFields {
+  return {
+    account: from.account(),
+    accountKeyHash: from.bytes(64),
+    version: from.u64(),
+    issuedAt: from.u64(),
+    rootKey: from.bytes(ROOT_KEY_BYTES),
+  };
+}
+
 /** otId 8 ‖ index u16 ‖ OPK 32 ‖ PQOPK 1568 ‖ k u8 ‖ k×32. Throws `ERR_BUG` on a field that does not fit. */
 export function encodeOneTimeEntry(entry: OneTimeEntry): Uint8Array {
   const out = writer()
@@ -274,12 +324,17 @@ export function parseLogin(bytes: Uint8Array): LoginFields & Signed {
   }));
 }
 
-function signed<T>(bytes: Uint8Array, type: number, fields: (from: Reader) => T): T & Signed {
+function signed<T>(
+  bytes: Uint8Array,
+  type: number,
+  fields: (from: Reader) => T,
+  signatureBytes: number = COMPOSITE_SIGNATURE_BYTES,
+): T & Signed {
   const from = reader(bytes);
   readHead(from, type);
   const parsed = fields(from);
   const tbs = bytes.slice(0, from.offset());
-  const signature = from.bytes(COMPOSITE_SIGNATURE_BYTES);
+  const signature = from.bytes(signatureBytes);
   from.end();
   return { ...parsed, tbs, signature };
 }

@@ -26,6 +26,7 @@ it('the table of labels is frozen', () => {
     'hs/sig',
     'login',
     'id/list',
+    'id/root',
     'pk/set',
     'pk/batch',
     'handshake',

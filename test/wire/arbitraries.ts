@@ -62,6 +62,8 @@ export const batch = fc.record({
   root: bytes(32),
 });
 
+export const rootStatement = fc.record({ account, accountKeyHash: bytes(64), version: u64, issuedAt: u64, rootKey: bytes(48) });
+
 export const oneTimeEntry = fc.record({
   otId: bytes(8).filter((id) => id.some((byte) => byte !== 0)),
   index: fc.integer({ min: 0, max: 0xffff }),

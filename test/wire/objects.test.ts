@@ -5,7 +5,7 @@ import * as objects from '../../src/wire/objects.js';
 import * as arbitrary from './arbitraries.js';
 import { expectTotal, SEED } from './fuzz.js';
 
-const signature = new Uint8Array(3373).fill(5);
+const composite = new Uint8Array(3373).fill(5);
 const error = (code: string, field?: string) => expect.objectContaining({ name: 'DecodeError', code, ...(field && { field }) });
 const one = <T>(from: fc.Arbitrary<T>): T => fc.sample(from, { seed: SEED, numRuns: 1 })[0]!;
 
@@ -16,6 +16,7 @@ function signedObject<T extends object>(
   from: fc.Arbitrary<T>,
   encode: (fields: T) => Uint8Array,
   parse: (bytes: Uint8Array) => T & objects.Signed,
+  signature = composite,
 ): void {
   describe(name, () => {
     const sample = concat(encode(one(from)), signature);
@@ -51,13 +52,21 @@ function signedObject<T extends object>(
 signedObject('DeviceList', 0x40, arbitrary.deviceList, objects.encodeDeviceList, objects.parseDeviceList);
 signedObject('SignedSet', 0x41, arbitrary.signedSet, objects.encodeSignedSet, objects.parseSignedSet);
 signedObject('OneTimeBatch', 0x42, arbitrary.batch, objects.encodeBatch, objects.parseBatch);
+signedObject(
+  'RootStatement',
+  0x43,
+  arbitrary.rootStatement,
+  objects.encodeRootStatement,
+  objects.parseRootStatement,
+  new Uint8Array(16_224).fill(5),
+);
 signedObject('login proof', 0x45, arbitrary.login, objects.encodeLogin, objects.parseLogin);
 
 describe('DeviceList rules', () => {
   const list = one(arbitrary.deviceList);
   const entry = (device: number, fill = device) => ({ device, keyHash: new Uint8Array(64).fill(fill), dhKey: new Uint8Array(32) });
   const parse = (entries: readonly objects.DeviceEntry[]) =>
-    objects.parseDeviceList(concat(objects.encodeDeviceList({ ...list, entries }), signature));
+    objects.parseDeviceList(concat(objects.encodeDeviceList({ ...list, entries }), composite));
 
   test('1–64 entries', () => {
     expect(() => parse([])).toThrow(error('ERR_DECODE', 'entries'));
@@ -76,7 +85,7 @@ describe('DeviceList rules', () => {
 describe('SignedSet rules', () => {
   const set = one(arbitrary.signedSet);
   const parse = (change: Partial<objects.SignedSetFields>) =>
-    objects.parseSignedSet(concat(objects.encodeSignedSet({ ...set, ...change }), signature));
+    objects.parseSignedSet(concat(objects.encodeSignedSet({ ...set, ...change }), composite));
 
   test('T08: versions', () => {
     expect(() => parse({ verMin: 0 })).toThrow(error('ERR_DECODE', 'verMin'));
@@ -96,7 +105,7 @@ describe('SignedSet rules', () => {
 describe('OneTimeBatch rules', () => {
   test.each([0, 129, 65_535])('count %i is refused', (count) => {
     const tbs = objects.encodeBatch({ ...one(arbitrary.batch), count });
-    expect(() => objects.parseBatch(concat(tbs, signature))).toThrow(error('ERR_DECODE', 'count'));
+    expect(() => objects.parseBatch(concat(tbs, composite))).toThrow(error('ERR_DECODE', 'count'));
   });
 });
 
@@ -164,10 +173,10 @@ describe('sizes for an account of 64 bytes (section 1.5)', () => {
           dhKey: new Uint8Array(32),
         })),
       }),
-      signature,
+      composite,
     );
-  const set = concat(objects.encodeSignedSet({ ...one(arbitrary.signedSet), account, suites: [1] }), signature);
-  const batch = concat(objects.encodeBatch({ ...one(arbitrary.batch), account }), signature);
+  const set = concat(objects.encodeSignedSet({ ...one(arbitrary.signedSet), account, suites: [1] }), composite);
+  const batch = concat(objects.encodeBatch({ ...one(arbitrary.batch), account }), composite);
   const entry = objects.encodeOneTimeEntry({ ...one(arbitrary.oneTimeEntry), path: new Array<Uint8Array>(7).fill(new Uint8Array(32)) });
   const identity = (count: number) => objects.encodeIdentity({ ...one(arbitrary.identity), deviceList: list(count) });
 
@@ -186,5 +195,22 @@ describe('sizes for an account of 64 bytes (section 1.5)', () => {
     [64, 25_679],
   ])('bundle with %i devices: the same parts behind a head and two length prefixes', (count, size) => {
     expect(4 + identity(count).length + 2 + set.length + 2 + batch.length + entry.length).toBe(size);
+  });
+});
+
+describe('RootStatement', () => {
+  const fields = { ...one(arbitrary.rootStatement), account: 'a'.repeat(64) };
+  const tbs = objects.encodeRootStatement(fields);
+
+  test('16,422 bytes for a 64-byte account', () => {
+    expect(tbs.length + 16_224).toBe(16_422);
+    expect(objects.parseRootStatement(concat(tbs, new Uint8Array(16_224))).rootKey).toEqual(fields.rootKey);
+  });
+
+  test('without its signature', () => {
+    expect(objects.parseRootStatementTbs(tbs)).toEqual(fields);
+    expect(() => objects.parseRootStatementTbs(concat(tbs, new Uint8Array(1)))).toThrow(error('ERR_DECODE', 'trailing bytes'));
+    expect(() => objects.parseRootStatementTbs(tbs.slice(0, -1))).toThrow(error('ERR_DECODE', 'length'));
+    expect(() => objects.parseRootStatementTbs(concat(new Uint8Array([0x42]), tbs.slice(1)))).toThrow(error('ERR_DECODE', 'type'));
   });
 });
