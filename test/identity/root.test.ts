@@ -1,0 +1,100 @@
+import { createPublicKey, generateKeyPairSync, type KeyType, verify } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { concat, copy, encodeUtf8, fromHex, toHex } from '../../src/bytes.js';
+import { SLH_SECRET_KEY_BYTES, slhSign, slhVerify } from '../../src/crypto/slh-dsa.js';
+import { compareRootStatements, generateRootKey, verifyRootStatement } from '../../src/identity/root.js';
+import { parseRootStatement } from '../../src/wire/objects.js';
+import { testRng } from '../helpers/rng.js';
+import { firstRootCase, type RootVectors, SPKI_HEAD } from './root-vectors.js';
+
+const vectors = JSON.parse(readFileSync(new URL('../../test-vectors/root-statement.json', import.meta.url), 'utf8')) as RootVectors;
+const rootKey = fromHex(vectors.publicKey)!;
+const statements = vectors.cases.map(({ statement }) => fromHex(statement)!);
+const refusal = expect.objectContaining({ name: 'AuthError', code: 'ERR_SIGNATURE', message: 'root statement did not verify' });
+
+/** Whether this Node can do it too. */
+const hasNative = (() => {
+  try {
+    generateKeyPairSync('slh-dsa-sha2-192s' as KeyType as 'ed25519');
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+describe('the statements of test-vectors/root-statement.json', () => {
+  test.each(vectors.cases.map((each, i) => [each.description, each, statements[i]!] as const))('%s', (_, each, statement) => {
+    const { tbs, ...fields } = verifyRootStatement(statement, rootKey);
+    expect(tbs).toEqual(statement.slice(0, -16_224));
+    expect({ ...fields, accountKeyHash: toHex(fields.accountKeyHash) }).toEqual({
+      account: each.account,
+      accountKeyHash: each.accountKeyHash,
+      version: each.version,
+      issuedAt: each.issuedAt,
+      rootKey,
+    });
+  });
+
+  test.each(vectors.refused.map((each) => [each.why, each] as const))('refused: %s', (_, { of, offset, bytes, length, code }) => {
+    const over = fromHex(bytes)!;
+    const good = statements[of]!;
+    const bad = concat(good, new Uint8Array(Math.max(0, offset + over.length - good.length)));
+    bad.set(over, offset);
+    const cut = bad.slice(0, length);
+    expect(cut).not.toEqual(good);
+    expect(() => verifyRootStatement(cut, rootKey)).toThrow(refusal);
+    expect(code).toBe('ERR_SIGNATURE');
+  });
+
+  test('the key pair and the first statement come out byte for byte', () => {
+    const root = generateRootKey(testRng('vector/root'));
+    expect([toHex(root.publicKey), toHex(root.secretKey)]).toEqual([vectors.publicKey, vectors.secretKey]);
+    expect(firstRootCase()).toEqual(vectors.cases[0]);
+  }, 60_000);
+
+  test.runIf(hasNative)('OpenSSL verifies them too', () => {
+    const key = createPublicKey({ key: Buffer.from(concat(SPKI_HEAD, rootKey)), format: 'der', type: 'spki' });
+    for (const { tbs, signature } of statements.map(parseRootStatement)) {
+      const check = (context: string): boolean =>
+        verify(null, tbs, { key, context: encodeUtf8(context)! } as unknown as Parameters<typeof verify>[2], signature);
+      expect([check('CYPHR/1 id/root'), check('CYPHR/1 id/list')]).toEqual([true, false]);
+    }
+  });
+});
+
+describe('verification', () => {
+  test('under another root, or none', () => {
+    const other = copy(rootKey);
+    other[0]! ^= 1;
+    for (const key of [other, new Uint8Array(48), new Uint8Array(0), rootKey.slice(1)]) {
+      expect(() => verifyRootStatement(statements[0]!, key)).toThrow(refusal);
+    }
+  });
+
+  test('T40: the primitive says no to any length', () => {
+    const { tbs, signature } = parseRootStatement(statements[0]!);
+    expect(slhVerify(rootKey, tbs, 'id/root', signature)).toBe(true);
+    expect(slhVerify(rootKey, tbs, 'id/list', signature)).toBe(false);
+    for (const length of [0, 1, 16_223]) expect(slhVerify(rootKey, tbs, 'id/root', signature.slice(0, length))).toBe(false);
+    expect(slhVerify(rootKey, tbs, 'id/root', concat(signature, signature))).toBe(false);
+    for (const length of [0, 47]) expect(slhVerify(rootKey.slice(0, length), tbs, 'id/root', signature)).toBe(false);
+  });
+
+  test('a wrong length of what is ours is a bug', () => {
+    const bug = expect.objectContaining({ code: 'ERR_BUG' });
+    expect(() => slhSign(new Uint8Array(SLH_SECRET_KEY_BYTES - 1), new Uint8Array(1), 'id/root', testRng('x'))).toThrow(bug);
+    expect(() => slhSign(new Uint8Array(SLH_SECRET_KEY_BYTES), new Uint8Array(1), 'id/root', () => new Uint8Array(23))).toThrow(bug);
+    expect(() => generateRootKey(() => new Uint8Array(71))).toThrow(bug);
+  });
+});
+
+test('which of two statements counts', () => {
+  const offered = verifyRootStatement(statements[0]!, rootKey);
+  const { tbs, version } = offered;
+  const compared = (known: { version: number; tbs: Uint8Array }) => compareRootStatements(known, offered);
+  expect(compared({ version: version - 1, tbs })).toBe('newer');
+  expect(compared({ version, tbs })).toBe('same');
+  expect(compared({ version, tbs: tbs.slice(1) })).toBe('conflict');
+  expect(compared({ version: version + 1, tbs })).toBe('older');
+});
