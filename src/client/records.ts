@@ -14,6 +14,7 @@
  * | `sent/<message>`, `once/<key>` | what became of a sent message; idempotency keys |
  * | `pending/<account>/<seq>`, `outbox/<account>/<seq>/<device>` | plaintext that waits for a session; ciphertext that waits for acceptance |
  * | `unsent/<account>/<seq>` | the plaintext of what is in `outbox`: goes with its last row there, and back to `pending` when a device was replaced |
+ * | `log/<message>` | what was sent lately, to be sent again to a device that could not read it |
  * | `greet/<account>` | a contact that has not answered the device which replaced a lost one |
  * | `claimed/<id>` | marks a session whose sender no pin confirms |
  * | `login/<audience>`, `login//halted` | login proofs that this store has made; why its device must not go on |
@@ -233,6 +234,7 @@ export const sentRecord = record('sent', {
   accepted: 'number',
   key: 'string?',
   code: 'string?',
+  acceptedAtMs: 'number?',
 });
 export type SentRecord = ReturnType<typeof sentRecord.decode>;
 
@@ -240,6 +242,16 @@ export type SentRecord = ReturnType<typeof sentRecord.decode>;
 export const pendingRecord = record('pending', { id: 'string', payload: 'bytes', atMs: 'number' });
 
 export const outboxRecord = record('outbox', { id: 'string', bytes: 'bytes', atMs: 'number' });
+
+/** A message that was sent lately: `devices` are {to, session, name, tries}, see sendlog.ts; `kind` as in `pending`. */
+export const logRecord = record('log', {
+  account: 'string',
+  accountKeyHash: 'bytes',
+  payload: 'bytes',
+  kind: 'string?',
+  atMs: 'number',
+  devices: 'list',
+});
 
 /** `hellos` are {device, bytes} that the relay has not accepted; not `isStarted`: they are not made yet. */
 export const greetRecord = record('greet', { isStarted: 'boolean', hellos: 'list' });
@@ -280,6 +292,7 @@ export const keys = {
   pending: (account: string, seq: number): StoreKey => ['pending', account, seqKey(seq)],
   outbox: (account: string, seq: number, device: number): StoreKey => ['outbox', account, seqKey(seq), String(device)],
   unsent: (account: string, seq: number): StoreKey => ['unsent', account, seqKey(seq)],
+  log: (id: string): StoreKey => ['log', id],
   greet: (account: string): StoreKey => ['greet', account],
   login: (audience: string): StoreKey => ['login', audience],
   verdict: ['login', '', 'halted'] as StoreKey,
