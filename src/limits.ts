@@ -122,10 +122,8 @@ export const tabLimits = {
 
 /** Bounds of what is said about messages (order, edits, reactions, deletions, receipts). */
 export const talkLimits = {
-  /** How far a message may stand beyond all that is known of its conversation: nobody can use up its counter. */
-  orderJump: 2 ** 20,
-  /** How far the first message that this device has of a conversation may: there may be years of it elsewhere. */
-  orderStart: 2 ** 40,
+  /** How far a message may stand beyond all that is known of its conversation: 136 years in seconds, since a clock may begin its counter. */
+  orderJump: 2 ** 32,
   /** Edits, reactions and deletions that wait for their target, of one author in one conversation; more are dropped. */
   earlyCount: 64,
   earlyMs: 7 * DAY_MS,

@@ -93,7 +93,7 @@ export function toContent(content: unknown): Content {
 export function encodeContent(content: Content, sentAtMs: number): Uint8Array {
   const { kind, ...rest } = content;
   const fields: Record<string, unknown> = { t: kind, at: sentAtMs };
-  for (const [field, value] of Object.entries(rest)) if (value !== undefined) fields[field] = field === 'target' ? fromHex(value) : value;
+  for (const [field, value] of Object.entries(rest)) if (value !== undefined) fields[field] = field === 'target' ? fromHex(value as string) : value;
   // `data.…` in the codec's paths is `content.data.…` to the caller.
   const payload = withContentPath(() => encodeMsgpack(fields, { maxNodes: MAX_NODES }));
   if (payload.length > limits.contentBytes) {
