@@ -19,6 +19,10 @@ export const defaultLimits = {
   /** Per network address: challenges (each costs a signature check; a busy device asks once a minute), and reading keys without logging in. */
   challengesPerMinute: 600,
   readsPerMinute: 600,
+  /** The drop box: what one network address may leave in it stays below half of what it holds. */
+  leavesPerMinute: 30,
+  slotCount: 10_000,
+  slotTotalBytes: 64 * 1024 * 1024,
 } as const;
 
 export type RelayLimits = { readonly [name in keyof typeof defaultLimits]: number };
@@ -36,7 +40,7 @@ export class Later extends Error {
 }
 
 /** Takes a point from each limiter; throws `Later` when one is empty. */
-export type Spend = Readonly<Record<'send' | 'receive' | 'take' | 'challenge' | 'read', (key: string) => Promise<void>>>;
+export type Spend = Readonly<Record<'send' | 'receive' | 'take' | 'challenge' | 'read' | 'leave', (key: string) => Promise<void>>>;
 
 export function rateLimiters(limits: RelayLimits): Spend {
   const limiter = (points: number, duration: number) => {
@@ -53,5 +57,6 @@ export function rateLimiters(limits: RelayLimits): Spend {
     take: limiter(limits.takesPerHour, 3_600),
     challenge: limiter(limits.challengesPerMinute, 60),
     read: limiter(limits.readsPerMinute, 60),
+    leave: limiter(limits.leavesPerMinute, 60),
   };
 }

@@ -1,6 +1,7 @@
 /** The ports of one client: its own while it lives; those of the network bound to its login, and with every failure as an error of ours. */
 
 import { InternalError, isCyphrError, TransportError, UsageError } from '../errors.js';
+import { linkLimits } from '../limits.js';
 import type { BundleBytes } from '../step.js';
 import type { Bound, Directory, Login, Transport } from '../transport/port.js';
 import { checkPort } from './options.js';
@@ -62,14 +63,26 @@ function checkBundles(answer: unknown): BundleBytes[] {
   return answer;
 }
 
+/** What lay in a slot, if it can be that. Throws `ERR_REJECTED`. */
+function checkLeft(answer: unknown): Uint8Array | undefined {
+  if (answer === undefined || (answer instanceof Uint8Array && answer.length <= linkLimits.slotBytes)) return answer;
+  throw new TransportError('ERR_REJECTED', 'the directory answered no bytes');
+}
+
 /** Binds a directory. Throws `ERR_ARGUMENT` if it is none. */
 export function bindDirectory(port: Bound<Directory>, login: Login): Directory {
   const directory = bind('directory', port, login);
-  const { remaining } = directory;
+  const { remaining, leave, pickUp } = directory;
   return {
     publish: (keys, options) => guarded(() => directory.publish(keys, options), options?.signal),
     fetch: async (account, options) => checkBundles(await guarded(() => directory.fetch(account, options), options?.signal)),
     ...(remaining === undefined ? {} : { remaining: () => guarded(() => remaining.call(directory)) }),
+    ...(leave === undefined || pickUp === undefined
+      ? {}
+      : {
+          leave: (slot, bytes, options) => guarded(() => leave.call(directory, slot, bytes, options), options?.signal),
+          pickUp: async (slot, options) => checkLeft(await guarded(() => pickUp.call(directory, slot, options), options?.signal)),
+        }),
   };
 }
 

@@ -6,7 +6,7 @@
 import { concat, toHex, u32 } from '../bytes.js';
 import type { Address, BundleBytes, DeviceKeys } from '../step.js';
 import type { Directory, Login } from '../transport/port.js';
-import { assert, assertBytes, assertSame, rejection } from './assert.js';
+import { assert, assertBytes, assertRejects, assertSame, rejection, within } from './assert.js';
 import type { ConformanceCase } from './conformance.js';
 import { testLogin } from './login.js';
 
@@ -82,6 +82,20 @@ async function takeAll(directory: Directory, account: string, published: readonl
     assertBytes(oneTime.head, batch.head, 'the head of a one-time prekey');
     taken.add(id);
   }
+}
+
+/** The drop box of a directory; `undefined` if it has none. Half a one is a failure. */
+async function dropBox(open: Context['open'], account?: string): Promise<Required<Pick<Directory, 'leave' | 'pickUp'>> | undefined> {
+  const directory = await open(1, account);
+  const { leave, pickUp } = directory;
+  assert((leave === undefined) === (pickUp === undefined), 'a drop box has both leave and pickUp');
+  if (leave === undefined || pickUp === undefined) return undefined;
+  return { leave: leave.bind(directory), pickUp: pickUp.bind(directory) };
+}
+
+/** The name of a slot of one case. */
+function slot(account: string, index = 1): string {
+  return toHex(fill(`${account} slot ${index}`, 16));
 }
 
 const CASES: readonly DirectoryCase[] = [
@@ -248,6 +262,88 @@ const CASES: readonly DirectoryCase[] = [
       const fetched = rejection(() => directory.fetch(account, { signal }), 'an aborted fetch');
       assert((await fetched) === reason, 'an aborted fetch must reject with the reason of its signal');
       assertSame(await directory.fetch(account), [], 'what an aborted publish left');
+    },
+  },
+  {
+    name: 'T31: keeps what is left in a slot for whoever asks, where it has a drop box',
+    async run({ account, open }) {
+      const [box, other] = [await dropBox(open), await dropBox(open, `${account}-other`)];
+      if (box === undefined || other === undefined) return;
+      const [short, long] = [fill(account, 1), fill(`${account} long`, 65_536)];
+      const given = new Uint8Array(short);
+      const leaving = box.leave(slot(account, 1), given);
+      given.fill(0);
+      await leaving;
+      await other.leave(slot(account, 2), long);
+      for (const reader of [other, box, other]) {
+        const found = await reader.pickUp(slot(account, 1));
+        assertBytes(found, short, 'a slot of one byte');
+        found.fill(0);
+        assertBytes(await reader.pickUp(slot(account, 2)), long, 'a slot of 64 KiB');
+      }
+    },
+  },
+  {
+    name: 'T31: lets the first writer of a slot win, and take its time again',
+    async run({ account, open }) {
+      const [box, other] = [await dropBox(open), await dropBox(open, `${account}-other`)];
+      if (box === undefined || other === undefined) return;
+      const [first, second] = [fill(`${account} first`, 3_000), fill(`${account} second`, 3_000)];
+      await box.leave(slot(account), first);
+      await assertRejects(() => other.leave(slot(account), second), 'ERR_REJECTED', 'a second write of a slot');
+      await assertRejects(() => box.leave(slot(account), first.subarray(1)), 'ERR_REJECTED', 'a shorter write of a slot');
+      await other.leave(slot(account), first);
+      assertBytes(await other.pickUp(slot(account)), first, 'a slot that was written twice');
+    },
+  },
+  {
+    name: 'answers who waits for a slot once it is filled, all of them',
+    async run({ account, open }) {
+      const [box, other] = [await dropBox(open), await dropBox(open, `${account}-other`)];
+      if (box === undefined || other === undefined) return;
+      const waiting = [box.pickUp(slot(account)), other.pickUp(slot(account))];
+      await box.leave(slot(account, 2), fill('elsewhere', 10));
+      await other.leave(slot(account), fill(account, 500));
+      const patient = Promise.all(waiting.map(async (each) => (await each) ?? (await box.pickUp(slot(account)))));
+      for (const found of await within(patient, 10_000, 'a slot that was filled')) assertBytes(found, fill(account, 500), 'a slot');
+    },
+  },
+  {
+    name: 'refuses slots of other names and lengths',
+    async run({ account, open }) {
+      const box = await dropBox(open);
+      if (box === undefined) return;
+      const names = [
+        '',
+        slot(account).slice(1),
+        `${slot(account)}0`,
+        slot(account).replace(/./, 'G'),
+        slot(account).replace(/./, 'A'),
+        '__proto__',
+      ];
+      for (const name of names) {
+        await assertRejects(() => box.leave(name, fill('x', 1)), 'ERR_ARGUMENT', `a slot called ${JSON.stringify(name)}`);
+        await assertRejects(() => box.pickUp(name), 'ERR_ARGUMENT', `a slot called ${JSON.stringify(name)}`);
+      }
+      for (const length of [0, 65_537]) {
+        await assertRejects(() => box.leave(slot(account), new Uint8Array(length)), 'ERR_LENGTH', `a slot of ${length} bytes`);
+      }
+    },
+  },
+  {
+    name: 'stops waiting for a slot when it is aborted, with the reason',
+    async run({ account, open }) {
+      const box = await dropBox(open);
+      if (box === undefined) return;
+      const reason = new Error('enough');
+      const [before, during] = [new AbortController(), new AbortController()];
+      before.abort(reason);
+      const { signal } = before;
+      assert((await rejection(() => box.leave(slot(account), fill('x', 1), { signal }), 'an aborted leave')) === reason, 'not the reason');
+      assert((await rejection(() => box.pickUp(slot(account), { signal }), 'an aborted pickUp')) === reason, 'not the reason');
+      const waiting = rejection(() => box.pickUp(slot(account), during), 'a pickUp that is aborted');
+      during.abort(reason);
+      assert((await within(waiting, 10_000, 'an abort')) === reason, 'a pickUp that was aborted must reject with the reason of its signal');
     },
   },
 ];

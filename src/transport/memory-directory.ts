@@ -4,6 +4,7 @@ import { copy, equal } from '../bytes.js';
 import { TransportError, UsageError } from '../errors.js';
 import type { Address, BundleBytes, DeviceKeys } from '../step.js';
 import { throwIfAborted } from './abort.js';
+import { memoryDropBox } from './drop-box.js';
 import type { Directory, Login } from './port.js';
 
 /** The account's identity key stands first in what a device publishes as `identity`. */
@@ -26,6 +27,7 @@ interface Device {
  * first to publish an account owns it. Calls reject with `ERR_ARGUMENT` for an account that is no string.
  */
 export function memoryDirectory(onPublished: (address: Address) => void): (login: Login) => Directory {
+  const dropBox = memoryDropBox();
   const accounts = new Map<string, { readonly accountKey: Uint8Array; readonly devices: Map<number, Device> }>();
 
   function publish({ account, device: id }: Address, { identity, signedSet, batch }: DeviceKeys): void {
@@ -56,6 +58,8 @@ export function memoryDirectory(onPublished: (address: Address) => void): (login
   }
 
   return ({ address: own }) => ({
+    ...dropBox,
+
     async publish(keys, options) {
       throwIfAborted(options?.signal);
       if (keys.address.account !== own.account || keys.address.device !== own.device) {

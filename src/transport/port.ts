@@ -39,6 +39,17 @@ export interface Directory {
   ): Promise<BundleBytes[]>;
   /** This device's own one-time prekeys that are left. */
   remaining?(): Promise<number>;
+  /**
+   * A drop box, with `pickUp`: what linking a device needs. Leaves 1 to 65,536 bytes in a slot, a name of 32 lowercase hex digits, for at
+   * least 15 minutes. Needs no login: the device that is being linked has none. The first write wins; another one rejects with
+   * `ERR_REJECTED`, the same bytes again do not.
+   */
+  leave?(slot: string, bytes: Uint8Array, options?: { signal?: AbortSignal | undefined }): Promise<void>;
+  /**
+   * What lies in a slot, as soon as there is something; `undefined` after a while (at most half a minute), and it is called again.
+   * Needs no login; reading does not delete.
+   */
+  pickUp?(slot: string, options?: { signal?: AbortSignal | undefined }): Promise<Uint8Array | undefined>;
 }
 
 /** A device's proof of itself to a service, made only once its store is open. */

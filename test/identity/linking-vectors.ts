@@ -1,6 +1,6 @@
 import { concat, toHex } from '../../src/bytes.js';
 import { CyphrError } from '../../src/errors.js';
-import { deviceKeys, generateDevice, relist } from '../../src/identity/device.js';
+import { generateDevice, generateDeviceKeys, relist } from '../../src/identity/device.js';
 import {
   acceptLinkRequest,
   generateLinkOffer,
@@ -39,7 +39,7 @@ export interface LinkingVectors {
 /** Computes all vectors anew; the same bytes every time. */
 export function linkingVectors(): LinkingVectors {
   const old = generateDevice(ACCOUNT, testRng('vector/linking old'), NOW);
-  const keys = deviceKeys(testRng('vector/linking new'));
+  const keys = generateDeviceKeys(testRng('vector/linking new'));
   const device = { device: keys.device, deviceKey: keys.deviceKey.publicKey, dhKey: keys.dhKey.publicKey };
   const offer = generateLinkOffer(ACCOUNT, testRng('vector/linking offer'));
   const code = parseLinkCode(offer.typed, ACCOUNT);

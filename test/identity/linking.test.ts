@@ -4,7 +4,7 @@ import { concat, encodeUtf8, toHex } from '../../src/bytes.js';
 import { info } from '../../src/crypto/labels.js';
 import { chachaOpen, chachaSeal, hkdfSha512, sha512_256 } from '../../src/crypto/suite.js';
 import { keyHash } from '../../src/identity/account.js';
-import { deviceKeys, entryOf, generateDevice, relist } from '../../src/identity/device.js';
+import { entryOf, generateDevice, generateDeviceKeys, relist } from '../../src/identity/device.js';
 import { encodeLinkTyped, readLinkCode } from '../../src/identity/link-code.js';
 import {
   acceptLinkRequest,
@@ -22,7 +22,7 @@ import { flip, testRng } from '../helpers/rng.js';
 
 const NOW = 1_767_225_600_000;
 const old = generateDevice('alice', testRng('old'), NOW);
-const fresh = deviceKeys(testRng('new'));
+const fresh = generateDeviceKeys(testRng('new'));
 const publicKeys = { device: fresh.device, deviceKey: fresh.deviceKey.publicKey, dhKey: fresh.dhKey.publicKey };
 
 const listWith = (...entries: readonly ReturnType<typeof entryOf>[]): Uint8Array => {
@@ -88,18 +88,13 @@ describe('the code', () => {
   });
 
   test('every wrong character and every swap of neighbours is told', () => {
+    const replaced = (chars: readonly string[], at: number, ...by: readonly string[]): string =>
+      [...chars.slice(0, at), ...by, ...chars.slice(at + by.length)].join('');
     const chars = [...typed.replaceAll('-', '')];
     const wrong = chars.flatMap((char, i) =>
-      [...'0123456789ABCDEFGHJKMNPQRSTVWXYZ'].filter((other) => other !== char).map((other) => chars.with(i, other).join('')),
+      [...'0123456789ABCDEFGHJKMNPQRSTVWXYZ'].filter((other) => other !== char).map((other) => replaced(chars, i, other)),
     );
-    const swapped = chars.slice(1).flatMap((char, i) =>
-      char === chars[i]
-        ? []
-        : chars
-            .with(i, char)
-            .with(i + 1, chars[i]!)
-            .join(''),
-    );
+    const swapped = chars.slice(1).flatMap((char, i) => (char === chars[i] ? [] : replaced(chars, i, char, chars[i]!)));
     expect(wrong.length).toBe(24 * 31);
     for (const code of [...wrong, ...swapped]) expect(codeOf(() => parseLinkCode(code, 'alice'))).toBe('ERR_ARGUMENT');
   });
@@ -131,7 +126,7 @@ describe('T31: what lies in between', () => {
   const { offer, code, asked, accepted } = exchange('honest');
 
   test('a request that was relayed, or made by another device, changes the string', () => {
-    const other = deviceKeys(testRng('attacker'));
+    const other = generateDeviceKeys(testRng('attacker'));
     const theirs = { device: other.device, deviceKey: other.deviceKey.publicKey, dhKey: other.dhKey.publicKey };
     const attacker = requestLink(code, offer.offer, 'alice', theirs, testRng('attacker asks'));
     const again = requestLink(code, offer.offer, 'alice', publicKeys, testRng('asks again'));

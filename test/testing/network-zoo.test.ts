@@ -352,17 +352,50 @@ const DIRECTORIES: readonly [animal: string, defect: BreakDirectory, caughtBy: s
     (inner) => ({ publish: (keys) => inner.publish(keys), fetch: (account, options) => inner.fetch(account, { take: options?.take }) }),
     'rejects calls that were aborted before they began, with the reason',
   ],
+  [
+    'cuts what lies in a slot',
+    (inner) => ({ pickUp: async (slot, options) => (await inner.pickUp!(slot, options))?.slice(0, 60_000) }),
+    'T31: keeps what is left in a slot for whoever asks, where it has a drop box',
+  ],
+  [
+    'takes a second write without a word',
+    (inner) => ({ leave: (slot, bytes, options) => inner.leave!(slot, bytes, options).catch(() => {}) }),
+    'T31: lets the first writer of a slot win, and take its time again',
+  ],
+  [
+    'answers the first who asks for a slot only',
+    (inner) => ({
+      async pickUp(slot, options) {
+        if (asked.has(slot)) return undefined;
+        asked.add(slot);
+        return inner.pickUp!(slot, options);
+      },
+    }),
+    'answers who waits for a slot once it is filled, all of them',
+  ],
+  [
+    'looks into slots of any name',
+    (inner) => ({ pickUp: async (slot, options) => (/^\w{32}$/.test(slot) ? inner.pickUp!(slot, options) : undefined) }),
+    'refuses slots of other names and lengths',
+  ],
+  [
+    'takes an abort for an empty slot',
+    (inner) => ({ pickUp: (slot, options) => inner.pickUp!(slot, options).catch(() => undefined) }),
+    'stops waiting for a slot when it is aborted, with the reason',
+  ],
 ];
 
 const lastOneTime = new Map<string, { head: Uint8Array; entry: Uint8Array }>();
 const handedOut = new Map<string, Awaited<ReturnType<Directory['fetch']>>>();
 let inFlight: ReturnType<Directory['fetch']> | undefined;
 let batches = 0;
+const asked = new Set<string>();
 
 async function failingDirectory(defect: BreakDirectory): Promise<string[]> {
   const network = memoryNetwork();
   lastOneTime.clear();
   handedOut.clear();
+  asked.clear();
   const open = (login: Login): Directory => {
     const inner = network.directory(login);
     return { ...inner, ...defect(inner, login) };
@@ -373,7 +406,8 @@ async function failingDirectory(defect: BreakDirectory): Promise<string[]> {
 }
 
 describe('the directory suite', () => {
-  test('passes a directory without a defect, counting or not', async () => {
+  test('passes a directory without a defect, counting or not, with a drop box or without', async () => {
+    expect(await failingDirectory(() => ({ leave: undefined as never, pickUp: undefined as never }))).toEqual([]);
     expect(await failingDirectory(() => ({}))).toEqual([]);
     expect(await failingDirectory(() => ({ remaining: undefined as never }))).toEqual([]);
   });
