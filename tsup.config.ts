@@ -21,6 +21,7 @@ export default defineConfig({
     'pqxdh/index': 'src/pqxdh/index.ts',
     'ratchet/index': 'src/ratchet/index.ts',
     'testing/index': 'src/testing/index.ts',
+    'cli/main': 'src/cli/main.ts',
   },
   format: ['esm'],
   target: 'es2022',
@@ -31,5 +32,6 @@ export default defineConfig({
   // Chunks import from one another, and nothing for its effects alone: bundlers warn of such imports in a package without side effects.
   treeshake: { moduleSideEffects: false },
   clean: true,
-  external: [/^node:/, /^#/, /^@noble\//, 'ws', 'classic-level', 'idb', 'pkcs11js'],
+  // The command takes sealed stores from the package itself: a worker stands beside their file, wherever that is imported from.
+  external: [/^node:/, /^#/, /^@cyphr\//, /^@noble\//, 'ws', 'classic-level', 'idb', 'pkcs11js'],
 });

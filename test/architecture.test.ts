@@ -77,6 +77,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   client: [...CORE, 'identity', 'pqxdh', 'ratchet', 'session', 'backup', 'ports'],
   testing: [...CORE, 'client', 'ports'],
   otel: ['client'],
+  /** The command, for the one thing that an application must not do: sign with an organisation's root key. */
+  cli: [...CORE, 'identity', 'client'],
   index: ['ground', 'ports', 'client', 'identity'],
 };
 /** Single imports across the table, each with its reason. */
@@ -135,12 +137,17 @@ describe('who may import whom', () => {
       '@noble': ['src/crypto'],
       '#backend': expect.arrayContaining(['src/crypto/suite.ts']),
       '#websocket': ['src/transport/socket/connection.ts'],
+      // The command uses sealed stores as anybody would: a worker stands beside their file in the package.
+      '@cyphr': ['src/cli/key-file.ts'],
       'classic-level': ['src/store/node/database.ts'],
       idb: ['src/store/idb.ts'],
       'node:buffer': ['src/crypto/backend/node.ts'],
       // Checks against accidents, in an adapter: adapters know nothing of crypto/.
       'node:crypto': ['src/crypto/backend/node.ts', 'src/store/node/rows.ts'],
-      'node:fs': ['src/store/node/check.ts', 'src/store/node/database.ts', 'src/store/node/witness.ts'],
+      'node:fs': ['src/cli/terminal.ts', 'src/store/node/check.ts', 'src/store/node/database.ts', 'src/store/node/witness.ts'],
+      'node:readline': ['src/cli/terminal.ts'],
+      'node:stream': ['src/cli/terminal.ts'],
+      'node:util': ['src/cli/main.ts'],
       'node:worker_threads': ['src/store/sealed/threads.ts'],
       pkcs11js: ['src/store/pkcs11.ts'],
       ws: ['src/transport/socket/node.ts'],
@@ -156,10 +163,10 @@ describe('house rules', () => {
 
   /** What touches the world, and the files above the core that are there to do so. */
   const EFFECTS: readonly [RegExp, readonly string[]][] = [
-    [/\bDate\b/, ['src/client/client.ts', 'src/client/platform.ts', 'src/testing']],
+    [/\bDate\b/, ['src/cli/commands.ts', 'src/client/client.ts', 'src/client/platform.ts', 'src/testing']],
     [/\bMath\.random\b/, []],
     [/\bconsole\b/, []],
-    [/\bprocess\b/, ['src/crypto/backend/node.ts', 'src/store/sealed/threads.ts']],
+    [/\bprocess\b/, ['src/cli/terminal.ts', 'src/crypto/backend/node.ts', 'src/store/sealed/threads.ts']],
     [/\bprocess\.env\b/, []],
     // The IndexedDB store stops waiting for a deletion that a frozen tab holds up.
     [/\bsetTimeout\b|\bsetInterval\b/, ['src/client/platform.ts', 'src/transport/', 'src/testing/', 'src/store/idb.ts']],

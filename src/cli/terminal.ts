@@ -1,0 +1,80 @@
+/** The terminal and the disk of the command: what it asks, says, reads and writes. */
+
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
+import { StoreError, UsageError } from '../errors.js';
+
+/** One line on standard output. */
+export function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** One line on standard error, for who watches or looks for what went wrong. */
+export function tell(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** Like `tell`, but only if somebody watches. */
+export function hint(line: string): void {
+  if (process.stderr.isTTY) tell(line);
+}
+
+/** What the process ends with, once there is nothing left to do. */
+export function exitWith(code: number): void {
+  process.exitCode = code;
+}
+
+/** A file's bytes; throws what Node does. */
+export function readBytes(path: string): Uint8Array {
+  return new Uint8Array(readFileSync(path));
+}
+
+/** Throws `ERR_ARGUMENT` if there is something at one of the paths. */
+export function refuseExisting(...paths: readonly string[]): void {
+  const taken = paths.find((path) => existsSync(path));
+  if (taken !== undefined) throw new UsageError('ERR_ARGUMENT', `${taken} is there already: nothing is overwritten`, { field: 'out' });
+}
+
+/** Writes a new file, on disk when it returns; throws what Node does, also if there is one. */
+export function writeNew(path: string, content: Uint8Array | string, mode: number): void {
+  const file = openSync(path, 'wx', mode);
+  try {
+    writeSync(file, content as string);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/**
+ * The first line of `file`; without one, what is typed on the terminal, which doesn't show it: twice for a new one. Rejects with
+ * `ERR_ARGUMENT` where there is no terminal, `ERR_STORE_KEY` if the two differ or none is given, and what Node throws for the file.
+ */
+export async function askPassphrase(purpose: 'create' | 'unlock', file: string | undefined): Promise<string> {
+  if (file !== undefined) return readFileSync(file, 'utf8').split(/\r?\n/, 1)[0]!;
+  if (!process.stdin.isTTY) {
+    const message = 'there is no terminal to ask for the passphrase: name a file with --passphrase-file';
+    throw new UsageError('ERR_ARGUMENT', message, { field: 'passphrase-file' });
+  }
+  const passphrase = await askHidden(purpose === 'create' ? 'New passphrase: ' : 'Passphrase: ');
+  if (purpose === 'create' && (await askHidden('The same again: ')) !== passphrase) {
+    throw new StoreError('ERR_STORE_KEY', 'the two passphrases differ');
+  }
+  return passphrase;
+}
+
+/** One line from the terminal, which echoes nothing: what readline would show goes nowhere. Rejects on Ctrl-C and at the end of input. */
+function askHidden(question: string): Promise<string> {
+  process.stderr.write(question);
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({ input: process.stdin, output: nowhere, terminal: true, historySize: 0 });
+  return new Promise<string>((resolve, reject) => {
+    lines.once('line', resolve);
+    lines.once('SIGINT', () => lines.close());
+    lines.once('close', () => reject(new StoreError('ERR_STORE_KEY', 'cancelled: no passphrase was given')));
+  }).finally(() => {
+    lines.close();
+    tell('');
+  });
+}
