@@ -33,20 +33,20 @@ export interface RootVectors extends Readonly<Record<'description' | 'publicKey'
   readonly refused: readonly BadRootVector[];
 }
 
-const accountKeyHash = keyHash(generateAccountKey(testRng('vector/root/account')).publicKey);
-const nextKeyHash = keyHash(generateAccountKey(testRng('vector/root/next account')).publicKey);
+const accountKeyHash = keyHash(generateAccountKey(testRng('vector/organisation/account')).publicKey);
+const nextKeyHash = keyHash(generateAccountKey(testRng('vector/organisation/next account')).publicKey);
 
 /** The first case alone, which takes one signature. */
 export function firstRootCase(): RootVector {
-  const root = generateRootKey(testRng('vector/root'));
+  const root = generateRootKey(testRng('vector/organisation'));
   const fields = { account: 'alice@example.org', accountKeyHash, version: NOW };
-  const statement = signRootStatement(root, fields, NOW, testRng('vector/root/signature'));
+  const statement = signRootStatement(root, fields, NOW, testRng('vector/organisation/signature'));
   return vector('the root vouches for an account', { ...fields, issuedAt: NOW, rootKey: root.publicKey }, statement);
 }
 
 /** Computes the file; needs Node 24 or later, whose OpenSSL signs the second case. Its signature is deterministic, so the file is the same each time. */
 export function rootVectors(): RootVectors {
-  const root = generateRootKey(testRng('vector/root'));
+  const root = generateRootKey(testRng('vector/organisation'));
   const first = firstRootCase();
   const longest: RootStatementFields = {
     account: 'é'.repeat(32),
@@ -72,8 +72,8 @@ export function rootVectors(): RootVectors {
   return {
     description:
       'RootStatements (0x43) of protocol version 1, suite 0x0001: SLH-DSA-SHA2-192s over all before the last 16,224 bytes, context "CYPHR/1 id/root". ' +
-      'publicKey and secretKey (SK.seed, SK.prf, public key) are of the seed of 72 bytes that SHA-256("vector/root" ‖ "/" ‖ decimal counter) gives, counter from 0, concatenated; ' +
-      'the first signature is hedged with 24 bytes of the stream of "vector/root/signature", the second is deterministic and made by OpenSSL. ' +
+      'publicKey and secretKey (SK.seed, SK.prf, public key) are of the seed of 72 bytes that SHA-256("vector/organisation" ‖ "/" ‖ decimal counter) gives, counter from 0, concatenated; ' +
+      'the first signature is hedged with 24 bytes of the stream of "vector/organisation/signature", the second is deterministic and made by OpenSSL. ' +
       'In `refused`, `bytes` stand over cases[of].statement from `offset` on, and what is behind `length` bytes is cut away.',
     publicKey: toHex(root.publicKey),
     secretKey: toHex(root.secretKey),
@@ -92,7 +92,11 @@ export function rootVectors(): RootVectors {
       bad('a byte too few', 0, new Uint8Array(0), head + 16_223),
       bad('a byte too many', head + 16_224, new Uint8Array(1)),
       bad('no signature', 0, new Uint8Array(0), head),
-      bad('the signature of another context, id/list', head, slhSign(root.secretKey, firstTbs, 'id/list', testRng('vector/root/other'))),
+      bad(
+        'the signature of another context, id/list',
+        head,
+        slhSign(root.secretKey, firstTbs, 'id/list', testRng('vector/organisation/other')),
+      ),
     ],
   };
 }

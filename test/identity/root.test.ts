@@ -48,7 +48,7 @@ describe('the statements of test-vectors/root-statement.json', () => {
   });
 
   test('the key pair and the first statement come out byte for byte', () => {
-    const root = generateRootKey(testRng('vector/root'));
+    const root = generateRootKey(testRng('vector/organisation'));
     expect([toHex(root.publicKey), toHex(root.secretKey)]).toEqual([vectors.publicKey, vectors.secretKey]);
     expect(firstRootCase()).toEqual(vectors.cases[0]);
   }, 60_000);
