@@ -188,7 +188,7 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
         live,
         bundle.address,
         plaintextOf(contact, 'control', messageId, hello),
-        started(peer, fromHex(live.id)!, nowMs),
+        started(peer, fromHex(live.id)!, bundle.signedSet.incarnation, nowMs),
       );
       return {
         ...encrypted,

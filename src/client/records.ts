@@ -160,12 +160,13 @@ const factsSchema = {
   /** Names of messages, 20 bytes each: see `nameBytes`. */
   failed: 'list?',
   askedCount: 'number?',
+  askedAtMs: 'number?',
 } as const;
 
 /** The facts of one session, as they stand in a peer record. */
 export function decodeFacts(value: unknown): SessionFacts {
   const fail = (field: string): StoreError => corrupt('peer', field);
-  const { answeredAtMs, status, suspect, failed = [], askedCount, ...rest } = bySchema(factsSchema, value, fail);
+  const { answeredAtMs, status, suspect, failed = [], askedCount, askedAtMs, ...rest } = bySchema(factsSchema, value, fail);
   const names = failed.map((bytes) => nameOf(bytes) ?? raise(fail('failed')));
   return {
     ...rest,
@@ -174,16 +175,17 @@ export function decodeFacts(value: unknown): SessionFacts {
     suspect: suspect ?? false,
     failed: names,
     askedCount: askedCount ?? 0,
+    askedAtMs: askedAtMs ?? 0,
   };
 }
 
 /** Reverse of `decodeFacts`. What a session that never failed has not is left out. */
-export function encodeFacts({ answeredAtMs, suspect, failed, askedCount, ...rest }: SessionFacts): Record<string, unknown> {
+export function encodeFacts({ answeredAtMs, suspect, failed, askedCount, askedAtMs, ...rest }: SessionFacts): Record<string, unknown> {
   return {
     ...rest,
     ...(answeredAtMs === null ? {} : { answeredAtMs }),
     ...(suspect ? { suspect } : {}),
-    ...(failed.length > 0 ? { failed: failed.map(nameBytes), askedCount } : {}),
+    ...(failed.length > 0 ? { failed: failed.map(nameBytes), askedCount, askedAtMs } : {}),
   };
 }
 

@@ -31,13 +31,15 @@ export interface SessionFacts {
   readonly failed: readonly MessageName[];
   /** Of `failed`, the peer was asked for this many. */
   readonly askedCount: number;
+  /** When it was last asked; 0 if never. */
+  readonly askedAtMs: number;
 }
 
 /** All sessions with one peer device, and when new ones were started from here. */
 export interface PeerSessions {
   readonly sessions: readonly SessionFacts[];
   readonly startedAtMs: readonly number[];
-  /** The peer's incarnation, 16 bytes, as its last hello said. */
+  /** The peer's incarnation, 16 bytes, as its last hello said, or the keys with which a session was started since. */
   readonly incarnation: Uint8Array | null;
 }
 
@@ -51,7 +53,7 @@ export function isBroken({ dead, suspect }: SessionFacts): boolean {
   return dead || suspect;
 }
 
-const NEW_SESSION = { retiredAtMs: 0, dead: false, suspect: false, failed: [], askedCount: 0 } as const;
+const NEW_SESSION = { retiredAtMs: 0, dead: false, suspect: false, failed: [], askedCount: 0, askedAtMs: 0 } as const;
 
 type Retired = Exclude<SessionFacts['status'], 'active'>;
 
@@ -72,8 +74,8 @@ export function mayStart(peer: PeerSessions, nowMs: number): boolean {
   return since(3_600_000) < sessionLimits.newPerDeviceHour && since(86_400_000) < sessionLimits.newPerDeviceDay;
 }
 
-/** A session was started from here: it is active at once. */
-export function started(peer: PeerSessions, id: Uint8Array, nowMs: number): PeerSessions {
+/** A session was started from here, with the keys of that incarnation: it is active at once. */
+export function started(peer: PeerSessions, id: Uint8Array, incarnation: Uint8Array, nowMs: number): PeerSessions {
   const retire = retiring(peer, nowMs);
   const session: SessionFacts = {
     id,
@@ -86,7 +88,7 @@ export function started(peer: PeerSessions, id: Uint8Array, nowMs: number): Peer
   return {
     sessions: [session, ...peer.sessions.map((other) => (other.status === 'active' ? retire(other, 'archived') : other))],
     startedAtMs: [...peer.startedAtMs.filter((at) => at > nowMs - 86_400_000), nowMs],
-    incarnation: peer.incarnation,
+    incarnation,
   };
 }
 
@@ -132,9 +134,9 @@ export function replaced(
   nowMs: number,
 ): PeerSessions {
   const retire = retiring(peer, nowMs);
-  const restarted = peer.incarnation !== null && !same(peer.incarnation, incarnation);
+  const hasRestarted = peer.incarnation !== null && !same(peer.incarnation, incarnation);
   const isReplaced = (other: SessionFacts): boolean =>
-    !same(other.id, id) && other.status !== 'receiveOnly' && (restarted || replaces.some((named) => same(named, other.id)));
+    !same(other.id, id) && other.status !== 'receiveOnly' && (hasRestarted || replaces.some((named) => same(named, other.id)));
   const next = { ...peer, sessions: peer.sessions.map((other) => (isReplaced(other) ? retire(other, 'receiveOnly') : other)), incarnation };
   if (activeSession(next) !== undefined) return next;
   const promote = (other: SessionFacts): SessionFacts => {
@@ -203,8 +205,25 @@ export function died(peer: PeerSessions, id: Uint8Array, name?: MessageName): Pe
 }
 
 /** The peer was asked for every message of session `id` that failed so far. */
-export function asked(peer: PeerSessions, id: Uint8Array): PeerSessions {
-  return changed(peer, id, (session) => ({ ...session, askedCount: session.failed.length }));
+export function asked(peer: PeerSessions, id: Uint8Array, nowMs: number): PeerSessions {
+  return changed(peer, id, (session) => ({ ...session, askedCount: session.failed.length, askedAtMs: nowMs }));
+}
+
+/** The other sessions than `id` on which nothing more will be sent, with messages that failed and were not asked for. */
+export function unasked(peer: PeerSessions, id: Uint8Array): SessionFacts[] {
+  const isOver = (session: SessionFacts): boolean => isBroken(session) || session.status === 'receiveOnly';
+  return peer.sessions.filter((session) => session.failed.length > session.askedCount && isOver(session) && !same(session.id, id));
+}
+
+/**
+ * The peer's keys, made at `madeAtMs` by its clock, are of that incarnation: if it is another than the one known and the keys are newer
+ * than a session, the peer has lost it, so that nothing is sent on it again. The same object if nothing changed.
+ */
+export function restarted(peer: PeerSessions, incarnation: Uint8Array, madeAtMs: number): PeerSessions {
+  if (peer.incarnation === null || same(peer.incarnation, incarnation)) return peer;
+  const isLost = (session: SessionFacts): boolean => session.status === 'active' && !session.dead && session.createdAtMs < madeAtMs;
+  if (!peer.sessions.some(isLost)) return peer;
+  return { ...peer, sessions: peer.sessions.map((session) => (isLost(session) ? { ...session, dead: true } : session)), incarnation };
 }
 
 /**

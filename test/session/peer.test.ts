@@ -14,7 +14,9 @@ import {
   type PeerSessions,
   received,
   replaced,
+  restarted,
   started,
+  unasked,
 } from '../../src/session/peer.js';
 
 const HOUR = 3_600_000;
@@ -28,15 +30,15 @@ describe('T27: both sides start at once', () => {
     [1, 2],
     [2, 1],
   ])('session %i from here and %i from there: the smaller is active on both sides, at once', (mine, theirs) => {
-    const here = accepted(started(NO_SESSIONS, id(mine), 0), id(theirs), 1);
-    const there = accepted(started(NO_SESSIONS, id(theirs), 0), id(mine), 1);
+    const here = accepted(started(NO_SESSIONS, id(mine), incarnation(1), 0), id(theirs), 1);
+    const there = accepted(started(NO_SESSIONS, id(theirs), incarnation(1), 0), id(mine), 1);
     expect([active(here), active(there)]).toEqual([1, 1]);
     expect(statuses(here)).toEqual(['1 active', '2 receiveOnly']);
     expect(active(received(here, id(2), 2))).toBe(1);
   });
 
   test('up to 72 h after the first answer; later the accepted one takes over', () => {
-    const answered = received(started(NO_SESSIONS, id(1), 0), id(1), 10);
+    const answered = received(started(NO_SESSIONS, id(1), incarnation(1), 0), id(1), 10);
     expect(active(accepted(answered, id(2), 10 + sessionLimits.tieBreakMs - 1))).toBe(1);
     const replacedLater = accepted(answered, id(2), 10 + sessionLimits.tieBreakMs);
     expect(statuses(replacedLater)).toEqual(['1 archived', '2 active']);
@@ -45,7 +47,7 @@ describe('T27: both sides start at once', () => {
 
 describe('a hello', () => {
   test('names what it replaces: no tie-break, and the named one only receives', () => {
-    const mine = started(NO_SESSIONS, id(1), 0);
+    const mine = started(NO_SESSIONS, id(1), incarnation(1), 0);
     const next = replaced(accepted(mine, id(9), 1), id(9), incarnation(1), [id(1)], 1);
     expect(statuses(next)).toEqual(['1 receiveOnly', '9 active']);
   });
@@ -58,12 +60,12 @@ describe('a hello', () => {
   });
 
   test('of both sides at once, each replacing an older one: both agree, and one session is active', () => {
-    const old = received(started(NO_SESSIONS, id(5), 0), id(5), 0);
+    const old = received(started(NO_SESSIONS, id(5), incarnation(1), 0), id(5), 0);
     for (const [mine, theirs] of [
       [1, 2],
       [2, 1],
     ] as const) {
-      const here = replaced(accepted(started(old, id(mine), 1), id(theirs), 2), id(theirs), incarnation(1), [id(5)], 2);
+      const here = replaced(accepted(started(old, id(mine), incarnation(1), 1), id(theirs), 2), id(theirs), incarnation(1), [id(5)], 2);
       expect(statuses(here)).toEqual(['1 active', '2 receiveOnly', '5 receiveOnly']);
     }
   });
@@ -90,7 +92,7 @@ describe('T28: messages that fail behind their headers', () => {
     const suspect = failing(fresh, 3);
     expect(active(suspect)).toBeUndefined();
     expect(suspect.sessions[0]).toMatchObject({ suspect: true, dead: false, status: 'active', askedCount: 0 });
-    expect(active(started(suspect, id(2), 1))).toBe(2);
+    expect(active(started(suspect, id(2), incarnation(0), 1))).toBe(2);
   });
 
   test('the same one again is none, whether the chain or the number differs', () => {
@@ -110,12 +112,12 @@ describe('T28: messages that fail behind their headers', () => {
   test('one that succeeds on a suspect session changes nothing: it is replaced, and what failed is asked for', () => {
     const suspect = failing(fresh, 3);
     expect(received(suspect, id(1), 1)).toBe(suspect);
-    const archived = started(suspect, id(2), 1);
+    const archived = started(suspect, id(2), incarnation(0), 1);
     expect(active(received(archived, id(1), 2))).toBe(2);
   });
 
   test('a suspect session is in no tie-break, and a hello that names it promotes the new one', () => {
-    const mine = received(started(NO_SESSIONS, id(1), 0), id(1), 1);
+    const mine = received(started(NO_SESSIONS, id(1), incarnation(1), 0), id(1), 1);
     const suspect = failing(mine, 3);
     expect(active(accepted(suspect, id(9), 2))).toBe(9);
     expect(statuses(replaced(accepted(suspect, id(9), 2), id(9), incarnation(1), [id(1)], 2))).toEqual(['1 receiveOnly', '9 active']);
@@ -137,9 +139,19 @@ describe('T28: messages that fail behind their headers', () => {
   });
 
   test('what was asked for is not asked for again; what fails later is', () => {
-    const once = asked(failing(fresh, 3), id(1));
+    const once = asked(failing(fresh, 3), id(1), 5);
     expect(once.sessions[0]!.askedCount).toBe(3);
-    expect(failing(once, 1, 3).sessions[0]).toMatchObject({ askedCount: 3, failed: { length: 4 } });
+    expect(failing(once, 1, 3).sessions[0]).toMatchObject({ askedCount: 3, askedAtMs: 5, failed: { length: 4 } });
+  });
+
+  test('what failed on a session that is over, and was not asked for, is still to be asked for', () => {
+    const two = failing(fresh, 2);
+    expect(unasked(two, id(9))).toEqual([]);
+    const over = replaced(accepted(two, id(9), 1), id(9), incarnation(1), [id(1)], 1);
+    expect(unasked(over, id(9)).map((session) => session.id[0])).toEqual([1]);
+    expect(unasked(over, id(1))).toEqual([]);
+    expect(unasked(asked(over, id(1), 2), id(9))).toEqual([]);
+    expect(unasked(failed(asked(failing(fresh, 3), id(1), 1), id(1), name(3)), id(9))).toHaveLength(1);
   });
 
   test('an unknown session changes nothing', () => {
@@ -148,11 +160,22 @@ describe('T28: messages that fail behind their headers', () => {
   });
 });
 
+test('keys of another incarnation, made after a session: the peer has lost it. Older keys, or the same incarnation, say nothing', () => {
+  const mine = received(started(NO_SESSIONS, id(1), incarnation(1), 1_000), id(1), 1_000);
+  expect(active(restarted(mine, incarnation(2), 2_000))).toBeUndefined();
+  expect(restarted(mine, incarnation(2), 2_000).incarnation).toEqual(incarnation(2));
+  expect(restarted(mine, incarnation(2), 500)).toBe(mine);
+  expect(restarted(mine, incarnation(1), 2_000)).toBe(mine);
+  const next = started(restarted(mine, incarnation(2), 2_000), id(2), incarnation(2), 2_000);
+  expect(restarted(next, incarnation(2), 3_000)).toBe(next);
+  expect(active(next)).toBe(2);
+});
+
 test('new sessions: one an hour, three a day, with one device', () => {
-  let peer = started(NO_SESSIONS, id(1), 0);
+  let peer = started(NO_SESSIONS, id(1), incarnation(0), 0);
   expect([mayStart(peer, HOUR - 1), mayStart(peer, HOUR)]).toEqual([false, true]);
-  peer = started(peer, id(2), HOUR);
-  peer = started(peer, id(3), 2 * HOUR);
+  peer = started(peer, id(2), incarnation(0), HOUR);
+  peer = started(peer, id(3), incarnation(0), 2 * HOUR);
   expect([mayStart(peer, 4 * HOUR), mayStart(peer, 24 * HOUR)]).toEqual([false, true]);
 });
 
@@ -169,7 +192,7 @@ test('T41: at most four retired sessions, the latest of them, whatever the clock
       for (const { n, what, nowMs, names } of steps) {
         const isKnown = peer.sessions.some(({ id: [first] }) => first === n);
         const before = peer;
-        if (what === 'start' && !isKnown) peer = started(peer, id(n), nowMs);
+        if (what === 'start' && !isKnown) peer = started(peer, id(n), incarnation(0), nowMs);
         else if (what === 'accept' && !isKnown) peer = accepted(peer, id(n), nowMs);
         else if (what === 'receive') peer = received(peer, id(n), nowMs);
         else if (what === 'replace' && isKnown) peer = replaced(peer, id(n), incarnation(n % 3), names.map(id), nowMs);
