@@ -6,6 +6,8 @@ import { Refused } from './limits.js';
 
 const CHALLENGE_MS = 60_000;
 const SESSION_MS = 15 * 60_000;
+/** Sessions of one device at a time: logins may overlap. The oldest ends first. */
+const SESSIONS_PER_DEVICE = 4;
 const MAX_ENTRIES = 100_000;
 
 export interface Address {
@@ -16,6 +18,8 @@ export interface Address {
 export interface Session extends Address {
   /** The random name of this device's mailbox, hex. */
   readonly mailbox: string;
+  /** Which of the device's logins it began with. */
+  readonly login: number;
 }
 
 export interface Claim extends Address {
@@ -54,8 +58,8 @@ export type Auth = ReturnType<typeof createAuth>;
 export function createAuth() {
   const challenges = expiring<Address & { readonly audience: string }>(CHALLENGE_MS);
   const sessions = expiring<Session>(SESSION_MS);
-  /** The running session of a mailbox: devices log in again and again, and shall not push each other's out. */
-  const tokens = expiring<string>(SESSION_MS);
+  /** The tokens of a mailbox, oldest first: devices log in again and again, and shall not push each other's out. */
+  const tokens = expiring<readonly string[]>(SESSION_MS);
   return {
     /** A challenge for one device under one name of this relay; base64url. */
     challenge: (address: Address, audience: string): string => challenges.put({ ...address, audience }),
@@ -69,16 +73,18 @@ export function createAuth() {
         throw new Refused();
       }
     },
-    /** The token of a device's session, which begins or goes on. */
+    /** A token of its own for each login, so that its use says which answer has come. */
     open(session: Session): string {
-      const token = sessions.put(session, tokens.get(session.mailbox));
-      tokens.put(token, session.mailbox);
+      const token = sessions.put(session);
+      const all = [...(tokens.get(session.mailbox) ?? []), token];
+      for (const old of all.slice(0, -SESSIONS_PER_DEVICE)) sessions.take(old);
+      tokens.put(all.slice(-SESSIONS_PER_DEVICE), session.mailbox);
       return token;
     },
-    session(token: string): Session {
-      const session = sessions.get(token);
-      if (session === undefined) throw new Refused();
-      return session;
+    session: sessions.get,
+    /** Ends every session of a mailbox. */
+    end(mailbox: string): void {
+      for (const token of tokens.take(mailbox) ?? []) sessions.take(token);
     },
   };
 }

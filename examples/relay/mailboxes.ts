@@ -103,6 +103,13 @@ export async function openMailboxes(path: string, limits: RelayLimits, onStored:
     },
     /** Resolves once it is gone from the disk; nothing happens if it isn't there. */
     remove,
+    /** Deletes a mailbox with all that is in it, and what has been put into it until now. */
+    async drop(mailbox: string): Promise<void> {
+      await last.catch(() => {});
+      const keys = await Promise.all(['m', 'd'].map((kind) => db.keys({ gt: `${kind}${mailbox}`, lt: `${kind}${mailbox}g` }).all()));
+      if (keys.flat().length > 0) await commit(keys.flat().map((key) => ({ type: 'del', key })));
+      counts.delete(mailbox);
+    },
     /** Drops what is too old, in all mailboxes. */
     async sweep(): Promise<number> {
       const oldest = (Date.now() - limits.mailboxAgeMs) * 1000;

@@ -54,7 +54,14 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const online = new Map<string, Online>();
   const auth = createAuth();
   const spend = rateLimiters(limits);
-  const directory = await openDirectory(join(options.data, 'directory'), limits, (mailbox, stock) => online.get(mailbox)?.notice(stock));
+  const directory = await openDirectory(join(options.data, 'directory'), limits, {
+    taken: (mailbox, stock) => online.get(mailbox)?.notice(stock),
+    async gone(mailbox) {
+      auth.end(mailbox);
+      online.get(mailbox)?.end(4403);
+      await mailboxes.drop(mailbox);
+    },
+  });
   const mailboxes = await openMailboxes(join(options.data, 'mailboxes'), limits, (mailbox) => online.get(mailbox)?.wake());
   const routes = createRoutes({ auth, directory, limits, spend });
   const names = new Set(options.names);
@@ -116,8 +123,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { port } = server.address() as AddressInfo;
   if (options.names === undefined) for (const host of ['127.0.0.1', 'localhost', '[::1]']) names.add(`${host}:${port}`);
   const sweep = () =>
-    mailboxes.sweep().then(
-      (count) => logger.info({ count }, 'swept'),
+    Promise.all([mailboxes.sweep(), directory.clean()]).then(
+      ([count]) => logger.info({ count }, 'swept'),
       () => logger.error('sweep failed'),
     );
   const sweeping = setInterval(sweep, SWEEP_MS);

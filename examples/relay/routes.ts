@@ -1,7 +1,7 @@
 /** The HTTP routes: what a request must look like, who may make it, and what the directory does then. */
 
 import type { IncomingMessage } from 'node:http';
-import type { Address, Auth, Claim } from './auth.js';
+import type { Address, Auth, Claim, Session } from './auth.js';
 import type { Directory, PublishedKeys } from './directory.js';
 import { Refused, type RelayLimits, type Spend } from './limits.js';
 
@@ -32,29 +32,37 @@ type Handler = (call: Call) => Promise<unknown>;
 
 export function createRoutes({ auth, directory, spend }: RouteServices): ReadonlyMap<string, Handler> {
   const from = (request: IncomingMessage): string => request.socket.remoteAddress ?? '';
-  const session = (request: IncomingMessage) => auth.session(String(request.headers['cyphr-session'] ?? ''));
+  /** Whose token comes with the request; a token shows that the answer to its login has come. */
+  const visitor = async (request: IncomingMessage): Promise<Session | undefined> => {
+    const found = auth.session(String(request.headers['cyphr-session'] ?? ''));
+    if (found !== undefined) await directory.answered(found);
+    return found;
+  };
+  const session = async (request: IncomingMessage): Promise<Session> => {
+    const found = await visitor(request);
+    if (found === undefined) throw new Refused();
+    return found;
+  };
 
   const challenge: Handler = async ({ request, audience }) => {
     await spend.challenge(from(request));
+    await visitor(request);
     return { nonce: auth.challenge(address(await json(request)), audience) };
   };
 
   const login: Handler = async ({ request, audience }) => {
     const who = claim(await json(request));
-    const identity = await directory.identity(who);
-    if (identity === undefined) throw new Refused();
-    const { storeId, generation } = auth.verify(who, audience, Buffer.from(identity, 'base64url'));
-    const lastProof = await directory.loggedIn(who, who.proof.toString('base64url'), storeId, generation);
-    const mailbox = await directory.mailbox(who);
-    if (mailbox === undefined) throw new Refused();
-    return { token: auth.open({ account: who.account, device: who.device, mailbox }), ...(lastProof !== undefined && { lastProof }) };
+    return directory.login(who, who.proof.toString('base64url'), (identity, begun) => {
+      auth.verify(who, audience, Buffer.from(identity, 'base64url'));
+      return auth.open(begun);
+    });
   };
 
   const publish: Handler = async ({ request, audience }) => {
     const body = await json(request);
     const who = claim(body);
     const identity = bytes(body['identity'], IDENTITY_BYTES);
-    const { accountKeyHash } = auth.verify(who, audience, identity);
+    const proven = auth.verify(who, audience, identity);
     const keys: PublishedKeys = {
       account: who.account,
       device: who.device,
@@ -62,19 +70,19 @@ export function createRoutes({ auth, directory, spend }: RouteServices): Readonl
       signedSet: bytes(body['signedSet'], SIGNED_BYTES).toString('base64url'),
       batch: body['batch'] === undefined ? undefined : batchOf(object(body['batch'])),
     };
-    await directory.publish(keys, accountKeyHash);
+    await directory.publish(keys, proven);
     return {};
   };
 
   const fetch: Handler = async ({ request, query }) => {
     const account = accountOf(query.get('account'));
     const take = takeOf(query.get('take') ?? 'all');
-    if (take === 'all' || take.length > 0) await spend.take(`${session(request).mailbox} ${account}`);
+    if (take === 'all' || take.length > 0) await spend.take(`${(await session(request)).mailbox} ${account}`);
     else await spend.read(from(request));
     return { devices: await directory.fetch(account, take) };
   };
 
-  const remaining: Handler = async ({ request }) => ({ remaining: (await directory.stock(session(request))).remaining });
+  const remaining: Handler = async ({ request }) => ({ remaining: (await directory.stock(await session(request))).remaining });
 
   return new Map([
     ['POST /v1/challenge', challenge],

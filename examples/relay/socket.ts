@@ -21,8 +21,8 @@ const UNREAD_BYTES = 16 * 1024 * 1024;
 export interface Online {
   wake(): void;
   notice(stock: Stock): void;
-  /** Another connection of the same device took over. */
-  replaced(): void;
+  /** 4409: another connection of the same device took over; 4403: the device has left its account's list. */
+  end(code: number): void;
 }
 
 export interface SocketServices {
@@ -80,7 +80,7 @@ export function serveSocket(ws: WebSocket, services: SocketServices): void {
     notice({ remaining, lastResortUsed }) {
       if (lastResortUsed || remaining < limits.oneTimePrekeysLow) send(0x17, u32(remaining), Buffer.of(lastResortUsed ? 1 : 0));
     },
-    replaced: () => ws.close(4409),
+    end: (code) => ws.close(code),
   };
 
   /** Delivers from the disk, in order, as far as the window allows. */
@@ -130,6 +130,11 @@ export function serveSocket(ws: WebSocket, services: SocketServices): void {
       if (mailbox === undefined || envelope.length > limits.envelopeBytes) throw new Refused();
       await spend.receive(mailbox);
       const { stored } = await mailboxes.put(mailbox, envelope);
+      if ((await directory.mailbox(to)) !== mailbox) {
+        // Its owner has left meanwhile, and nobody will look into it again.
+        await mailboxes.drop(mailbox);
+        throw new Refused();
+      }
       // Not awaited: the next frames may share its sync.
       settle(stored, frame.length, () => send(0x12, request));
     } catch (error) {
@@ -151,9 +156,11 @@ export function serveSocket(ws: WebSocket, services: SocketServices): void {
 
   async function welcome(frame: Buffer): Promise<void> {
     session = auth.session(frame.subarray(1).toString('latin1'));
+    if (session === undefined) throw new Refused();
     clearTimeout(hello);
-    online.get(session.mailbox)?.replaced();
+    online.get(session.mailbox)?.end(4409);
     online.set(session.mailbox, self);
+    await directory.answered(session);
     send(0x11);
     self.notice(await directory.stock(session));
   }

@@ -18,7 +18,8 @@ vi.mock('@cyphr/e2ee', () => ({
   verifyLogin(proof: Uint8Array, { nonce, identity }: { nonce: Uint8Array; identity: Uint8Array }) {
     if (!equal(proof, nonce)) throw new Error('not the nonce');
     const accountKeyHash = createHash('sha512').update(identity.subarray(0, 1984)).digest();
-    return { accountKeyHash, storeId: new Uint8Array(16), generation: 0 };
+    const devices = Array.from({ length: 64 }, (_, i) => ({ device: i + 1, keyHash: accountKeyHash }));
+    return { accountKeyHash, listVersion: 1, devices, storeId: new Uint8Array(16), generation: 0 };
   },
 }));
 

@@ -13,7 +13,7 @@ const DELIVERY = Buffer.from([0x14, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
 
 let sockets: WebSocketServer;
 /** What is answered over HTTP, at once, so that a moved clock has done everything. */
-let http: { status: number; lastProof?: string; hangs?: boolean; forgetsSessions?: boolean };
+let http: { status: number; lastProofs?: string[]; hangs?: boolean; forgetsSessions?: boolean };
 let asked: { readonly path: string; readonly signal: AbortSignal }[];
 let close: (() => Promise<void>)[];
 
@@ -29,7 +29,7 @@ beforeEach(async () => {
     asked.push({ path: pathname, signal });
     if (http.hangs) await once(signal, 'abort').then(() => Promise.reject(new Error('aborted')));
     const body =
-      pathname === '/v1/challenge' ? { nonce: toBase64Url(new Uint8Array(32)) } : { token: 't', remaining: 7, lastProof: http.lastProof };
+      pathname === '/v1/challenge' ? { nonce: toBase64Url(new Uint8Array(32)) } : { token: 't', remaining: 7, lastProofs: http.lastProofs };
     const status = http.forgetsSessions && pathname === '/v1/remaining' ? 403 : http.status;
     return { status, text: async () => JSON.stringify(http.status === 429 ? { retryAfterMs: 1_000 } : body) };
   });
@@ -130,7 +130,7 @@ describe('T24: while it is connected a device proves itself', () => {
         return new Uint8Array([1]);
       });
       const end = expect(loop.next()).rejects.toBe(rollback);
-      http = { status: 200, lastProof: 'AAAA', forgetsSessions: byLookUp };
+      http = { status: 200, lastProofs: ['AAAA'], forgetsSessions: byLookUp };
       if (byLookUp) {
         await expect(directory.remaining!()).rejects.toBe(rollback);
       } else {

@@ -2,15 +2,16 @@
  * The relay's HTTP half: challenge, login and the directory. Bytes are base64url in JSON.
  *
  * ```
- * POST /v1/challenge       {account, device}                              → {nonce}
- * POST /v1/login           {account, device, nonce, proof}                → {token, lastProof?}
+ * POST /v1/challenge       {account, device}  [cyphr-session, if there is one] → {nonce}
+ * POST /v1/login           {account, device, nonce, proof}                → {token, lastProofs}
  * PUT  /v1/keys            {account, device, nonce, proof, identity, signedSet, batch?: {id, head, entries}} → {}
  * GET  /v1/keys?account=A&take=all|1,2|  [cyphr-session, unless take is empty] → {devices: [{device, identity, signedSet, oneTime?: {head, entry}}]}
  * GET  /v1/remaining       [cyphr-session]                                → {remaining}
  * ```
- * `lastProof` comes with the answer to a *successful* login only, not with the challenge: its generation counts a device's commits,
- * and strangers shall not watch that. Hence the second call of `prove` below, whose result is not sent. Logins of one device may be
- * repeated and overtake each other: a relay keeps the proof of the furthest generation.
+ * `lastProofs` are this device's earlier proofs, oldest first, of which the relay does not know that an answer told of them. They come with
+ * the answer to a *successful* login only, not with the challenge: a generation counts a device's commits, and strangers shall not watch
+ * that. Hence the further calls of `prove` below, whose results are not sent. Using the token shows that the answer came: with the next
+ * challenge at the latest.
  *
  * 429 carries {retryAfterMs}; other 4xx refuse for good and don't say why; 5xx is a relay in trouble. Nothing is retried here, but a
  * session token that the relay has forgotten is renewed once.
@@ -56,6 +57,8 @@ export function abortReason(signal: AbortSignal): unknown {
 export function relayHttp(place: Place, login: Login): RelayHttp {
   const { account, device } = login.address;
   let token: Promise<string> | undefined;
+  /** Of the last login whose answer came, and was judged. */
+  let arrived: string | undefined;
 
   async function call(
     method: 'GET' | 'POST' | 'PUT',
@@ -101,7 +104,7 @@ export function relayHttp(place: Place, login: Login): RelayHttp {
 
   /** A proof over a fresh challenge: what `login` and `publish` send. */
   async function prove(signal?: AbortSignal): Promise<{ readonly account: string; readonly device: number; nonce: string; proof: string }> {
-    const nonce = (await call('POST', '/v1/challenge', { body: { account, device }, signal })).bytes('nonce');
+    const nonce = (await call('POST', '/v1/challenge', { body: { account, device }, session: arrived, signal })).bytes('nonce');
     const proof = await login.prove({ audience: place.audience, nonce });
     return { account, device, nonce: toBase64Url(nonce), proof: toBase64Url(proof) };
   }
@@ -109,11 +112,12 @@ export function relayHttp(place: Place, login: Login): RelayHttp {
   async function logIn(signal?: AbortSignal): Promise<string> {
     const body = await prove(signal);
     const answer = await call('POST', '/v1/login', { body, signal });
-    if (answer.has('lastProof')) {
-      // Throws ERR_STORE_ROLLBACK if this device has been further than its store is.
-      await login.prove({ audience: place.audience, nonce: fromBase64Url(body.nonce)!, lastProof: answer.bytes('lastProof') });
+    // Throws ERR_STORE_ROLLBACK if this device has been further than its store is, or elsewhere.
+    for (const lastProof of answer.allBytes('lastProofs')) {
+      await login.prove({ audience: place.audience, nonce: fromBase64Url(body.nonce)!, lastProof });
     }
-    return answer.text('token');
+    arrived = answer.text('token');
+    return arrived;
   }
 
   function renew(): Promise<string> {
@@ -182,6 +186,8 @@ interface Answer {
   text(name: string): string;
   count(name: string): number;
   bytes(name: string): Uint8Array<ArrayBuffer>;
+  /** A list of bytes; none if it is missing. */
+  allBytes(name: string): Uint8Array<ArrayBuffer>[];
   part(name: string): Answer;
   list(name: string): Answer[];
 }
@@ -199,6 +205,16 @@ function answerOf(value: unknown): Answer {
     if (typeof field !== 'string') throw outOfProtocol(name);
     return field;
   };
+  const decoded = (field: unknown, name: string): Uint8Array<ArrayBuffer> => {
+    const value = typeof field === 'string' ? fromBase64Url(field) : undefined;
+    if (value === undefined) throw outOfProtocol(name);
+    return value;
+  };
+  const items = (name: string): unknown[] => {
+    const field = fields.get(name);
+    if (!Array.isArray(field)) throw outOfProtocol(name);
+    return field;
+  };
   return {
     has: (name) => fields.has(name),
     text,
@@ -207,17 +223,10 @@ function answerOf(value: unknown): Answer {
       if (!Number.isSafeInteger(field) || (field as number) < 0) throw outOfProtocol(name);
       return field as number;
     },
-    bytes(name) {
-      const field = fromBase64Url(text(name));
-      if (field === undefined) throw outOfProtocol(name);
-      return field;
-    },
+    bytes: (name) => decoded(fields.get(name), name),
+    allBytes: (name) => (fields.has(name) ? items(name).map((item) => decoded(item, name)) : []),
     part: (name) => answerOf(fields.get(name)),
-    list(name) {
-      const field = fields.get(name);
-      if (!Array.isArray(field)) throw outOfProtocol(name);
-      return field.map(answerOf);
-    },
+    list: (name) => items(name).map(answerOf),
   };
 }
 
