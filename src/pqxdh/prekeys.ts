@@ -128,7 +128,9 @@ export function rotatePrekeys(
   const keepSet = (held: SetSecrets): boolean =>
     seenOf(seenCount, held) < keyLimits.seenDeleteSet &&
     (held.supersededAt === undefined || nowMs < held.supersededAt + keyLimits.setSecretsMs);
-  const keepBatch = (held: BatchSecrets): boolean => nowMs < held.notAfter + keyLimits.batchSecretsMs;
+  // Only together with the sets of its time: a clock that is ahead for an hour must not cost what the directory goes on handing out.
+  const keepBatch = (held: BatchSecrets): boolean =>
+    nowMs < held.notAfter + keyLimits.batchSecretsMs || state.sets.some((set) => keepSet(set) && set.issuedAt <= held.notAfter);
   const dropped = [
     ...state.sets.filter((held) => !keepSet(held)).flatMap(setBuffers),
     ...state.batches.filter((held) => !keepBatch(held)).flatMap(batchBuffers),

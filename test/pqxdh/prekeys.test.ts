@@ -126,10 +126,22 @@ describe('rotatePrekeys', () => {
 
   test('secrets of a batch go 45 days after its date', () => {
     const end = NOW + 135 * DAY;
-    expect(rotate(prekeys, end - 1, 100).wipe).toEqual([]);
-    const { next, wipe: dropped } = rotate(prekeys, end, 100);
-    expect(next.batches).toEqual([]);
-    expect(dropped.length).toBe(200);
+    const later = prekeysPublished(rotate(prekeys, NOW + 90 * DAY + 1, 100).next, NOW + 90 * DAY);
+    expect(rotate(later, end - 1, 100).wipe.length).toBe(0);
+    const { next, wipe: dropped } = rotate(later, end, 100);
+    expect(next.batches.map(({ batchId }) => batchId)).not.toContainEqual(prekeys.batches[0]!.batchId);
+    expect(dropped.length).toBe(203);
+  });
+
+  test('T41: a clock that is ahead for a while costs no secret: a batch goes with the last set of its time', () => {
+    const ahead = NOW + 3_652 * DAY;
+    const jumped = rotate(prekeys, ahead, 100);
+    expect(jumped.wipe).toEqual([]);
+    const acknowledged = prekeysPublished(jumped.next, ahead);
+    expect(rotate(acknowledged, ahead + 45 * DAY - 1, 100).wipe).toEqual([]);
+    expect(rotate(acknowledged, NOW + DAY, 100).next.batches).toContain(prekeys.batches[0]);
+    // It was right after all: the device has slept.
+    expect(rotate(acknowledged, ahead + 45 * DAY, 100).wipe.length).toBe(203);
   });
 
   test('a drop alone publishes nothing', () => {
@@ -155,7 +167,7 @@ describe('rotatePrekeys', () => {
   test('`next` shares no buffer with `wipe`', () => {
     const own = makeParty('rotating');
     const step = rotatePrekeys(
-      prekeysPublished(rotatePrekeys(own.prekeys, own.device, own.rng, NOW + 8 * DAY, 1).next, NOW),
+      prekeysPublished(rotatePrekeys(own.prekeys, own.device, own.rng, NOW + 91 * DAY, 1).next, NOW + 91 * DAY),
       own.device,
       own.rng,
       NOW + 140 * DAY,
