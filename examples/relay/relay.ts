@@ -13,6 +13,7 @@ import { type DestinationStream, pino } from 'pino';
 import { WebSocketServer } from 'ws';
 import { createAuth } from './auth.js';
 import { openDirectory } from './directory.js';
+import { createDropBox } from './dropbox.js';
 import { defaultLimits, Later, Refused, type RelayLimits, rateLimiters } from './limits.js';
 import { openMailboxes } from './mailboxes.js';
 import { createRoutes } from './routes.js';
@@ -63,7 +64,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     },
   });
   const mailboxes = await openMailboxes(join(options.data, 'mailboxes'), limits, (mailbox) => online.get(mailbox)?.wake());
-  const routes = createRoutes({ auth, directory, limits, spend });
+  const dropBox = createDropBox(limits);
+  const routes = createRoutes({ auth, directory, dropBox, limits, spend });
   const names = new Set(options.names);
 
   const server = createServer((request, response) => {
@@ -135,6 +137,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     clearInterval(sweeping);
     const closed = new Promise((resolve) => server.close(resolve));
     for (const ws of sockets.clients) ws.close(1001);
+    dropBox.close();
     server.closeIdleConnections();
     const patience = setTimeout(() => {
       for (const ws of sockets.clients) ws.terminate();

@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Address, Auth, Claim, Session } from './auth.js';
 import type { Directory, PublishedKeys } from './directory.js';
+import type { DropBox } from './dropbox.js';
 import { Refused, type RelayLimits, type Spend } from './limits.js';
 
 const BODY_MAX_BYTES = 1024 * 1024;
@@ -13,6 +14,7 @@ const IDENTITY_BYTES = 24 * 1024;
 const SIGNED_BYTES = 16 * 1024;
 const ENTRY_BYTES = 4 * 1024;
 const BATCH_ENTRIES = 128;
+const SLOT_BYTES = 64 * 1024;
 
 export interface Call {
   readonly request: IncomingMessage;
@@ -24,13 +26,14 @@ export interface Call {
 export interface RouteServices {
   readonly auth: Auth;
   readonly directory: Directory;
+  readonly dropBox: DropBox;
   readonly limits: RelayLimits;
   readonly spend: Spend;
 }
 
 type Handler = (call: Call) => Promise<unknown>;
 
-export function createRoutes({ auth, directory, spend }: RouteServices): ReadonlyMap<string, Handler> {
+export function createRoutes({ auth, directory, dropBox, spend }: RouteServices): ReadonlyMap<string, Handler> {
   const from = (request: IncomingMessage): string => request.socket.remoteAddress ?? '';
   /** Whose token comes with the request; a token shows that the answer to its login has come. */
   const visitor = async (request: IncomingMessage): Promise<Session | undefined> => {
@@ -84,12 +87,30 @@ export function createRoutes({ auth, directory, spend }: RouteServices): Readonl
 
   const remaining: Handler = async ({ request }) => ({ remaining: (await directory.stock(await session(request))).remaining });
 
+  const leave: Handler = async ({ request }) => {
+    await spend.leave(from(request));
+    const body = await json(request);
+    dropBox.leave(String(body['slot']), bytes(body['bytes'], SLOT_BYTES));
+    return {};
+  };
+
+  const pickUp: Handler = async ({ request, query }) => {
+    await spend.read(from(request));
+    const over = new AbortController();
+    const stop = (): void => over.abort();
+    request.socket.once('close', stop);
+    const found = await dropBox.pickUp(String(query.get('slot')), over.signal).finally(() => request.socket.off('close', stop));
+    return found === undefined ? {} : { bytes: found.toString('base64url') };
+  };
+
   return new Map([
     ['POST /v1/challenge', challenge],
     ['POST /v1/login', login],
     ['PUT /v1/keys', publish],
     ['GET /v1/keys', fetch],
     ['GET /v1/remaining', remaining],
+    ['PUT /v1/slots', leave],
+    ['GET /v1/slots', pickUp],
   ]);
 }
 

@@ -169,6 +169,8 @@ function createLink(place: SocketPlace, login: Login, forget: () => void): Link 
     publish: (keys, { signal } = {}) => http.publish(keys, signal),
     fetch: (account, { take = 'all', signal } = {}) => http.fetch(account, take, signal),
     remaining: () => http.remaining(),
+    leave: (slot, bytes, { signal } = {}) => http.leave(slot, bytes, signal),
+    pickUp: (slot, { signal } = {}) => http.pickUp(slot, signal),
   };
   return { transport, directory };
 }

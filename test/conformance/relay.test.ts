@@ -44,7 +44,7 @@ const wire = createServer((socket) => {
 beforeAll(async () => {
   await new Promise<void>((resolve) => wire.listen(0, '127.0.0.1', resolve));
   const host = `127.0.0.1:${(wire.address() as AddressInfo).port}`;
-  const limits = { takesPerHour: 1e6, challengesPerMinute: 1e6, readsPerMinute: 1e6 };
+  const limits = { takesPerHour: 1e6, challengesPerMinute: 1e6, readsPerMinute: 1e6, leavesPerMinute: 1e6 };
   relay = await startRelay({ data: folder, names: [host], limits, logLevel: 'silent' });
   url = `ws://${host}`;
   await directory(reader).publish(keysOf(reader));
@@ -88,6 +88,8 @@ describe('the WebSocket adapter and the reference relay: directory', () => {
       const own = directory(login);
       return {
         publish: own.publish,
+        leave: own.leave!,
+        pickUp: own.pickUp!,
         fetch: directory(reader).fetch,
         async remaining() {
           try {

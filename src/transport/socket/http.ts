@@ -7,6 +7,8 @@
  * PUT  /v1/keys            {account, device, nonce, proof, identity, signedSet, batch?: {id, head, entries}} → {}
  * GET  /v1/keys?account=A&take=all|1,2|  [cyphr-session, unless take is empty] → {devices: [{device, identity, signedSet, oneTime?: {head, entry}}]}
  * GET  /v1/remaining       [cyphr-session]                                → {remaining}
+ * PUT  /v1/slots           {slot, bytes}                                  → {}
+ * GET  /v1/slots?slot=S    waits up to 25 s                               → {bytes?}
  * ```
  * `lastProofs` are this device's earlier proofs, oldest first, of which the relay does not know that an answer told of them. They come with
  * the answer to a *successful* login only, not with the challenge: a generation counts a device's commits, and strangers shall not watch
@@ -19,7 +21,9 @@
 
 import { encodeUtf8 } from '../../bytes.js';
 import { TransportError, UsageError } from '../../errors.js';
+import { linkLimits } from '../../limits.js';
 import type { BundleBytes, DeviceKeys } from '../../step.js';
+import { checkLeave, checkSlot } from '../drop-box.js';
 import type { Login } from '../port.js';
 import { fromBase64Url, toBase64Url } from './base64url.js';
 
@@ -46,6 +50,8 @@ export interface RelayHttp {
   publish(keys: DeviceKeys, signal: AbortSignal | undefined): Promise<void>;
   fetch(account: string, take: 'all' | readonly number[], signal: AbortSignal | undefined): Promise<BundleBytes[]>;
   remaining(): Promise<number>;
+  leave(slot: string, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<void>;
+  pickUp(slot: string, signal: AbortSignal | undefined): Promise<Uint8Array | undefined>;
 }
 
 /** The reason of an aborted signal; some polyfills drop it. */
@@ -63,17 +69,22 @@ export function relayHttp(place: Place, login: Login): RelayHttp {
   async function call(
     method: 'GET' | 'POST' | 'PUT',
     path: string,
-    { body, session, signal }: { body?: unknown; session?: string | undefined; signal?: AbortSignal | undefined } = {},
+    {
+      body,
+      session,
+      signal,
+      waitMs = REQUEST_MS,
+    }: { body?: unknown; session?: string | undefined; signal?: AbortSignal | undefined; waitMs?: number } = {},
   ): Promise<Answer> {
-    if (signal?.aborted) throw abortReason(signal);
     const bearer = await place.bearer();
+    if (signal?.aborted) throw abortReason(signal);
     const controller = new AbortController();
     const stop = () => controller.abort();
     let late = false;
     const timer = setTimeout(() => {
       late = true;
       stop();
-    }, REQUEST_MS);
+    }, waitMs);
     signal?.addEventListener('abort', stop);
     try {
       const response = await fetch(place.base + path, {
@@ -94,7 +105,7 @@ export function relayHttp(place: Place, login: Login): RelayHttp {
       throw new TransportError('ERR_REJECTED', 'relay refused the request', { got: response.status, retryAfterMs });
     } catch (cause) {
       if (signal?.aborted) throw abortReason(signal);
-      if (late) throw new TransportError('ERR_TIMEOUT', 'relay did not answer', { max: REQUEST_MS });
+      if (late) throw new TransportError('ERR_TIMEOUT', 'relay did not answer', { max: waitMs });
       throw cause instanceof TransportError ? cause : new TransportError('ERR_OFFLINE', 'relay is not reachable', { cause });
     } finally {
       clearTimeout(timer);
@@ -176,6 +187,17 @@ export function relayHttp(place: Place, login: Login): RelayHttp {
     },
     async remaining() {
       return (await withSession((session) => call('GET', '/v1/remaining', { session }))).count('remaining');
+    },
+    async leave(slot, bytes, signal) {
+      if (signal?.aborted) throw abortReason(signal);
+      checkLeave(slot, bytes);
+      await call('PUT', '/v1/slots', { body: { slot, bytes: toBase64Url(bytes) }, signal });
+    },
+    async pickUp(slot, signal) {
+      if (signal?.aborted) throw abortReason(signal);
+      checkSlot(slot);
+      const answer = await call('GET', `/v1/slots?slot=${slot}`, { signal, waitMs: linkLimits.pollMs + REQUEST_MS });
+      return answer.has('bytes') ? answer.bytes('bytes') : undefined;
     },
   };
 }
