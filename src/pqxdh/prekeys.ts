@@ -127,7 +127,7 @@ export function rotatePrekeys(
   // A newest set with that many rows has just been replaced, so at least one set stays.
   const keepSet = (held: SetSecrets): boolean =>
     seenOf(seenCount, held) < keyLimits.seenDeleteSet &&
-    (held.supersededAt === undefined || nowMs < held.supersededAt + keyLimits.setSecretsMs);
+    (held.supersededAt === undefined || nowMs < held.supersededAt + keyLimits.setSecretsMs || wasBehind(held, nowMs));
   // Only together with the sets of its time: a clock that is ahead for an hour must not cost what the directory goes on handing out.
   const keepBatch = (held: BatchSecrets): boolean =>
     nowMs < held.notAfter + keyLimits.batchSecretsMs || state.sets.some((set) => keepSet(set) && set.issuedAt <= held.notAfter);
@@ -149,9 +149,14 @@ export function rotatePrekeys(
   return { next, out, wipe: dropped };
 }
 
+/** A set that was superseded before it was made, and is of the past now: the clock was behind meanwhile, and its 45 d have not begun. */
+function wasBehind({ issuedAt, supersededAt = issuedAt }: SetSecrets, nowMs: number): boolean {
+  return supersededAt < issuedAt && issuedAt <= nowMs;
+}
+
 /** The publication of the newest set was acknowledged at `nowMs`: the older ones' 45 d begin. Returns `state` if they had begun. */
 export function prekeysPublished(state: PrekeyState, nowMs: number): PrekeyState {
-  const waiting = (set: SetSecrets): boolean => set !== state.sets.at(-1) && set.supersededAt === undefined;
+  const waiting = (set: SetSecrets): boolean => set !== state.sets.at(-1) && (set.supersededAt === undefined || wasBehind(set, nowMs));
   if (!state.sets.some(waiting)) return state;
   return { ...state, sets: state.sets.map((set) => (waiting(set) ? { ...set, supersededAt: nowMs } : set)) };
 }

@@ -144,9 +144,26 @@ describe('rotatePrekeys', () => {
     expect(rotate(acknowledged, ahead + 45 * DAY, 100).wipe.length).toBe(203);
   });
 
+  test('T41: a clock that is behind for a while costs no secret: the 45 days of a set begin when it is right again', () => {
+    const behind = NOW - 3_652 * DAY;
+    const jumped = prekeysPublished(rotate(prekeys, behind, 100).next, behind);
+    const back = rotate(jumped, NOW + DAY, 100);
+    expect([back.wipe, back.next.sets.length]).toEqual([[], 3]);
+    const acknowledged = prekeysPublished(back.next, NOW + DAY);
+    expect(prekeysPublished(acknowledged, NOW + 2 * DAY)).toBe(acknowledged);
+    const old = prekeys.sets[0]!.setId;
+    const keeps = (nowMs: number): boolean => rotate(acknowledged, nowMs, 100).next.sets.some(({ setId }) => equal(setId, old));
+    expect([NOW + 46 * DAY - 1, NOW + 46 * DAY].map(keeps)).toEqual([true, false]);
+    // It was ahead before, and is right now.
+    expect(rotate(jumped, behind + 45 * DAY, 100).next.sets.some(({ setId }) => equal(setId, old))).toBe(false);
+  });
+
   test('a drop alone publishes nothing', () => {
     const [set] = prekeys.sets;
-    const state = { ...prekeys, sets: [{ ...set!, setId: new Uint8Array(8), supersededAt: NOW - 45 * DAY }, set!] };
+    const state = {
+      ...prekeys,
+      sets: [{ ...set!, setId: new Uint8Array(8), issuedAt: NOW - 52 * DAY, supersededAt: NOW - 45 * DAY }, set!],
+    };
     const { next, out, wipe: dropped } = rotate(state, NOW, 100);
     expect([next.sets, out, dropped.length]).toEqual([[set], undefined, 3]);
   });
