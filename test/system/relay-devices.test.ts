@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
-import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { openDirectory } from '../../examples/relay/directory.js';
-import { defaultLimits, type RelayLimits } from '../../examples/relay/limits.js';
+import { defaultLimits, type RelayLimits, rateLimiters } from '../../examples/relay/limits.js';
 import { openMailboxes } from '../../examples/relay/mailboxes.js';
 import { type Relay, startRelay } from '../../examples/relay/relay.js';
+import { serveSocket } from '../../examples/relay/socket.js';
 import { verifyLogin } from '../../src/identity/login.js';
 import { relay as network } from '../../src/transport/websocket.js';
 import { listOf, type RelayDevice, relayDevice } from '../helpers/relay-device.js';
@@ -177,6 +178,24 @@ describe('T12: a device that a newer list does not name', () => {
   });
 });
 
+test('T12: a folder without lists, of an earlier version: the first one that is shown removes whom it does not name, and keeps the rest', async () => {
+  const first = await start();
+  await publish(first.url, phone);
+  await publish(first.url, laptop);
+  await publish(first.url, bob);
+  await send(first.url, phone, 'kept');
+  await first.close();
+  const db = new ClassicLevel(join(first.data, 'directory'));
+  await db.clear({ gt: 'list/', lt: 'list0' });
+  await db.close();
+  const { url } = await start(first.data);
+  expect(await devicesOf(url)).toEqual([7, 70]);
+  show([phone], 2);
+  await publish(url, phone);
+  expect(await devicesOf(url)).toEqual([7]);
+  expect(await waiting(url, phone)).toEqual(['kept']);
+});
+
 describe('T12: what removes nobody', () => {
   test('an older list, another list of the same version, a renewed list of the same devices', async () => {
     const { url } = await start();
@@ -289,6 +308,38 @@ describe('a removal that is cut short', () => {
     expect(await mailboxes.read(gone, '', 10)).toEqual([]);
     expect(await mailboxes.read(other, '', 10)).toHaveLength(1);
     await mailboxes.close();
+  });
+
+  test('an envelope that is stored after its recipient has left is dropped, and refused for good', async () => {
+    const sent: Buffer[] = [];
+    const dropped: string[] = [];
+    const ws = Object.assign(new EventEmitter(), {
+      OPEN: 1,
+      readyState: 1,
+      bufferedAmount: 0,
+      isPaused: false,
+      send: (frame: Buffer) => sent.push(frame),
+      close: () => ws.emit('close'),
+    });
+    const answers: unknown[] = ['its mailbox', undefined];
+    serveSocket(ws as never, {
+      auth: { session: () => ({ account: 'bob', device: 1, mailbox: "bob's", login: 0 }) } as never,
+      directory: {
+        answered: async () => {},
+        stock: async () => ({ remaining: 100, lastResortUsed: false }),
+        mailbox: async () => answers.shift(),
+      } as never,
+      mailboxes: { put: async () => ({ stored: Promise.resolve() }), drop: async (mailbox: string) => dropped.push(mailbox) } as never,
+      online: new Map(),
+      limits: defaultLimits,
+      spend: rateLimiters(defaultLimits),
+      log: () => {},
+    });
+    ws.emit('message', Buffer.from('\x01token'), true);
+    ws.emit('message', Buffer.from([3, 0, 0, 0, 9, 0, 0, 0, 70, 1, 0x61, 0xff]), true);
+    await vi.waitFor(() => expect(sent.map((frame) => frame.toString('hex'))).toEqual(['11', '130000000900000000']));
+    expect(dropped).toEqual(['its mailbox']);
+    ws.close();
   });
 
   test('nothing of it stays when senders, the device itself and the removal meet', async () => {

@@ -127,6 +127,97 @@ describe('T24: a directory that was copied, on the reference relay', () => {
   });
 });
 
+describe('T24: answers that get lost', () => {
+  /** The next `count` logins succeed at the relay, and their answers do not come. */
+  function loseAnswers(count: number): { left(): number } {
+    let left = count;
+    const real = globalThis.fetch;
+    vi.spyOn(globalThis, 'fetch').mockImplementation(async (input, init) => {
+      const answer = await real(input, init);
+      if (left === 0 || !String(input).endsWith('/v1/login') || answer.status !== 200) return answer;
+      left -= 1;
+      throw new TypeError('connection reset');
+    });
+    return { left: () => left };
+  }
+  afterEach(() => vi.restoreAllMocks());
+
+  async function restartRelay(): Promise<void> {
+    const { port } = new URL(service.url);
+    await service.close();
+    service = await startRelay({ data: join(folder, 'relay'), port: Number(port), logLevel: 'silent' });
+  }
+
+  test.each([1, 3])(
+    'a restored store that wrote on is noticed though %i answers were lost, and the relay was started again',
+    async (count) => {
+      const bob = await start('bob');
+      let alice = await start('alice');
+      await exchange(alice, bob, 'first');
+      await alice.close();
+      copyOf('alice', 'backup');
+      alice = await start('alice');
+      await exchange(alice, bob, 'second');
+      await alice.close();
+      await bob.close();
+
+      // Further on than the lost device ever was: what the relay keeps of it is no longer the furthest.
+      const offline: Network = {
+        directory: () => ({ publish: () => Promise.reject(new Error('offline')), fetch: () => Promise.reject(new Error('offline')) }),
+        transport: () => ({
+          limits: { maxBytes: 256 * 1024 },
+          send: () => Promise.reject(new Error('offline')),
+          deliveries: () => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(new Error('offline')) }) }),
+          close: async () => {},
+        }),
+      };
+      const written = await start('alice', 'backup', offline);
+      for (let i = 0; i < 30; i++) await written.send('bob', `draft ${i}`);
+      await written.close();
+
+      const lost = loseAnswers(count);
+      for (let left = count - 1; left >= 0; left--) {
+        const cut = await start('alice', 'backup');
+        await vi.waitFor(() => expect(lost.left()).toBe(left), 5_000);
+        await cut.close();
+        await restartRelay();
+      }
+      const restored = await start('alice', 'backup');
+      expect(await Promise.race([halt(restored), online(restored)])).toMatchObject({ code: 'ERR_STORE_ROLLBACK' });
+    },
+  );
+
+  test('a device is never taken for a copy, however many of its own answers it did not get', async () => {
+    const bob = await start('bob');
+    let login: Login | undefined;
+    const { transport, directory } = relay(service.url);
+    const watched: Network = {
+      directory,
+      transport: (given) => {
+        login = given;
+        return transport(given);
+      },
+    };
+    const alice = await start('alice', 'alice', watched);
+    await exchange(alice, bob, 'first');
+    const audience = new URL(service.url).host;
+    const post = async (path: string, body: unknown) =>
+      (await fetch(`http://${audience}${path}`, { method: 'POST', body: JSON.stringify(body) })).json();
+    // More than a store remembers.
+    for (let i = 0; i < 70; i++) {
+      const { nonce } = await post('/v1/challenge', login!.address);
+      const proof = Buffer.from(await login!.prove({ audience, nonce: Buffer.from(nonce, 'base64url') })).toString('base64url');
+      expect(await post('/v1/login', { ...login!.address, nonce, proof })).toHaveProperty('token');
+    }
+    await exchange(alice, bob, 'second');
+    await alice.close();
+    await restartRelay();
+    const again = await start('alice');
+    await exchange(again, bob, 'third');
+    expect(again.status.state).toBe('online');
+  });
+});
+
 describe('T24: between two logins', () => {
   /** The relay for one client, and how to have that client prove itself while it does something. Timers run on a clock of the test. */
   function provedNetwork() {
