@@ -96,6 +96,8 @@ export const sessionLimits = {
   identityCheckMs: DAY_MS,
   /** How often the directory is asked for a newer list or set of one account, at most. */
   listRefetchMs: 10 * MINUTE_MS,
+  /** Devices of which it is remembered when they were last told the own list. */
+  toldDevices: 1_000,
 } as const;
 
 /** Bounds of linking a device, and of the drop box through which two devices that share no session pass three messages. */

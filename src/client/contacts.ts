@@ -1,8 +1,9 @@
 /** Whose keys are whose: pins, trust, verified bundles, safety numbers. The only place that writes a pin. */
 
 import { copy, equal, toHex } from '../bytes.js';
+import { sha256 } from '../crypto/suite.js';
 import { isCyphrError, TransportError, TrustError, UsageError } from '../errors.js';
-import { compareSafetyQr, keyHash, safetyNumber, type VerifiedDeviceList } from '../identity/index.js';
+import { compareSafetyQr, keyHash, listsUnder, safetyNumber, type VerifiedDeviceList } from '../identity/index.js';
 import { keyLimits, sessionLimits } from '../limits.js';
 import { type VerifiedBundle, verifyBundle } from '../pqxdh/bundle.js';
 import type { Address, BundleBytes } from '../step.js';
@@ -11,6 +12,7 @@ import { VERSION } from '../wire/codec.js';
 import { type DeviceEntry, parseDeviceList } from '../wire/objects.js';
 import type { Context } from './context.js';
 import type { Calls } from './engine.js';
+import { deviceChanges, type OwnList } from './own-list.js';
 import { abortable } from './platform.js';
 import { type ContactRecord, contactRecord, deviceRecord, keys } from './records.js';
 import type { Trust } from './types.js';
@@ -22,6 +24,8 @@ export interface KnownContact extends ContactRecord {
   /** The entries of the newest list, which was verified before it was stored. */
   readonly devices: readonly DeviceEntry[];
   readonly listVersion: number;
+  /** SHA-256(TBS of that list)[0:8]. */
+  readonly listHash: Uint8Array;
 }
 
 /** What sealing to a contact's device needs. */
@@ -29,6 +33,7 @@ export type ContactDevice = ReturnType<typeof deviceRecord.decode>;
 
 /** The contacts of one client. */
 export interface Contacts {
+  /** A contact; one's own account, too, with its other devices. */
   load(account: string): Promise<KnownContact | undefined>;
   /** The newest known set of a contact's device, to seal a frame to; `undefined` once its secrets may be gone. */
   sealingSet(address: Address): Promise<ContactDevice | undefined>;
@@ -48,6 +53,10 @@ export interface Contacts {
    * Where nothing is pinned it is remembered for the pin to come: a device may write before the directory has its list.
    */
   learn(account: string, list: VerifiedDeviceList): Promise<void>;
+  /** What a device says of its own keys in a session with it, verified as if the directory had said so. Throws `ERR_BUNDLE`. */
+  told(bundle: BundleBytes): Promise<void>;
+  /** Asks the directory in the background for the newest list and sets, once in ten minutes for each account; `newest` is what it should show. */
+  askFor(account: string, newest?: number): void;
   /**
    * What the directory says of an identity that is not the pin: `pinned` if it is by now, `waits` for a person or for the directory;
    * throws if it is nobody's.
@@ -69,12 +78,16 @@ function changedError(): TrustError {
 }
 
 /** The contacts in `ctx.db`, all pins loaded, so that what may be shown is known without I/O. */
-export async function contacts(ctx: Context): Promise<Contacts> {
+export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   const known = new Map<string, KnownContact>();
+  const isOwn = (account: string): boolean => account === ctx.device().account;
+  const find = (account: string): KnownContact | undefined => (isOwn(account) ? own.contact() : known.get(account));
+  /** Devices of which it was said that the account key did not sign them. */
+  const refused = new Set<string>();
   const listeners: ((account: string) => void)[] = [];
   const withPin = (record: ContactRecord): KnownContact => {
-    const { entries, version } = parseDeviceList(record.list);
-    return { ...record, pin: keyHash(record.identity), devices: entries, listVersion: version };
+    const { entries, version, tbs } = parseDeviceList(record.list);
+    return { ...record, pin: keyHash(record.identity), devices: entries, listVersion: version, listHash: sha256(tbs).slice(0, 8) };
   };
   for (const { key, value } of await ctx.db.list(['contact'])) known.set(key[1]!, withPin(contactRecord.decode(value)));
 
@@ -91,6 +104,8 @@ export async function contacts(ctx: Context): Promise<Contacts> {
       (before.changedTo === undefined) !== (changedTo === undefined) ||
       !equal(before.pin, contact.pin);
     if (isNews) for (const listener of listeners) listener(account);
+    const changes = before !== undefined && equal(before.pin, contact.pin) ? deviceChanges(before.devices, contact.devices) : undefined;
+    if (changes !== undefined) ctx.events.emit({ type: 'devicesChanged', account, ...changes, refused: [] });
     return contact;
   };
   /** Replaces the pin. What is known of the devices belongs to the old one. */
@@ -158,8 +173,31 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     return next;
   };
 
+  /** Says once which of the devices that the directory shows are none: neither listed now, nor under an earlier list of the same account key. */
+  const refuseGhosts = (account: string, bundles: readonly BundleBytes[], identity: Uint8Array, listed: readonly DeviceEntry[]): void => {
+    const wasListed = ({ address, identity: bytes }: BundleBytes): boolean => {
+      try {
+        const deviceHash = keyHash(bytes.subarray(bytes.length - identity.length));
+        return listsUnder(identity, [bytes]).some(({ entries }) =>
+          entries.some((entry) => entry.device === address.device && equal(entry.keyHash, deviceHash)),
+        );
+      } catch (error) {
+        if (isCyphrError(error)) return false;
+        throw error;
+      }
+    };
+    const ghosts = bundles
+      .filter(({ address }) => !listed.some(({ device: id }) => id === address.device))
+      .filter(({ address }) => !refused.has(`${address.device} ${account}`))
+      .filter((bundle) => !wasListed(bundle))
+      .map(({ address }) => address.device);
+    if (ghosts.length === 0) return;
+    for (const ghost of ghosts) if (refused.size < COMPARED_MAX) refused.add(`${ghost} ${account}`);
+    ctx.events.emit({ type: 'devicesChanged', account, added: [], removed: [], refused: ghosts });
+  };
+
   const accept = async (account: string, bundles: readonly BundleBytes[]): Promise<readonly VerifiedBundle[]> => {
-    const before = known.get(account);
+    const before = find(account);
     const verified: VerifiedBundle[] = [];
     let fault: unknown;
     for (const bundle of bundles) {
@@ -177,11 +215,14 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     const agreed = verified.filter(({ accountKeyHash }) => equal(accountKeyHash, first.accountKeyHash));
     if (agreed.length !== verified.length) ctx.observer.log('warn', 'directory-conflict');
     const isChanged = before !== undefined && !isPinned(first);
+    // One's own account has one identity, and it is not the directory's to change.
+    if (isChanged && isOwn(account)) throw changedError();
     const contact = isChanged ? await identityChanged(account, before, first.accountKey, first.list.bytes) : before;
     const lists = agreed.map(({ list }) => list);
     const claimed = before === undefined ? claimedLists.get(claimName(account, first.accountKeyHash)) : undefined;
     if (claimed !== undefined) lists.push(claimed);
     const newest = lists.reduce((a, b) => (b.version > a.version ? b : a));
+    refuseGhosts(account, bundles, first.accountKey, newest.entries);
     const usable = newest.entries.flatMap(
       ({ device: id, keyHash: hash }) =>
         agreed.find((bundle) => bundle.address.device === id && equal(hash, keyHash(bundle.deviceKey))) ?? [],
@@ -198,6 +239,11 @@ export async function contacts(ctx: Context): Promise<Contacts> {
       });
       return { key: keys.contactDevice(account, address.device), value };
     });
+    if (isOwn(account)) {
+      await ctx.db.commit(deviceWrites);
+      await own.adopt(newest);
+      return usable.filter(({ address }) => address.device !== ctx.device().device);
+    }
     // Where the directory shows the pinned identity (again) there is nothing left to decide.
     const record: ContactRecord =
       contact === undefined
@@ -210,14 +256,17 @@ export async function contacts(ctx: Context): Promise<Contacts> {
   /** When the directory was last asked whether a pinned identity has changed. */
   const comparedAtMs = new Map<string, number>();
   const askedAtMs = new Map<string, number>();
-  /** Fetches a contact's newest sets in the background, now and then. */
-  const askForSet = (account: string): void => {
+  const askFor = (account: string, newest = 0): void => {
     const nowMs = ctx.now();
     if (Math.abs(nowMs - (askedAtMs.get(account) ?? Number.NEGATIVE_INFINITY)) < sessionLimits.listRefetchMs) return;
     askedAtMs.set(account, nowMs);
     self
       .refresh(account, [])
-      .catch((error: unknown) => ctx.observer.log('info', 'set-refresh-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
+      .then(() => {
+        // Known devices go on; the directory's word was never needed for them.
+        if ((find(account)?.listVersion ?? newest) < newest) ctx.observer.log('warn', 'device-list-withheld');
+      })
+      .catch((error: unknown) => ctx.observer.log('info', 'list-refresh-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
   };
 
   /** What can be shown of a contact; asks the directory where nothing is pinned yet. */
@@ -229,22 +278,22 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     else if (contact.changedTo !== undefined) await abortable(self.refresh(account, []).catch(nothing), signal);
     return known.get(account)!;
   };
-  const own = (): { account: string; accountKeyHash: Uint8Array } => {
+  const ownIdentity = (): { account: string; accountKeyHash: Uint8Array } => {
     const { account, accountKey } = ctx.device();
     return { account, accountKeyHash: keyHash(accountKey.publicKey) };
   };
 
   const self: Contacts = {
-    load: async (account) => known.get(account),
+    load: async (account) => find(account),
     async sealingSet(address) {
       const known = await device(address.account, address.device);
       // A set is numbered by the time of its making.
       const ageMs = known === undefined ? 0 : Math.abs(ctx.now() - known.setSeq);
-      if (ageMs > keyLimits.setRotationMs) askForSet(address.account);
+      if (ageMs > keyLimits.setRotationMs) askFor(address.account);
       return ageMs > keyLimits.setLifetimeMs ? undefined : known;
     },
     trustIn(account, accountKeyHash) {
-      const contact = known.get(account);
+      const contact = find(account);
       if (contact === undefined) return 'unverified';
       return equal(contact.pin, accountKeyHash) ? trustOf(contact) : 'changed';
     },
@@ -255,7 +304,7 @@ export async function contacts(ctx: Context): Promise<Contacts> {
       }
     },
     mayShow(account, accountKeyHash, device) {
-      const contact = known.get(account);
+      const contact = find(account);
       if (contact === undefined) return false;
       if (!equal(contact.pin, accountKeyHash)) return (contact.former as Uint8Array[]).some((pin) => equal(pin, accountKeyHash));
       return device === undefined || contact.devices.some((entry) => entry.device === device);
@@ -271,11 +320,17 @@ export async function contacts(ctx: Context): Promise<Contacts> {
     },
     learn: (account, list) =>
       ctx.lock(`contact ${account}`, async () => {
+        if (isOwn(account)) return own.adopt(list);
         const contact = known.get(account);
         if (contact === undefined) return rememberClaim(account, list);
         if (!equal(contact.pin, list.accountKeyHash) || list.version <= contact.listVersion) return;
         await save(account, { ...contact, list: list.bytes });
       }),
+    async told(bundle) {
+      const { account } = bundle.address;
+      await ctx.lock(`contact ${account}`, () => accept(account, [bundle]));
+    },
+    askFor,
     async standing(account, identity) {
       const nowMs = ctx.now();
       // By identity too: a forged flight must not speak for the true one that comes later.
@@ -293,7 +348,7 @@ export async function contacts(ctx: Context): Promise<Contacts> {
           }
         }
       }
-      const contact = known.get(account);
+      const contact = find(account);
       if (contact !== undefined && equal(contact.identity, identity)) return 'pinned';
       if (contact?.changedTo !== undefined && equal(contact.changedTo, identity)) return 'waits';
       throw new TrustError('ERR_IDENTITY_CHANGED', 'the identity is neither the pinned one nor what the directory shows');
@@ -307,7 +362,7 @@ export async function contacts(ctx: Context): Promise<Contacts> {
       async number({ account }, signal) {
         const contact = await current(account, signal);
         const identity = contact.changedTo ?? contact.identity;
-        const { digits, qr } = safetyNumber(own(), { account, accountKeyHash: keyHash(identity) });
+        const { digits, qr } = safetyNumber(ownIdentity(), { account, accountKeyHash: keyHash(identity) });
         return { digits, qr: copy(qr), identity: copy(identity) };
       },
       settle: ({ account, identity, verified }) =>
@@ -321,7 +376,7 @@ export async function contacts(ctx: Context): Promise<Contacts> {
           else if (verified) await save(account, { ...contact, verified });
         }),
       async scan({ account, identity, payload }) {
-        const result = compareSafetyQr(own(), { account, accountKeyHash: keyHash(identity) }, payload);
+        const result = compareSafetyQr(ownIdentity(), { account, accountKeyHash: keyHash(identity) }, payload);
         if (result === 'match') await self.calls.settle({ account, identity, verified: true });
         return result;
       },

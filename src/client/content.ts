@@ -27,11 +27,12 @@ export interface ReceivedContent {
   readonly stamp?: Stamp | undefined;
 }
 
-/** The control content of a new session's first message (section 5). `app` is the first application payload. */
+/** The control content of a new session's first message (section 5), with the message that started it: for the application, or control content. */
 export interface Hello {
   readonly incarnation: Uint8Array;
   readonly replaces: readonly Uint8Array[];
   readonly app?: Uint8Array | undefined;
+  readonly control?: Uint8Array | undefined;
 }
 
 function argument(field: string, message: string): UsageError {
@@ -93,7 +94,8 @@ export function toContent(content: unknown): Content {
 export function encodeContent(content: Content, sentAtMs: number): Uint8Array {
   const { kind, ...rest } = content;
   const fields: Record<string, unknown> = { t: kind, at: sentAtMs };
-  for (const [field, value] of Object.entries(rest)) if (value !== undefined) fields[field] = field === 'target' ? fromHex(value as string) : value;
+  for (const [field, value] of Object.entries(rest))
+    if (value !== undefined) fields[field] = field === 'target' ? fromHex(value as string) : value;
   // `data.…` in the codec's paths is `content.data.…` to the caller.
   const payload = withContentPath(() => encodeMsgpack(fields, { maxNodes: MAX_NODES }));
   if (payload.length > limits.contentBytes) {
@@ -181,18 +183,26 @@ function stampIn({ o, x }: Record<string, unknown>): Stamp | undefined {
   return { order: o as number, disappearAfterMs: x as number | undefined };
 }
 
-const helloSchema = { t: 'string', incarnation: 'bytes', replaces: 'list', app: 'bytes?' } as const;
+const helloSchema = { t: 'string', incarnation: 'bytes', replaces: 'list', app: 'bytes?', control: 'bytes?' } as const;
 
 /** Encodes a hello. */
-export function encodeHello({ incarnation, replaces, app }: Hello): Uint8Array {
-  return encodeMsgpack({ t: 'hello', incarnation, replaces, ...(app === undefined ? {} : { app }) });
+export function encodeHello({ incarnation, replaces, app, control }: Hello): Uint8Array {
+  return encodeMsgpack({
+    t: 'hello',
+    incarnation,
+    replaces,
+    ...(app === undefined ? {} : { app }),
+    ...(control === undefined ? {} : { control }),
+  });
 }
 
-/** Decodes control content, of which hello is the only one. Unknown fields are refused. Throws `ERR_DECODE`. */
-export function decodeHello(payload: Uint8Array): Hello {
-  const { t, ...hello } = bySchema(helloSchema, decodeMsgpack(payload), malformed);
-  const is = (value: unknown, length: number): boolean => value instanceof Uint8Array && value.length === length;
-  if (t !== 'hello' || !is(hello.incarnation, 16) || hello.replaces.length > 5 || !hello.replaces.every((id) => is(id, 16)))
-    throw malformed('hello');
+/** Decodes a hello; `undefined` for other control content. Unknown fields are refused. Throws `ERR_DECODE`. */
+export function decodeHello(payload: Uint8Array): Hello | undefined {
+  const value = decodeMsgpack(payload) as Record<string, unknown> | null;
+  if (value?.['t'] !== 'hello') return undefined;
+  const { t, ...hello } = bySchema(helloSchema, value, malformed);
+  const is = (bytes: unknown, length: number): boolean => bytes instanceof Uint8Array && bytes.length === length;
+  const isHello = is(hello.incarnation, 16) && hello.replaces.length <= 5 && hello.replaces.every((id) => is(id, 16));
+  if (!isHello || (hello.app !== undefined && hello.control !== undefined)) throw malformed('hello');
   return hello as Hello;
 }

@@ -1,11 +1,14 @@
 /** The engine on an opened store: binds the ports, and joins what sends with what receives. */
 
-import { isCyphrError, type StoreError } from '../errors.js';
+import { toHex } from '../bytes.js';
+import { DecodeError, isCyphrError, type StoreError } from '../errors.js';
 import { generateDevice, verifyDeviceList } from '../identity/index.js';
 import type { Now, Rng } from '../step.js';
 import { withRetry } from '../transport/retry.js';
 import { contacts as openContacts } from './contacts.js';
+import { decodeContent } from './content.js';
 import { type Context, observer, type Settings } from './context.js';
+import type { ControlHandlers } from './control.js';
 import { openDatabase } from './database.js';
 import { encryption as openEncryption } from './encryption.js';
 import type { Engine } from './engine.js';
@@ -14,8 +17,10 @@ import { inbox as openInbox } from './inbox.js';
 import { takeDeliveries } from './incoming.js';
 import { keyring as openKeyring } from './keyring.js';
 import { life as beginLife } from './life.js';
+import { lists as openLists } from './lists.js';
 import { deviceLogin, verdictIn } from './login.js';
 import { outbox as openOutbox } from './outbox.js';
+import { ownList as openOwnList } from './own-list.js';
 import { abortable, abortReason, mutex, nextTask, timer, within } from './platform.js';
 import { bindDirectory, bindTransport } from './ports.js';
 import { prune } from './prune.js';
@@ -120,14 +125,30 @@ export async function openCore(
       for (const { key } of await db.list([space])) seq = Math.max(seq, Number.parseInt(key[space === 'inbox' ? 1 : 2]!, 16));
     }
 
-    const contacts = await openContacts(ctx);
+    const keyring = openKeyring(ctx, identity.prekeys, async () => void (await contacts.refresh(device.account, [])));
+    const own = openOwnList(ctx, keyring.publication);
+    const contacts = await openContacts(ctx, own);
     const sessions = openSessions(db);
     const encryption = openEncryption(ctx, contacts, sessions);
     const greetings = await openGreetings(ctx, contacts, encryption);
     const outbox = await openOutbox(ctx, contacts, encryption, greetings, statusChanged);
     const inbox = await openInbox(ctx, contacts, () => drained && busyDeliveries === 0 && !receiver.isAsking(), statusChanged);
-    const keyring = openKeyring(ctx, identity.prekeys);
-    const receiver = await openReceiver(ctx, contacts, sessions, inbox, keyring, greetings, (account) => outbox.wake(account));
+    const lists = openLists(ctx, contacts, outbox, () => keyring.prekeys().signedSet);
+    const handlers: ControlHandlers = {
+      copy: async (from, { to, id, app }) => {
+        if (from.account !== device.account || id.length !== 16) throw new DecodeError('ERR_DECODE', 'a copy of somebody else’s message');
+        decodeContent(app);
+        return { writes: [], message: { id: toHex(id), payload: app, to } };
+      },
+      keys: lists.keys,
+    };
+    const wake = (account: string): void => outbox.wake(account);
+    const receiver = await openReceiver(ctx, contacts, sessions, inbox, keyring, greetings, handlers, lists.heard, wake);
+    own.onChanged((isNews) => {
+      maintain();
+      if (isNews)
+        lists.tellAll().catch((error: unknown) => watch.log('info', 'telling-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
+    });
     contacts.onPinned((account) => {
       outbox.wake(account);
       inbox.stir();

@@ -30,14 +30,21 @@ export interface Encryption {
   usable(contact: KnownContact, account: string, entry: DeviceEntry): Promise<LiveSession | undefined>;
   /** How many sessions may be started in this hour beside those that somebody waits for: two thirds of all. */
   spareCount(): number;
-  /** The devices of the contact to which a session must be started. Throws `ERR_SESSION_DEAD` while none may be started with one of them. */
-  missing(contact: KnownContact, account: string): Promise<number[]>;
+  /** Throws `ERR_SESSION_DEAD` while no session may be started with this device. */
+  assertMayStart(account: string, entry: DeviceEntry): Promise<void>;
   /** Whether a frame on that session can be sealed as the settings ask: `'sealed'` never falls back to a bare frame. */
   canSeal(live: LiveSession): Promise<boolean>;
   /** Encrypts on that session. */
-  onSession(contact: KnownContact, address: Address, live: LiveSession, messageId: Uint8Array, payload: Uint8Array): Promise<Encrypted>;
-  /** Starts a session whose hello carries `payload`, if any. Throws `ERR_SESSION_DEAD` beyond the limits, `ERR_BUNDLE`. */
-  onNewSession(contact: KnownContact, bundle: VerifiedBundle, messageId: Uint8Array, payload: Uint8Array | undefined): Promise<Encrypted>;
+  onSession(contact: KnownContact, address: Address, live: LiveSession, message: Outgoing): Promise<Encrypted>;
+  /** Starts a session whose hello carries the message, if any. Throws `ERR_SESSION_DEAD` beyond the limits, `ERR_BUNDLE`. */
+  onNewSession(contact: KnownContact, bundle: VerifiedBundle, message: Outgoing | undefined): Promise<Encrypted>;
+}
+
+/** A payload on its way: the application's, or control content. `id` has 16 bytes. */
+export interface Outgoing {
+  readonly id: Uint8Array;
+  readonly kind: 'app' | 'control';
+  readonly payload: Uint8Array;
 }
 
 const PROFILES = { standard: 1, lean: 2, wide: 3 } as const;
@@ -119,7 +126,7 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
     startedAtMs = startedAtMs.filter((at) => Math.abs(nowMs - at) < 3_600_000);
     return sessionLimits.newPerHour - startedAtMs.length;
   };
-  const assertMayStart = async (account: string, deviceKeyHash: Uint8Array): Promise<PeerSessions> => {
+  const startable = async (account: string, deviceKeyHash: Uint8Array): Promise<PeerSessions> => {
     const peer = await sessions.peer({ account, deviceKeyHash });
     if (mayStart(peer, ctx.now()) && roomNow() > 0) return peer;
     throw new UsageError(
@@ -133,15 +140,8 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
 
   const self: Encryption = {
     spareCount: () => roomNow() - Math.ceil(sessionLimits.newPerHour / 3),
-    async missing(contact, account) {
-      const missing: number[] = [];
-      for (const entry of contact.devices) {
-        if ((await self.usable(contact, account, entry)) !== undefined) continue;
-        // Not asked for in vain: the answer costs the other side a one-time prekey.
-        await assertMayStart(account, entry.keyHash);
-        missing.push(entry.device);
-      }
-      return missing;
+    async assertMayStart(account, entry) {
+      await startable(account, entry.keyHash);
     },
     async usable(contact, account, entry) {
       const active = await sessions.active({ account, deviceKeyHash: entry.keyHash });
@@ -152,13 +152,13 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
       return isGivenUp ? undefined : live;
     },
     canSeal: async ({ init, facts }) => init !== null || settings.metadata !== 'sealed' || (await contacts.sealingSet(facts)) !== undefined,
-    onSession: (contact, address, live, messageId, payload) =>
-      step(live, live, address, plaintextOf(contact, 'app', messageId, payload), undefined),
-    async onNewSession(contact, bundle, messageId, payload) {
+    onSession: (contact, address, live, { kind, id, payload }) =>
+      step(live, live, address, plaintextOf(contact, kind, id, payload), undefined),
+    async onNewSession(contact, bundle, message) {
       const nowMs = ctx.now();
       const { account, device } = bundle.address;
       const deviceKeyHash = keyHash(bundle.deviceKey);
-      const peer = await assertMayStart(account, deviceKeyHash);
+      const peer = await startable(account, deviceKeyHash);
       const profile = profileFor(bundle.signedSet.profiles);
       const { secrets, prefix, sessionId, setId, sealKey } = initiate(ctx.device(), bundle, profile, rng, nowMs);
       const state = initiateRatchet(secrets, rng);
@@ -182,12 +182,13 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
         .filter(({ status }) => status !== 'receiveOnly')
         .map(({ id }) => id)
         .slice(0, 5);
-      const hello = encodeHello({ incarnation: ctx.device().incarnation, replaces, app: payload });
+      const said = message === undefined ? {} : { [message.kind]: message.payload };
+      const hello = encodeHello({ incarnation: ctx.device().incarnation, replaces, ...said });
       const encrypted = await step(
         undefined,
         live,
         bundle.address,
-        plaintextOf(contact, 'control', messageId, hello),
+        plaintextOf(contact, 'control', message?.id ?? rng(16), hello),
         started(peer, fromHex(live.id)!, bundle.signedSet.incarnation, nowMs),
       );
       return {

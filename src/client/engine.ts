@@ -40,8 +40,13 @@ export interface InboxMessage {
   readonly device: number;
   readonly payload: Uint8Array;
   readonly receivedAtMs: number;
+  /** Its sort key. */
+  readonly order: string;
+  readonly disappearAfterMs?: number | undefined;
   readonly trust: Trust;
   readonly replayable: boolean;
+  /** What an own other device sent: whom it was sent to. */
+  readonly to?: string | undefined;
 }
 
 /** What each call resolves with. */

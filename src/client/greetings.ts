@@ -58,7 +58,15 @@ export async function greetings(ctx: Context, contacts: Contacts, encryption: En
     if (contact === undefined) return;
     contacts.assertSendable(contact);
     // What was queued may have started them.
-    const missing = await ctx.lock(`peer ${account}`, () => encryption.missing(contact, account));
+    const missing = await ctx.lock(`peer ${account}`, async () => {
+      const devices: number[] = [];
+      for (const entry of contact.devices) {
+        if ((await encryption.usable(contact, account, entry)) !== undefined) continue;
+        await encryption.assertMayStart(account, entry);
+        devices.push(entry.device);
+      }
+      return devices;
+    });
     // The rest when the keys are next looked after: somebody may wait for what the hour still allows.
     if (missing.length > encryption.spareCount()) return;
     const bundles = missing.length === 0 ? [] : await contacts.refresh(account, missing);
@@ -75,7 +83,7 @@ export async function greetings(ctx: Context, contacts: Contacts, encryption: En
             address.device === entry.device && equal(accountKeyHash, current.pin) && equal(keyHash(deviceKey), entry.keyHash),
         );
         if (bundle === undefined) continue;
-        const { frame, writes, install } = await encryption.onNewSession(current, bundle, ctx.rng(16), undefined);
+        const { frame, writes, install } = await encryption.onNewSession(current, bundle, undefined);
         rows.push(...writes);
         hellos.push({ device: entry.device, bytes: frame });
         installs.push(install);

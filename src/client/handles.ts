@@ -54,14 +54,21 @@ function numberHandle(
   };
 }
 
-function messageHandle(seat: Seat, { seq, id, account, device, payload, ...rest }: InboxMessage, onAcked: () => void): Message {
+function messageHandle(
+  seat: Seat,
+  { seq, id, account, device, payload, to = account, ...rest }: InboxMessage,
+  onAcked: () => void,
+): Message {
+  const { content, text, sentAtMs } = decodeContent(payload);
   let acknowledged: Promise<void> | undefined;
   return {
     ...rest,
     id: id as MessageId,
-    conversation: { kind: 'person', account },
+    conversation: { kind: 'person', account: to },
     from: { account, device },
-    ...decodeContent(payload),
+    content,
+    text,
+    sentAtMs,
     async ack() {
       seat.assertOpen();
       acknowledged ??= seat.call('ack', { seq, id }).then(onAcked, (error: unknown) => {

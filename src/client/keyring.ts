@@ -2,7 +2,7 @@
 
 import { equal, wipe } from '../bytes.js';
 import { isCyphrError } from '../errors.js';
-import { encodeDevice, identityBytes, isListDue, keyHash, listsUnder, renewDeviceList } from '../identity/index.js';
+import { type DeviceSecrets, encodeDevice, identityBytes, isListDue, renewDeviceList } from '../identity/index.js';
 import { keyLimits } from '../limits.js';
 import {
   decodePrekeys,
@@ -17,7 +17,6 @@ import type { DeviceKeys } from '../step.js';
 import type { Write } from '../store/port.js';
 import type { Context } from './context.js';
 import type { Database } from './database.js';
-import { haltForGood } from './login.js';
 import { isRefusedForGood } from './ports.js';
 import { keys, publishRecord } from './records.js';
 
@@ -28,6 +27,8 @@ export interface Keyring {
   install(prekeys: PrekeyState): void;
   /** A prekey was used: look soon whether they run low. */
   used(): void;
+  /** The row that publishes this device as `device` has it; what waits to be published goes with it. Callers hold the lock of the device. */
+  publication(device: DeviceSecrets): Promise<Write>;
   /** Publishes what waits, and nothing else. */
   publish(): Promise<void>;
   /** Publishes what waits, renews what is due. Rejects with what the directory or store say; safe to call again. */
@@ -52,8 +53,8 @@ export async function loadPrekeys(db: Database): Promise<PrekeyState | undefined
   );
 }
 
-/** The keyring over `initial`, which is stored. */
-export function keyring(ctx: Context, initial: PrekeyState): Keyring {
+/** The keyring over `initial`, which is stored. `refreshOwnList` asks the directory for the newest list of this account, and takes it. */
+export function keyring(ctx: Context, initial: PrekeyState, refreshOwnList: () => Promise<void>): Keyring {
   let state = initial;
   let running: Promise<void> | undefined;
 
@@ -61,6 +62,8 @@ export function keyring(ctx: Context, initial: PrekeyState): Keyring {
     await ctx.db.commit(writes);
     state = next;
   };
+
+  const underBoth = <T>(task: () => Promise<T>): Promise<T> => ctx.lock('prekeys', () => ctx.lock('device', task));
 
   /** Sends the waiting row, the same bytes each time, and forgets it once acknowledged. */
   const publish = async (): Promise<void> => {
@@ -73,7 +76,10 @@ export function keyring(ctx: Context, initial: PrekeyState): Keyring {
         ? undefined
         : { id: batchId, head: batchHead, entries: (batchEntries ?? []) as Uint8Array[] };
     await ctx.life.race(ctx.directory.publish({ address: { account, device }, identity, signedSet, batch }));
-    await ctx.lock('prekeys', async () => {
+    const isCurrent = await underBoth(async () => {
+      const now = await ctx.db.read(keys.publish);
+      // Another list took its place meanwhile, with the same prekeys.
+      if (now === undefined || !equal(now, row)) return false;
       const next = prekeysPublished(state, ctx.now());
       await commit(
         [
@@ -82,34 +88,20 @@ export function keyring(ctx: Context, initial: PrekeyState): Keyring {
         ],
         next,
       );
+      return true;
     });
-  };
-
-  /**
-   * Before this device signs a list for itself alone: whether its account has gone on without it. Only who has the account key can make
-   * a list that says so. A directory that can't be reached keeps the list from being renewed, too.
-   */
-  const assertCurrent = async (): Promise<void> => {
-    const device = ctx.device();
-    const { publicKey } = device.accountKey;
-    const own = keyHash(device.deviceKey.publicKey);
-    const bundles = await ctx.life.race(ctx.directory.fetch(device.account, { take: [] }));
-    const published = bundles.map(({ identity }) => identity);
-    for (const { version, entries } of listsUnder(publicKey, published)) {
-      if (version <= ctx.ownList().version || entries.some((entry) => equal(entry.keyHash, own))) continue;
-      await haltForGood(ctx.db, ctx.life, 'replaced', ctx.ownList().version, version);
-      ctx.life.assertOpen();
-    }
+    if (!isCurrent) await publish();
   };
 
   const renew = async (): Promise<void> => {
-    if (isListDue(ctx.device(), ctx.now())) await assertCurrent();
+    // Whether the account has gone on without this device, or with others; where it can't be asked, no list is signed.
+    if (isListDue(ctx.device(), ctx.now())) await refreshOwnList();
     const remaining = ctx.directory.remaining && (await ctx.life.race(ctx.directory.remaining()));
     if (remaining !== undefined) {
       ctx.observer.gauge('oneTimePrekeys', remaining);
       if (remaining < keyLimits.batchRefillBelow) ctx.events.emit({ type: 'prekeysLow', oneTimeCount: remaining });
     }
-    await ctx.lock('prekeys', async () => {
+    await underBoth(async () => {
       const nowMs = ctx.now();
       const device = renewDeviceList(ctx.device(), nowMs, ctx.rng);
       const listIsNew = device !== ctx.device();
@@ -136,6 +128,12 @@ export function keyring(ctx: Context, initial: PrekeyState): Keyring {
       self
         .maintain()
         .catch((error: unknown) => ctx.observer.log('info', 'maintenance-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
+    },
+    async publication(device) {
+      const row = await ctx.db.read(keys.publish);
+      const waiting = row === undefined ? {} : publishRecord.decode(row);
+      const { identity, signedSet } = deviceKeys(state, device);
+      return { key: keys.publish, value: publishRecord.encode({ ...waiting, identity, signedSet }) };
     },
     publish,
     maintain() {

@@ -25,6 +25,7 @@ const REMEMBERED_MAX = 64;
 const REASONS = {
   copied: 'this store was restored or copied: its device has logged in elsewhere',
   replaced: 'another device has taken the place of this one',
+  removed: 'this device was removed from its account',
 } as const;
 
 function verdict(reason: keyof typeof REASONS, got: number, max: number): StoreError {
@@ -36,7 +37,7 @@ export async function verdictIn(db: Database): Promise<StoreError | undefined> {
   const row = await db.read(keys.verdict);
   if (row === undefined) return undefined;
   const { reason, got, max } = verdictRecord.decode(row);
-  return verdict(reason === 'replaced' ? reason : 'copied', got, max);
+  return verdict(reason === 'replaced' || reason === 'removed' ? reason : 'copied', got, max);
 }
 
 /** Halts the client, now and whenever it is opened again: what proved it may not be shown a second time. */

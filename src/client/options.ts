@@ -10,6 +10,7 @@ const CHOICES = {
   trust: ['warn', 'block', 'pinned-only'],
   bandwidth: ['lean', 'standard', 'wide'],
   metadata: ['tag', 'sealed'],
+  receipts: ['off', 'delivered', 'delivered-and-read'],
 } as const;
 
 function wrong(field: string, message: string): UsageError {
@@ -81,6 +82,7 @@ function checkSignal(signal: unknown): void {
 }
 
 const EVENT_TYPES: Readonly<Record<ClientEvent['type'], true>> = {
+  devicesChanged: true,
   status: true,
   sent: true,
   identityChanged: true,
@@ -148,6 +150,7 @@ const CLIENT_OPTIONS: Readonly<Record<keyof ClientOptions, true>> = {
   trust: true,
   bandwidth: true,
   metadata: true,
+  receipts: true,
   observe: true,
   rng: true,
   now: true,
@@ -169,5 +172,6 @@ export function checkOptions(options: ClientOptions): Settings {
   }
   checkSignal(options.signal);
   checkNames(options, Object.keys(CLIENT_OPTIONS));
-  return { trust: options.trust ?? 'block', bandwidth: options.bandwidth, metadata: options.metadata ?? 'tag' };
+  const { trust = 'block', bandwidth, metadata = 'tag', receipts = 'off' } = options;
+  return { trust, bandwidth, metadata, receipts };
 }

@@ -3,18 +3,21 @@
  *
  * One lane for each account (lanes.ts) keeps the order of its calls; lanes don't wait for each other. A lane turns plaintext that waits
  * for a session into ciphertext, then transmits. It is started by a send, by the connection coming up, or by a new pin. The plaintext
- * stays until the ciphertext was accepted for every device: a device that was replaced meanwhile can't read what was made for it.
+ * stays until the ciphertext was accepted for every device: a device that was replaced meanwhile can't read what was made for it. A
+ * device with which there can be no session yet keeps nobody else waiting: what is left to encrypt stays for it alone.
+ *
+ * Control messages take the same way, without a word to the application. Once a person's message was accepted for a first device, a copy
+ * of it is queued for one's own other devices.
  */
 
-import { equal, fromHex, toHex } from '../bytes.js';
-import { type AnyCyphrError, isCyphrError, TransportError, UsageError } from '../errors.js';
-import { keyHash } from '../identity/index.js';
+import { fromHex, toHex } from '../bytes.js';
+import { type AnyCyphrError, isCyphrError, UsageError } from '../errors.js';
 import { limits } from '../limits.js';
-import type { VerifiedBundle } from '../pqxdh/bundle.js';
 import type { StoreKey, Write } from '../store/port.js';
-import type { Contacts, KnownContact } from './contacts.js';
+import type { Contacts } from './contacts.js';
 import type { Context } from './context.js';
-import type { Encrypted, Encryption } from './encryption.js';
+import { type Control, encodeControl } from './control.js';
+import type { Encryption } from './encryption.js';
 import type { Calls, Input, SentFacts } from './engine.js';
 import type { Greetings } from './greetings.js';
 import { lanes } from './lanes.js';
@@ -22,6 +25,7 @@ import { abortReason } from './platform.js';
 import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
 import { requeued, sentMessages } from './sent.js';
 import type { SentState } from './types.js';
+import { isTooOld, waiting as openWaiting, outboxRows, tooOld } from './waiting.js';
 
 /** Envelopes of one lane that may wait for acceptance at the same time; they leave in order. */
 const IN_FLIGHT = 16;
@@ -33,6 +37,8 @@ export interface Outbox {
   readonly sent: Calls['sent'];
   readonly until: Calls['until'];
   readonly cancel: Calls['cancel'];
+  /** Prepares a control message for an account: nothing happens before its rows are committed. */
+  post(account: string, control: Control, options?: PostOptions): Posted;
   wake(account: string): void;
   wakeAll(): void;
   queuedCount(): number;
@@ -40,8 +46,19 @@ export interface Outbox {
   close(): Promise<void>;
 }
 
-/** An encryption for one device of the recipient. */
-type ForDevice = Encrypted & { readonly device: number };
+/** Whom a control message is for. */
+export interface PostOptions {
+  /** H(DIK) of the devices; all that are listed when it is encrypted, if absent. */
+  readonly only?: readonly Uint8Array[] | undefined;
+  /** Not worth a new session: devices without one are left out. */
+  readonly onSessionsOnly?: boolean | undefined;
+}
+
+/** A control message to be committed: `committed` is called after. */
+export interface Posted {
+  readonly writes: readonly Write[];
+  committed(): void;
+}
 
 /** The outbox of `ctx`, with everything that an earlier run left waiting. */
 export async function outbox(
@@ -70,18 +87,21 @@ export async function outbox(
   };
   const dequeue = (account: string, id: string): void => {
     const ids = waiting.get(account);
+    controls.delete(id);
     ids?.delete(id);
     if (ids?.size === 0) waiting.delete(account);
     counted();
   };
   const isWaiting = (account: string, id: string): boolean => waiting.get(account)?.has(id) === true;
-  const queuedCount = (): number => [...waiting.values()].reduce((sum, ids) => sum + ids.size, 0);
-  for (const { key, value } of await db.list(['pending'])) note(key[1]!, pendingRecord.decode(value).id);
-  for (const { key, value } of await db.list(['outbox'])) note(key[1]!, outboxRecord.decode(value).id);
+  /** Messages of the protocol among those that wait: the application is not told of them. */
+  const controls = new Set<string>();
+  const queuedCount = (): number => {
+    let count = 0;
+    for (const ids of waiting.values()) for (const id of ids) if (!controls.has(id)) count += 1;
+    return count;
+  };
 
   const isLeaving = (record: SentRecord): boolean => record.state === 'queued' || record.state === 'held';
-  const isTooOld = (atMs: number): boolean => ctx.now() - atMs > limits.queueAgeMs;
-  const tooOld = (): TransportError => new TransportError('ERR_REJECTED', 'the message waited for 30 days');
   /** Every row of a message that has not been accepted everywhere. */
   const rowsOf = ({ to, seq, waitingFor }: SentRecord): Write[] => [
     { key: keys.pending(to, seq), value: null },
@@ -91,15 +111,23 @@ export async function outbox(
   /** Ends a message that was not accepted everywhere, whatever became of it meanwhile; returns its state. */
   const finish = (id: string, state: 'cancelled' | 'failed', error?: AnyCyphrError): Promise<SentState> =>
     ctx.lock(`sent ${id}`, async () => {
-      const record = (await messages.load(id))!;
+      const record = await messages.load(id);
+      if (record === undefined) return state;
       if (!isLeaving(record)) return record.state as SentState;
       await db.commit([...rowsOf(record), messages.write(id, { ...record, state, waitingFor: [], code: error?.code })]);
       dequeue(record.to, id);
-      messages.announce(id, state, error);
+      messages.announce(id, record, state, error);
       return state;
     });
 
   const messages = sentMessages(ctx);
+  for (const space of ['pending', 'outbox'] as const) {
+    for (const { key, value } of await db.list([space])) {
+      const { id } = (space === 'pending' ? pendingRecord : outboxRecord).decode(value);
+      note(key[1]!, id);
+      if ((await messages.load(id))?.isControl === true) controls.add(id);
+    }
+  }
   const factsOf = (id: string, { to, state }: SentRecord): SentFacts => ({ id, account: to, state: state as SentState });
   const cancel: Outbox['cancel'] = ({ id, account: to }) =>
     ctx.lock(`peer ${to}`, async () => {
@@ -116,50 +144,6 @@ export async function outbox(
         throw error;
       }
     });
-
-  /** Encrypts one payload for every device of the contact; `undefined` if the directory has to be asked for keys of one. */
-  const encryptAll = async (
-    contact: KnownContact,
-    account: string,
-    id: string,
-    payload: Uint8Array,
-    bundles: readonly VerifiedBundle[],
-  ): Promise<ForDevice[] | undefined> => {
-    const messageId = fromHex(id)!;
-    const all: ForDevice[] = [];
-    for (const entry of contact.devices) {
-      const { device } = entry;
-      const address = { account, device };
-      const live = await encryption.usable(contact, account, entry);
-      // The pin may have changed since the bundles were fetched.
-      const bundle = bundles.find(
-        (candidate) =>
-          candidate.address.device === device &&
-          equal(candidate.accountKeyHash, contact.pin) &&
-          equal(keyHash(candidate.deviceKey), entry.keyHash),
-      );
-      if (live === undefined ? bundle === undefined : !(await encryption.canSeal(live))) return undefined;
-      const encrypted =
-        live !== undefined
-          ? await encryption.onSession(contact, address, live, messageId, payload)
-          : await encryption.onNewSession(contact, bundle!, messageId, payload);
-      const { maxBytes } = transport.limits;
-      if (encrypted.frame.length > maxBytes) {
-        throw new UsageError('ERR_LENGTH', 'content is too long for this carrier', {
-          field: 'content',
-          got: encrypted.frame.length,
-          max: maxBytes,
-        });
-      }
-      all.push({ ...encrypted, device });
-    }
-    return all;
-  };
-  const outboxRows = (account: string, { seq, atMs }: SentRecord, id: string, encrypted: readonly ForDevice[]): Write[] =>
-    encrypted.flatMap(({ device, frame, writes }) => [
-      ...writes,
-      { key: keys.outbox(account, seq, device), value: outboxRecord.encode({ id, bytes: frame, atMs }) },
-    ]);
 
   /** The message that `key` stands for, if it was sent in the last 30 days. Throws `ERR_ARGUMENT` if it went to another account. */
   const earlier = async (account: string, key: string): Promise<SentFacts | undefined> => {
@@ -184,7 +168,11 @@ export async function outbox(
     const atMs = ctx.now();
     // Behind plaintext that still waits, a message must wait too: the order of calls is the order of encryption.
     const mustWait = contact === undefined || (await db.list(['pending', account], 1)).length > 0;
-    const encrypted = mustWait ? undefined : await encryptAll(contact, account, id, payload, []);
+    const round =
+      mustWait || !(await unencrypted.isReady(contact, account))
+        ? undefined
+        : await unencrypted.encryptAll(contact, account, { id, payload, atMs }, []);
+    const encrypted = round?.left.length === 0 ? round.encrypted : undefined;
     const waitingFor = encrypted?.map(({ device }) => device) ?? [];
     const record: SentRecord = { to: account, state: 'queued', atMs, seq, waitingFor, accepted: 0, key };
     const rows: Write[] = [messages.write(id, record)];
@@ -201,63 +189,6 @@ export async function outbox(
     return factsOf(id, record);
   };
 
-  /** Encrypts the oldest message that waits for a session. `ask` is the answer while a device of the account has neither session nor bundle. */
-  const encryptOldest = async (account: string, bundles: readonly VerifiedBundle[]): Promise<'done' | 'next' | 'ask'> => {
-    const [row] = await db.list(['pending', account], 1);
-    if (row === undefined) return 'done';
-    const { id, payload, atMs } = pendingRecord.decode(row.value);
-    if (isTooOld(atMs)) {
-      await finish(id, 'failed', tooOld());
-      return 'next';
-    }
-    const contact = await contacts.load(account);
-    if (contact === undefined) return 'ask';
-    contacts.assertSendable(contact);
-    let encrypted: ForDevice[] | undefined;
-    try {
-      encrypted = await encryptAll(contact, account, id, payload, bundles);
-    } catch (error) {
-      if (!isCyphrError(error) || error.code !== 'ERR_LENGTH') throw error;
-      await finish(id, 'failed', error);
-      return 'next';
-    }
-    if (encrypted === undefined) return 'ask';
-    const record = (await messages.load(id))!;
-    const next: SentRecord = { ...record, state: 'queued', code: undefined, waitingFor: encrypted.map(({ device }) => device) };
-    const plaintext: Write = { key: keys.unsent(account, record.seq), value: row.value };
-    await db.commit([{ key: row.key, value: null }, plaintext, messages.write(id, next), ...outboxRows(account, next, id, encrypted)]);
-    for (const each of encrypted) each.install();
-    if (record.state === 'held') messages.announce(id, 'queued');
-    return 'next';
-  };
-
-  /** Encrypts what waits for a session, in order. Asks the directory only if a device has no session. Throws what holds the messages. */
-  const encryptPending = async (account: string): Promise<void> => {
-    let bundles: readonly VerifiedBundle[] = [];
-    // Perhaps the directory shows the pinned identity again; if not, this throws what holds the messages.
-    if ((await contacts.load(account))?.changedTo !== undefined) await contacts.refresh(account, []);
-    let asked = 0;
-    for (;;) {
-      const outcome = await ctx.lock(`peer ${account}`, () => encryptOldest(account, bundles));
-      if (outcome === 'done' || ctx.life.hasEnded()) return;
-      if (outcome === 'next') continue;
-      const missing = await ctx.lock(`peer ${account}`, () => missingDevices(account));
-      // The first question may only have been whose account it is.
-      asked += missing.length === 0 ? 1 : 2;
-      if (asked > 3) {
-        const message = 'a device of this account has published no keys: the message is held, and goes out once it has';
-        throw new UsageError('ERR_NO_SESSION', message, { field: 'to' });
-      }
-      bundles = await ctx.observer.span('handshake', () => contacts.refresh(account, missing));
-    }
-  };
-  /** The devices to which a session must be started; none while an unknown account has started one itself. Throws `ERR_SESSION_DEAD`. */
-  const missingDevices = async (account: string): Promise<'all' | number[]> => {
-    const contact = await contacts.load(account);
-    if (contact !== undefined) return encryption.missing(contact, account);
-    return (await db.list(['peer', account], 1)).length > 0 ? [] : 'all';
-  };
-
   /** Marks everything that waits for a session as held, with the reason. */
   const hold = (account: string, error: AnyCyphrError): Promise<void> =>
     ctx.lock(`peer ${account}`, async () => {
@@ -266,8 +197,9 @@ export async function outbox(
         const record = await messages.load(id);
         if (record === undefined) continue;
         const isNews = record.state !== 'held' || record.code !== error.code;
+        if (record.isControl === true) continue;
         if (isNews) await db.commit([messages.write(id, { ...record, state: 'held', code: error.code })]);
-        messages.announce(id, 'held', error, isNews);
+        messages.announce(id, record, 'held', error, isNews);
       }
     });
 
@@ -276,16 +208,34 @@ export async function outbox(
     ctx.lock(`sent ${id}`, async () => {
       const record = await messages.load(id);
       if (record === undefined || !isLeaving(record)) return;
-      const waitingFor = record.waitingFor.filter((other) => other !== device);
-      const state = waitingFor.length === 0 ? 'accepted' : record.state;
-      const next = { ...record, state, waitingFor, accepted: record.accepted + 1 };
-      const rows: Write[] = [{ key: keys.outbox(account, record.seq, device), value: null }, messages.write(id, next)];
-      if (state === 'accepted') rows.push({ key: keys.unsent(account, record.seq), value: null });
-      await db.commit(rows);
-      if (state !== 'accepted') return;
-      dequeue(account, id);
-      messages.announce(id, 'accepted');
+      await settle(account, id, { ...record, waitingFor: record.waitingFor.filter((other) => other !== device) }, [device]);
     });
+
+  /** Notes for which devices a message was accepted by now, and that it was for all when none is left. */
+  const settle = async (account: string, id: string, record: SentRecord, devices: readonly number[]): Promise<void> => {
+    const { seq, waitingFor } = record;
+    const isDone = waitingFor.length === 0 && (devices.length === 0 || (await db.read(keys.pending(account, seq))) === undefined);
+    const next = { ...record, state: isDone ? 'accepted' : record.state, accepted: record.accepted + devices.length };
+    const rows: Write[] = devices.map((device) => ({ key: keys.outbox(account, seq, device), value: null }));
+    const copy = record.accepted === 0 && record.isControl !== true ? await copyOf(account, id, record) : undefined;
+    if (copy !== undefined) rows.push(...copy.writes);
+    rows.push(messages.write(id, next));
+    if (isDone) rows.push({ key: keys.unsent(account, seq), value: null }, { key: keys.pending(account, seq), value: null });
+    await db.commit(rows);
+    copy?.committed();
+    if (!isDone) return;
+    dequeue(account, id);
+    messages.announce(id, record, 'accepted');
+  };
+
+  /** What one's own other devices are told of a message that has left; `undefined` without any. */
+  const copyOf = async (to: string, id: string, { seq }: SentRecord): Promise<Posted | undefined> => {
+    const own = ctx.device().account;
+    if ((await contacts.load(own))?.devices.length === 0) return undefined;
+    const plaintext = await db.read(keys.unsent(to, seq));
+    if (plaintext === undefined) return undefined;
+    return self.post(own, { t: 'copy', to, id: fromHex(id)!, app: pendingRecord.decode(plaintext).payload });
+  };
 
   const isForGood = (error: unknown): error is AnyCyphrError =>
     isCyphrError(error) &&
@@ -302,6 +252,12 @@ export async function outbox(
       ctx.lock(`sent ${id}`, async () => {
         const record = await messages.load(id);
         if (record === undefined || !isLeaving(record)) return true;
+        if (record.isControl === true) {
+          // It was for that device, or is told again when it matters.
+          await db.commit([...rowsOf(record), messages.write(id, { ...record, state: 'cancelled' })]);
+          dequeue(account, id);
+          return true;
+        }
         const writes = requeued(id, record, await db.read(keys.unsent(account, record.seq)));
         if (writes === undefined) return false;
         await db.commit(writes);
@@ -344,7 +300,7 @@ export async function outbox(
         if (!isWaiting(account, id)) continue;
         const device = Number(key[3]);
         if ((await isReplaced(account, device)) && (await encryptAgain(account, id))) continue;
-        const task = isTooOld(atMs) ? finish(id, 'failed', tooOld()) : transmitOne(account, device, id, bytes);
+        const task = isTooOld(ctx, atMs) ? finish(id, 'failed', tooOld()) : transmitOne(account, device, id, bytes);
         const flight: Promise<void> = task.then(
           () => void flying.delete(flight),
           (error: unknown) => {
@@ -371,11 +327,13 @@ export async function outbox(
     }
   };
 
+  const unencrypted = openWaiting(ctx, contacts, encryption, { messages, finish, settle });
+
   const lane = lanes(ctx, {
     isDue: (account) => waiting.has(account) || greetings.isDue(account),
     async run(account) {
       if (await greetings.mustWait(account)) return undefined;
-      const held = await orHeld(account, () => encryptPending(account));
+      const held = await orHeld(account, () => unencrypted.encryptPending(account));
       await transmit(account);
       // Last: whatever a greeting waits for keeps no message.
       const greeted = await orHeld(account, () => greetings.start(account));
@@ -397,6 +355,22 @@ export async function outbox(
     },
     until: messages.until,
     cancel,
+    post(account, message, { only, onSessionsOnly = false } = {}) {
+      const id = toHex(ctx.rng(16));
+      const seq = ctx.nextSeq();
+      const atMs = ctx.now();
+      const control = onSessionsOnly ? 'on-sessions' : 'any';
+      const record: SentRecord = { to: account, state: 'queued', atMs, seq, waitingFor: [], accepted: 0, isControl: true };
+      const pending = pendingRecord.encode({ id, payload: encodeControl(message), atMs, only, control });
+      return {
+        writes: [messages.write(id, record), { key: keys.pending(account, seq), value: pending }],
+        committed() {
+          controls.add(id);
+          enqueue(account, id);
+          self.wake(account);
+        },
+      };
+    },
     wake: lane.wake,
     wakeAll() {
       for (const account of new Set([...waiting.keys(), ...greetings.accounts()])) lane.wake(account);

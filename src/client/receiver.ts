@@ -15,12 +15,13 @@ import type { Step } from '../step.js';
 import type { Write } from '../store/port.js';
 import type { Delivery } from '../transport/port.js';
 import { FRAME_INIT, FRAME_SEALED, frameType, type InitFrame, parseInit, parseSealed } from '../wire/frames.js';
-import { parsePlaintext } from '../wire/plaintext.js';
+import { type Plaintext, parsePlaintext } from '../wire/plaintext.js';
 import { ratchetTag } from '../wire/ratchet-message.js';
 import { claims as openClaims } from './claims.js';
 import type { Contacts, KnownContact } from './contacts.js';
 import { decodeContent, decodeHello, type Hello } from './content.js';
 import type { Context } from './context.js';
+import { type Control, type ControlEffect, type ControlHandlers, type ControlSender, decodeControl } from './control.js';
 import type { Greetings } from './greetings.js';
 import type { Inbox } from './inbox.js';
 import type { Keyring } from './keyring.js';
@@ -46,18 +47,32 @@ export interface Receiver {
 /** What a decrypted message says, checked before anything is committed. */
 interface Opened {
   readonly messageId: string;
+  readonly lists: Pick<Plaintext, 'ownListVersion' | 'ownListHash' | 'peerListVersion'>;
   readonly hello: Hello | undefined;
   readonly payload: Uint8Array | undefined;
+  readonly control: Control | undefined;
 }
 
 /** Reads a decrypted plaintext; content that this version can't read is a fault of the message. */
 function readPlaintext(bytes: Uint8Array): Opened {
   const plaintext = parsePlaintext(bytes);
   if (plaintext === undefined) throw new DecodeError('ERR_VERSION', 'plaintext of an unknown kind');
-  const hello = plaintext.kind === 'control' ? decodeHello(plaintext.payload) : undefined;
-  const payload = hello === undefined ? plaintext.payload : hello.app;
+  const isControl = plaintext.kind === 'control';
+  const hello = isControl ? decodeHello(plaintext.payload) : undefined;
+  const payload = isControl ? hello?.app : plaintext.payload;
   if (payload !== undefined) decodeContent(payload);
-  return { messageId: toHex(plaintext.messageId), hello, payload };
+  const said = isControl && hello === undefined ? plaintext.payload : hello?.control;
+  return { messageId: toHex(plaintext.messageId), lists: plaintext, hello, payload, control: said && readControl(said, hello) };
+}
+
+/** Control content; what this version can't read of it costs a new session's hello nothing. */
+function readControl(bytes: Uint8Array, hello: Hello | undefined): Control | undefined {
+  try {
+    return decodeControl(bytes);
+  } catch (error) {
+    if (hello !== undefined && isCyphrError(error)) return undefined;
+    throw error;
+  }
 }
 
 /** Whether the pinned account doesn't name the device of this session, in its newest list that is known here: it was replaced. */
@@ -73,6 +88,8 @@ export async function receiver(
   inbox: Inbox,
   keyring: Keyring,
   greetings: Greetings,
+  handlers: ControlHandlers,
+  onHeard: (from: ControlSender, said: Opened['lists']) => Promise<void>,
   onSessionReady: (account: string) => void,
 ): Promise<Receiver> {
   /** Envelopes that can't be handled yet: they stay with the relay, and are tried again from here. */
@@ -116,9 +133,10 @@ export async function receiver(
     try {
       opened = readPlaintext(step.out);
     } catch (error) {
-      // It is authentic, so its key is used up; only what it says is beyond this version.
+      // It is authentic, so its key is used up; only what it says is beyond this version. What devices say to each other is no person's.
       if (!isCyphrError(error)) throw error;
-      unreadable = error.code;
+      ctx.observer.log('info', 'content-unreadable', error.code);
+      if (parsePlaintext(step.out)?.kind !== 'control') unreadable = error.code;
     }
     const nowMs = ctx.now();
     const id = fromHex(live.id)!;
@@ -138,22 +156,18 @@ export async function receiver(
     const rows: Write[] = [...extra, ...(greeted ?? []), ...sessions.writes(before, after), ...(peerRows?.writes ?? [])];
     const isClaimed = before === undefined && contact === undefined;
     if (isClaimed) rows.push(claims.write(live.id));
+    const from: ControlSender = { account, device, accountKeyHash, deviceKeyHash: owner.deviceKeyHash };
+    const effect = opened?.control === undefined || contact === undefined ? undefined : await handle(from, opened.control);
+    rows.push(...(effect?.writes ?? []));
     const seq = ctx.nextSeq();
+    const isOwn = account === ctx.device().account;
+    // From an own device comes nothing but copies: whom it wrote to is part of them.
+    const said =
+      effect?.message ?? (opened?.payload === undefined || isOwn ? undefined : { id: opened.messageId, payload: opened.payload });
     let message: InboxRecord | undefined;
-    if (opened?.payload !== undefined && (await ctx.db.read(keys.got(account, opened.messageId))) === undefined) {
-      message = {
-        id: opened.messageId,
-        account,
-        device,
-        accountKeyHash,
-        payload: opened.payload,
-        receivedAtMs: nowMs,
-        replayable: replayable && before === undefined,
-      };
-      rows.push(inbox.write(seq, message), {
-        key: keys.got(account, opened.messageId),
-        value: fromHex(nowMs.toString(16).padStart(16, '0'))!,
-      });
+    if (said !== undefined && (await ctx.db.read(keys.got(account, said.id))) === undefined) {
+      message = { ...said, account, device, accountKeyHash, receivedAtMs: nowMs, replayable: replayable && before === undefined };
+      rows.push(inbox.write(seq, message), { key: keys.got(account, said.id), value: fromHex(nowMs.toString(16).padStart(16, '0'))! });
     }
     await ctx.db.commit(rows).catch((error: unknown) => {
       const isTaken = error instanceof StoreError && error.code === 'ERR_STORE_CONFLICT' && !ctx.life.hasEnded();
@@ -166,6 +180,7 @@ export async function receiver(
     }
     if (isClaimed) claims.added(after);
     onCommitted();
+    effect?.committed?.();
     wipe(...step.wipe, step.out);
     if (message !== undefined) inbox.added(seq, message, contact === undefined);
     if (unreadable !== undefined) undecryptable(unreadable, 'needs-person', account);
@@ -173,6 +188,18 @@ export async function receiver(
       const reason = isRecovered ? 'recovered' : known.sessions.length > (before === undefined ? 0 : 1) ? 'healed' : 'first-contact';
       ctx.events.emit({ type: 'sessionEstablished', address: { account, device }, reason });
       onSessionReady(account);
+    }
+    if (opened !== undefined) await onHeard(from, opened.lists);
+  };
+
+  /** What a control message causes; nothing if its handler finds that it is void. */
+  const handle = async (from: ControlSender, control: Control): Promise<ControlEffect | undefined> => {
+    try {
+      return await (handlers[control.t] as (from: ControlSender, control: Control) => Promise<ControlEffect>)(from, control);
+    } catch (error) {
+      if (!isCyphrError(error) || error instanceof StoreError || error.action === 'report' || ctx.life.hasEnded()) throw error;
+      ctx.observer.log('info', 'control-void', error.code);
+      return undefined;
     }
   };
 
@@ -285,7 +312,7 @@ export async function receiver(
     if (replayable) ctx.events.emit({ type: 'lastResortUsed', address: peer.address });
   };
 
-  const handle = async (bytes: Uint8Array): Promise<void> => {
+  const open = async (bytes: Uint8Array): Promise<void> => {
     const type = frameType(bytes);
     if (type === FRAME_INIT) throw new DecodeError('ERR_DECODE', 'an unsealed first flight');
     if (type !== FRAME_SEALED) return receiveRatchet(bytes);
@@ -325,7 +352,7 @@ export async function receiver(
   const self: Receiver = {
     async receive(delivery) {
       try {
-        const outcome = await ctx.observer.span('receive', () => unlessLater(handle(delivery.bytes)), {
+        const outcome = await ctx.observer.span('receive', () => unlessLater(open(delivery.bytes)), {
           paddedBytes: delivery.bytes.length,
         });
         if (outcome instanceof Later) return defer(delivery, outcome.why);

@@ -16,6 +16,9 @@
  * | `unsent/<account>/<seq>` | the plaintext of what is in `outbox`: goes with its last row there, and back to `pending` when a device was replaced |
  * | `log/<message>` | what was sent lately, to be sent again to a device that could not read it |
  * | `greet/<account>` | a contact that has not answered the device which replaced a lost one |
+ * | `talk/<account>` | the counter of a conversation, and its timer |
+ * | `early/<account>/<side>/<target>/<message>` | edits, reactions and deletions, `own` or `theirs`, that came before their target |
+ * | `receipt/<account>/<message>`, `told/<message>` | receipts that wait to be given; those that came: 1 delivered, 2 read |
  * | `claimed/<id>` | marks a session whose sender no pin confirms |
  * | `login/<audience>`, `login//halted` | login proofs that this store has made; why its device must not go on |
  * | `inbox/<seq>`, `got/<account>/<message>` | messages not acknowledged; ids already received |
@@ -30,7 +33,7 @@ import type { MsgpackValue } from '../wire/msgpack.js';
 import { decodeRecordMap, encodeRecord } from '../wire/record.js';
 
 /** Version of the store as a whole, which stands in `meta`; see migrations.ts. */
-export const FORMAT = 2;
+export const FORMAT = 3;
 
 type Kind = 'bytes' | 'string' | 'number' | 'boolean' | 'list' | 'map';
 type Schema = Readonly<Record<string, Kind | `${Kind}?`>>;
@@ -236,12 +239,27 @@ export const sentRecord = record('sent', {
   accepted: 'number',
   key: 'string?',
   code: 'string?',
+  /** Its counter in the conversation; absent: it was sent before there was one. */
+  order: 'number?',
+  disappearAfterMs: 'number?',
+  /** Of a kind for which there are no receipts. */
+  isQuiet: 'boolean?',
   acceptedAtMs: 'number?',
+  /** A control message: the application hears nothing of it, and the row goes once it is accepted. */
+  isControl: 'boolean?',
 });
 export type SentRecord = ReturnType<typeof sentRecord.decode>;
 
 /** In `pending`, then in `unsent`. */
-export const pendingRecord = record('pending', { id: 'string', payload: 'bytes', atMs: 'number' });
+export const pendingRecord = record('pending', {
+  id: 'string',
+  payload: 'bytes',
+  atMs: 'number',
+  /** In `pending`: H(DIK) of the devices that it is still to be encrypted for; all that are listed, where it is absent. */
+  only: 'list?',
+  /** `'any'`: for the protocol, not for the application; `'on-sessions'`: and not worth a new session. */
+  control: 'string?',
+});
 
 export const outboxRecord = record('outbox', { id: 'string', bytes: 'bytes', atMs: 'number' });
 
@@ -266,8 +284,17 @@ export const inboxRecord = record('inbox', {
   payload: 'bytes',
   receivedAtMs: 'number',
   replayable: 'boolean',
+  /** What an own other device sent: the account that it was sent to. */
+  to: 'string?',
+  /** Its counter in the conversation; absent: it came before there was one. */
+  order: 'number?',
+  disappearAfterMs: 'number?',
 });
 export type InboxRecord = ReturnType<typeof inboxRecord.decode>;
+
+/** `timerOrder` is the sort key of the message that set the timer. */
+export const talkRecord = record('talk', { greatest: 'number', timerMs: 'number?', timerOrder: 'string?' });
+export type TalkRecord = ReturnType<typeof talkRecord.decode>;
 
 /** A sequence number as a key component that sorts by value. */
 export function seqKey(seq: number): string {
@@ -300,4 +327,8 @@ export const keys = {
   verdict: ['login', '', 'halted'] as StoreKey,
   inbox: (seq: number): StoreKey => ['inbox', seqKey(seq)],
   got: (account: string, id: string): StoreKey => ['got', account, id],
+  talk: (account: string): StoreKey => ['talk', account],
+  early: (account: string, side: string, target: string, id: string): StoreKey => ['early', account, side, target, id],
+  receipt: (account: string, id: string): StoreKey => ['receipt', account, id],
+  told: (id: string): StoreKey => ['told', id],
 };

@@ -7,12 +7,19 @@
  */
 
 import { StoreError, TransportError, TrustError } from '../errors.js';
-import { type DeviceSecrets, decodeDevice, encodeDevice, listsUnder, replaceDevice } from '../identity/index.js';
+import {
+  type DeviceSecrets,
+  decodeDevice,
+  encodeDevice,
+  listsUnder,
+  replaceDevice,
+  type VerifiedDeviceList,
+  verifyDeviceList,
+} from '../identity/index.js';
 import { encodePrekeys, generatePrekeys } from '../pqxdh/prekeys.js';
 import type { Now, Rng } from '../step.js';
 import type { Store, StoreKey, Write } from '../store/port.js';
 import type { Bound, Directory } from '../transport/port.js';
-import { parseDeviceList } from '../wire/objects.js';
 import { type Database, openDatabase } from './database.js';
 import { publishWrite } from './keyring.js';
 import { timer } from './platform.js';
@@ -34,7 +41,7 @@ export interface RecoveryHost {
 
 /**
  * Makes a store that has halted its client usable again; no engine runs on it meanwhile, and one is opened on it afterwards. Safe to
- * repeat. On rejection the store is as it was.
+ * repeat. On rejection the store is as it was. Throws `ERR_DEVICE_UNTRUSTED` for a device without the account key: another one links it again.
  */
 export async function recoverStore(store: Store, host: RecoveryHost): Promise<void> {
   const db = await openDatabase(store, { rng: host.rng, now: host.now, renew: true, onCommit: () => {}, onLost: () => {} });
@@ -42,11 +49,16 @@ export async function recoverStore(store: Store, host: RecoveryHost): Promise<vo
     const row = await db.read(keys.device);
     if (row === undefined) throw new StoreError('ERR_STORE_CORRUPT', 'the store holds no device');
     const lost = decodeDevice(row);
+    if (lost.accountKey.secretKey === undefined) {
+      throw new TrustError('ERR_DEVICE_UNTRUSTED', 'this device does not have the account key: link it again from one that has');
+    }
     // A list that the lost device signed after this store was copied must not be newer than the next, even if the clock went back too.
-    const published = await publishedVersion(lost, host.directory).catch(() => 0);
-    const listVersion = Math.max(parseDeviceList(lost.deviceList).version, published);
-    const device = replaceDevice(lost, listVersion, host.rng, host.now());
-    await db.commit([...(await dropDevice(db)), ...deviceRows(device, host.rng, host.now())]);
+    const published = await publishedList(lost, host.directory).catch(() => undefined);
+    const stored = verifyDeviceList(lost.deviceList, lost.accountKey.publicKey);
+    const newest = published !== undefined && published.version > stored.version ? published : stored;
+    const others = newest.entries.filter((entry) => entry.device !== lost.device);
+    const device = replaceDevice(lost, others, newest.version, host.rng, host.now());
+    await db.commit([...(await dropDevice(db, lost.account)), ...deviceRows(device, host.rng, host.now())]);
   } finally {
     await db.close();
   }
@@ -64,13 +76,13 @@ export function deviceRows(device: DeviceSecrets, rng: Rng, nowMs: number): Writ
 }
 
 /**
- * The greatest version of the account's device list in the directory; 0 if it knows none. Throws what the directory throws, and
+ * The account's newest device list in the directory; `undefined` if it knows none. Throws what the directory throws, and
  * `ERR_ACCOUNT_EXISTS` if the account is another key's there.
  */
-export async function publishedVersion(
+export async function publishedList(
   { account, accountKey }: Pick<DeviceSecrets, 'account' | 'accountKey'>,
   port: Bound<Directory>,
-): Promise<number> {
+): Promise<VerifiedDeviceList | undefined> {
   // Without a device there is nothing to log in with; asking for public keys needs no login.
   const prove = (): Promise<never> => Promise.reject(new TransportError('ERR_OFFLINE', 'no device to log in with'));
   const directory = bindDirectory(port, { address: { account, device: 1 }, prove });
@@ -80,20 +92,20 @@ export async function publishedVersion(
   });
   const bundles = await Promise.race([directory.fetch(account, { take: [] }), late]).finally(() => stop());
   const published = bundles.map(({ identity }) => identity);
-  const versions = listsUnder(accountKey.publicKey, published).map(({ version }) => version);
-  if (bundles.length > 0 && versions.length === 0) {
+  const lists = listsUnder(accountKey.publicKey, published).sort((a, b) => b.version - a.version);
+  if (bundles.length > 0 && lists.length === 0) {
     throw new TrustError('ERR_ACCOUNT_EXISTS', 'the directory has another identity for this account');
   }
-  return Math.max(0, ...versions);
+  return lists[0];
 }
 
 /** The rows that take the device out of its store, and put what it has queued back to where it waits for sessions. */
-async function dropDevice(db: Database): Promise<Write[]> {
+async function dropDevice(db: Database, own: string): Promise<Write[]> {
   const rows = new Map<string, Write>();
   const write = (writes: readonly Write[]): void => {
     for (const each of writes) rows.set(JSON.stringify(each.key), each);
   };
-  const contacts = new Set((await db.list(['contact'])).map(({ key }) => key[1]!));
+  const contacts = new Set([own, ...(await db.list(['contact'])).map(({ key }) => key[1]!)]);
   for (const space of DEVICE_SPACES) write((await db.list([space])).map(({ key }) => ({ key, value: null })));
   // One that was to be greeted by an earlier device, and was not, still is.
   for (const account of new Set((await db.list(['peer'])).map(({ key }) => key[1]!))) {

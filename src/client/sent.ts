@@ -14,9 +14,10 @@ const VERDICTS_MAX = 1_000;
 /** The sent messages of one client. */
 export interface SentMessages {
   load(id: string): Promise<SentRecord | undefined>;
+  /** The row of a message; that of a control message goes when it has come to its end. */
   write(id: string, record: SentRecord): Write;
-  /** After the commit: tells who waits for the message, and unless `isNews` is false everybody. */
-  announce(id: string, state: SentState, error?: AnyCyphrError, isNews?: boolean): void;
+  /** After the commit: tells who waits for the message, and unless `isNews` is false everybody; nobody of a control message. */
+  announce(id: string, record: Pick<SentRecord, 'isControl'>, state: SentState, error?: AnyCyphrError, isNews?: boolean): void;
   readonly until: Calls['until'];
 }
 
@@ -67,8 +68,12 @@ export function sentMessages(ctx: Context): SentMessages {
 
   return {
     load,
-    write: (id, record) => ({ key: keys.sent(id), value: sentRecord.encode(record) }),
-    announce(id, state, error, isNews = true) {
+    write(id, record) {
+      const isOver = record.isControl === true && record.state !== 'queued';
+      return { key: keys.sent(id), value: isOver ? null : sentRecord.encode(record) };
+    },
+    announce(id, { isControl }, state, error, isNews = true) {
+      if (isControl === true) return;
       verdicts.delete(id);
       if (error !== undefined) verdicts.set(id, error);
       if (verdicts.size > VERDICTS_MAX) verdicts.delete(verdicts.keys().next().value as string);

@@ -21,7 +21,7 @@ import {
   slotBinding,
 } from '../backup/stream.js';
 import { concat, copy, encodeUtf8, wipe } from '../bytes.js';
-import { isCyphrError, StoreError, UsageError } from '../errors.js';
+import { isCyphrError, StoreError, TrustError, UsageError } from '../errors.js';
 import { compositeKeyPair } from '../identity/account.js';
 import { decodeDevice, replaceDevice } from '../identity/index.js';
 import { limits } from '../limits.js';
@@ -33,7 +33,7 @@ import { openDatabase, storeCall } from './database.js';
 import { checkFunction, checkOptions, checkPort, checkWaitOptions } from './options.js';
 import { abortReason, clientClock, clientRng } from './platform.js';
 import { contactRecord, greetRecord, keys, record } from './records.js';
-import { deviceRows, publishedVersion } from './recovery.js';
+import { deviceRows, publishedList } from './recovery.js';
 import { assertUnsealed } from './registration.js';
 import type { Client, ClientOptions, TransferOptions } from './types.js';
 
@@ -101,7 +101,7 @@ function assertWanted(signal: AbortSignal | undefined): void {
  *
  * The length shows the size of the content, rounded up to 64 KiB and above 128 KiB by up to 12 %. Nothing is compressed.
  *
- * Throws `ERR_ARGUMENT`. The stream fails with `ERR_STORE_*` (`ERR_STORE_KEY`: the person cancelled, or `field: 'store'`: it is sealed), `ERR_LENGTH` (`field: 'history'`),
+ * Throws `ERR_ARGUMENT`. The stream fails with `ERR_DEVICE_UNTRUSTED` (a linked device does not have the account key), `ERR_STORE_*` (`ERR_STORE_KEY`: the person cancelled, or `field: 'store'`: it is sealed), `ERR_LENGTH` (`field: 'history'`),
  * what `options.history` throws, or `signal.reason`.
  *
  * @example
@@ -198,9 +198,13 @@ function entries(store: Store, history: AsyncIterator<Uint8Array> | undefined): 
       throw new StoreError('ERR_STORE_CORRUPT', 'the store holds no account');
     }
     const { account: name, accountKey, deviceList } = decodeDevice(row.value);
-    const bytes = accountEntry.encode({ account: name, aik: accountKey.secretKey, listVersion: parseDeviceList(deviceList).version });
+    const { secretKey } = accountKey;
+    if (secretKey === undefined) {
+      throw new TrustError('ERR_DEVICE_UNTRUSTED', 'this device does not have the account key: export the account where it was made');
+    }
+    const bytes = accountEntry.encode({ account: name, aik: secretKey, listVersion: parseDeviceList(deviceList).version });
     const entry = encodeEntry('account', bytes);
-    wipe(row.value, bytes, accountKey.secretKey);
+    wipe(row.value, bytes, secretKey);
     return entry;
   };
   const contact = async (): Promise<Uint8Array | undefined> => {
@@ -279,8 +283,8 @@ export async function importWith(
   const { account, aik, listVersion } = found.account;
   try {
     const accountKey = compositeKeyPair(aik);
-    const published = await publishedVersion({ account, accountKey }, options.directory);
-    const made = replaceDevice({ account, accountKey }, Math.max(listVersion, published), rng, now());
+    const published = await publishedList({ account, accountKey }, options.directory);
+    const made = replaceDevice({ account, accountKey }, [], Math.max(listVersion, published?.version ?? 0), rng, now());
     const db = await openDatabase(options.store, { rng, now, renew: true, onCommit: () => {}, onLost: () => {} });
     try {
       const writes: Write[] = deviceRows(made, rng, now());

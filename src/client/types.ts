@@ -52,6 +52,11 @@ export interface ClientOptions {
   readonly bandwidth?: 'lean' | 'standard' | 'wide' | undefined;
   /** `'sealed'` hides from the relay which messages belong to one chain, for 1.3 KB each; default `'tag'`. First flights are always sealed. */
   readonly metadata?: 'tag' | 'sealed' | undefined;
+  /**
+   * Whether senders are told that their messages came, and were read (`Message.read()`), and whether what they tell is heard: default
+   * `'off'`. Told encrypted, together, and 1–30 s later at random: even so, when a device is online shows.
+   */
+  readonly receipts?: 'off' | 'delivered' | 'delivered-and-read' | undefined;
   /** Called with every observation: never with ids, keys or content. What it throws never reaches the protocol. */
   readonly observe?: ((record: Observation) => void) | undefined;
   /** Mixed into the platform's generator where there is one. */
@@ -105,10 +110,19 @@ export interface Message {
   readonly content: Content;
   /** The text (of an edit: the new one), else the sender's fallback, else `''`: always safe to show. */
   readonly text: string;
+  /**
+   * Where the message stands in its conversation: a key to compare as plain strings (`<`), the same on every device of both sides. Its
+   * author's device makes it and it comes inside the ciphertext: no relay, and no clock of anybody who has seen a message there, has a
+   * part in it. It sorts after all that its author's device had received or sent. A dishonest author can place his own messages later,
+   * or among those that he has not answered, and nobody else's. Equal only to itself.
+   */
+  readonly order: string;
   /** The sender's claim. */
   readonly sentAtMs: number;
   /** This device's clock at the commit. */
   readonly receivedAtMs: number;
+  /** The conversation's timer when it was sent: delete your copy this long after `receivedAtMs`. The client does so with its own. */
+  readonly disappearAfterMs?: number | undefined;
   readonly trust: Trust;
   /** A first message without a one-time prekey: answer before acting irreversibly. */
   readonly replayable: boolean;
@@ -135,6 +149,17 @@ export type ClientEvent =
   | { readonly type: 'status'; readonly status: ClientStatus }
   | { readonly type: 'sent'; readonly id: MessageId; readonly state: SentState; readonly error?: AnyCyphrError | undefined }
   | { readonly type: 'identityChanged'; readonly account: string; readonly was: 'unverified' | 'verified' | 'vouched' }
+  /**
+   * The account's own key says that these devices came or went; on one's own account, too. `refused`: devices that the directory showed
+   * and that key did not sign, each told once: nothing is ever encrypted for them.
+   */
+  | {
+      readonly type: 'devicesChanged';
+      readonly account: string;
+      readonly added: readonly number[];
+      readonly removed: readonly number[];
+      readonly refused: readonly number[];
+    }
   | { readonly type: 'sessionEstablished'; readonly address: Address; readonly reason: 'first-contact' | 'healed' | 'recovered' }
   | { readonly type: 'prekeysLow'; readonly oneTimeCount: number }
   | { readonly type: 'lastResortUsed'; readonly address: Address }

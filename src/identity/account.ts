@@ -7,13 +7,16 @@
 import { concat, encodeUtf8, equal } from '../bytes.js';
 import { compositePublicKey, compositeSign, compositeVerify } from '../crypto/composite.js';
 import { isX25519PublicKey, sha256, sha512 } from '../crypto/suite.js';
-import { AuthError, DecodeError } from '../errors.js';
+import { AuthError, DecodeError, TrustError } from '../errors.js';
 import { keyLimits } from '../limits.js';
 import type { KeyPair, Rng } from '../step.js';
 import { type DeviceEntry, encodeDeviceList, parseDeviceList, parseIdentity } from '../wire/objects.js';
 
-/** AIK: composite key of an account; `publicKey` has 1,984 bytes, `secretKey` is the two seeds, 64 bytes. */
-export type AccountKey = KeyPair;
+/** AIK as a device has it: `publicKey`, 1,984 bytes; `secretKey`, the two seeds, 64 bytes, only on a primary device. */
+export interface AccountKey {
+  readonly publicKey: Uint8Array;
+  readonly secretKey: Uint8Array | undefined;
+}
 
 declare const verified: unique symbol;
 
@@ -36,7 +39,7 @@ export interface VerifiedDeviceList {
 }
 
 /** Makes an AIK from 64 bytes of `rng`; the caller owns and wipes `secretKey`. */
-export function generateAccountKey(rng: Rng): AccountKey {
+export function generateAccountKey(rng: Rng): KeyPair {
   return compositeKeyPair(rng(64));
 }
 
@@ -50,24 +53,30 @@ export function keyHash(publicKey: Uint8Array): Uint8Array {
   return sha512(publicKey);
 }
 
-/** Signs a DeviceList (0x40, ctx `id/list`): TBS‖sig. `freshUntil` is `nowMs` + 7 d. Entries must ascend by device id. */
+/**
+ * Signs a DeviceList (0x40, ctx `id/list`): TBS‖sig. `freshUntil` is `nowMs` + 7 d. Entries must ascend by device id.
+ * Throws `ERR_DEVICE_UNTRUSTED` without the secret half of the AIK.
+ */
 export function signDeviceList(
-  accountKey: AccountKey,
+  { publicKey, secretKey }: AccountKey,
   account: string,
   entries: readonly DeviceEntry[],
   version: number,
   nowMs: number,
   rng: Rng,
 ): Uint8Array {
+  if (secretKey === undefined) {
+    throw new TrustError('ERR_DEVICE_UNTRUSTED', 'this device does not have the account key: only a primary device can do that');
+  }
   const tbs = encodeDeviceList({
     account,
-    accountKeyHash: keyHash(accountKey.publicKey),
+    accountKeyHash: keyHash(publicKey),
     version,
     issuedAt: nowMs,
     freshUntil: nowMs + keyLimits.listFreshMs,
     entries,
   });
-  return concat(tbs, compositeSign(accountKey.secretKey, tbs, 'id/list', rng));
+  return concat(tbs, compositeSign(secretKey, tbs, 'id/list', rng));
 }
 
 /**

@@ -1,17 +1,18 @@
 /**
  * One device of an account (section 2.2): its DIK and IKx, and the local record that holds them.
  *
- * A device that made its own account holds the AIK too. Knows no prekeys and no sessions; everything in `DeviceSecrets` but
- * `deviceList` and the public halves is secret.
+ * A primary device, as one that made its own account, holds the secret half of the AIK too; a linked one does not. Knows no prekeys and
+ * no sessions; everything in `DeviceSecrets` but `deviceList` and the public halves is secret.
  */
 
 import { generateX25519, x25519KeyPair } from '../crypto/suite.js';
 import { UsageError } from '../errors.js';
 import { keyLimits, wireLimits } from '../limits.js';
 import type { KeyPair, Rng } from '../step.js';
-import { encodeAccount, encodeIdentity, parseDeviceList } from '../wire/objects.js';
+import { COMPOSITE_KEY_BYTES } from '../wire/frames.js';
+import { type DeviceEntry, encodeAccount, encodeIdentity, parseDeviceList } from '../wire/objects.js';
 import { decodeRecord, encodeRecord } from '../wire/record.js';
-import { type AccountKey, compositeKeyPair, generateAccountKey, keyHash, signDeviceList } from './account.js';
+import { type AccountKey, compositeKeyPair, generateAccountKey, keyHash, signDeviceList, type VerifiedDeviceList } from './account.js';
 
 /** All secrets of one device. Immutable; whoever holds it owns its buffers. */
 export interface DeviceSecrets {
@@ -19,7 +20,7 @@ export interface DeviceSecrets {
   readonly device: number;
   /** 16 random bytes made with each store. */
   readonly incarnation: Uint8Array;
-  /** AIK. */
+  /** AIK; with its secret half on a primary device only. */
   readonly accountKey: AccountKey;
   /** DIK: composite, public 1,984 bytes, secret 64 bytes of seeds. */
   readonly deviceKey: KeyPair;
@@ -37,30 +38,66 @@ export function generateDevice(account: string, rng: Rng, nowMs: number): Device
   if (encodeAccount(account) === undefined) {
     throw new UsageError('ERR_ARGUMENT', 'account must be 1-64 bytes of well-formed text', { field: 'account' });
   }
-  return deviceOf(account, generateAccountKey(rng), nowMs, rng, nowMs);
+  return listedAmong([], { account, accountKey: generateAccountKey(rng), ...generateDeviceKeys(rng) }, nowMs, nowMs, rng);
 }
 
 /**
- * A new device in the place of every other one of its account, with which it shares the account key and nothing else: DIK, IKx,
- * incarnation and device id are drawn, and the list, which is newer than version `listVersion`, holds it alone.
+ * A new device beside `others` of its account, and in the place of every other one: it shares the account key and nothing else. DIK,
+ * IKx, incarnation and device id are drawn, and its list is newer than version `listVersion`.
+ * Throws `ERR_DEVICE_UNTRUSTED` without the secret half of the account key.
  */
 export function replaceDevice(
   { account, accountKey }: Pick<DeviceSecrets, 'account' | 'accountKey'>,
+  others: readonly DeviceEntry[],
   listVersion: number,
   rng: Rng,
   nowMs: number,
 ): DeviceSecrets {
-  return deviceOf(account, accountKey, Math.max(listVersion + 1, nowMs), rng, nowMs);
+  return listedAmong(others, { account, accountKey, ...generateDeviceKeys(rng, others) }, Math.max(listVersion + 1, nowMs), nowMs, rng);
 }
 
-function deviceOf(account: string, accountKey: AccountKey, listVersion: number, rng: Rng, nowMs: number): DeviceSecrets {
+/** Everything of a new device that is its own: DIK, IKx, incarnation, and an id that none of `others` has. Draws 128 bytes of `rng` or more. */
+export function generateDeviceKeys(
+  rng: Rng,
+  others: readonly DeviceEntry[] = [],
+): Pick<DeviceSecrets, 'device' | 'incarnation' | 'deviceKey' | 'dhKey'> {
   const deviceKey = compositeKeyPair(rng(64));
   const dhKey = generateX25519(rng);
   const incarnation = rng(16);
-  const device = drawDevice(rng);
-  const entry = { device, keyHash: keyHash(deviceKey.publicKey), dhKey: dhKey.publicKey };
-  const deviceList = signDeviceList(accountKey, account, [entry], listVersion, nowMs, rng);
-  return { account, device, incarnation, accountKey, deviceKey, dhKey, deviceList };
+  for (;;) {
+    const device = drawDevice(rng);
+    if (others.every((entry) => entry.device !== device)) return { device, incarnation, deviceKey, dhKey };
+  }
+}
+
+/** The line of a device list that stands for this device. */
+export function entryOf({ device, deviceKey, dhKey }: Pick<DeviceSecrets, 'device' | 'deviceKey' | 'dhKey'>): DeviceEntry {
+  return { device, keyHash: keyHash(deviceKey.publicKey), dhKey: dhKey.publicKey };
+}
+
+function listedAmong(
+  others: readonly DeviceEntry[],
+  keys: Omit<DeviceSecrets, 'deviceList'>,
+  version: number,
+  nowMs: number,
+  rng: Rng,
+): DeviceSecrets {
+  const entries = [...others, entryOf(keys)].sort((a, b) => a.device - b.device);
+  return { ...keys, deviceList: signDeviceList(keys.accountKey, keys.account, entries, version, nowMs, rng) };
+}
+
+/**
+ * Signs a list of `entries`, ascending by device id, which is newer than the one that this device has.
+ * Throws `ERR_DEVICE_UNTRUSTED` without the secret half of the account key.
+ */
+export function relist(device: DeviceSecrets, entries: readonly DeviceEntry[], nowMs: number, rng: Rng): DeviceSecrets {
+  const version = Math.max(parseDeviceList(device.deviceList).version + 1, nowMs);
+  return { ...device, deviceList: signDeviceList(device.accountKey, device.account, entries, version, nowMs, rng) };
+}
+
+/** The device under another list of its account, in which it must stand. */
+export function underList(device: DeviceSecrets, { bytes }: VerifiedDeviceList): DeviceSecrets {
+  return { ...device, deviceList: bytes };
 }
 
 /** 1…2³¹−1 from 8 bytes: the remainder's bias is below 2⁻³². */
@@ -78,21 +115,19 @@ export function identityBytes(device: DeviceSecrets): Uint8Array {
   });
 }
 
-/** Whether `renewDeviceList` would sign a list. */
+/** Whether the list is to be renewed: 3 days or less are left of its freshness, or its date lies in the future (a clock was wrong). */
 export function isListDue({ deviceList }: DeviceSecrets, nowMs: number): boolean {
   const { issuedAt, freshUntil } = parseDeviceList(deviceList);
   return nowMs < issuedAt || nowMs >= freshUntil - keyLimits.listReissueLeftMs;
 }
 
 /**
- * Signs the device list anew when 3 days or less are left of its freshness, or its date lies in the future (a clock was wrong);
- * else returns the same object. The version becomes max(stored + 1, `nowMs`).
+ * Signs the device list anew when it is due and this device has the account key; else returns the same object. The version becomes
+ * max(stored + 1, `nowMs`).
  */
 export function renewDeviceList(device: DeviceSecrets, nowMs: number, rng: Rng): DeviceSecrets {
-  if (!isListDue(device, nowMs)) return device;
-  const { version, entries } = parseDeviceList(device.deviceList);
-  const next = Math.max(version + 1, nowMs);
-  return { ...device, deviceList: signDeviceList(device.accountKey, device.account, entries, next, nowMs, rng) };
+  if (device.accountKey.secretKey === undefined || !isListDue(device, nowMs)) return device;
+  return relist(device, parseDeviceList(device.deviceList).entries, nowMs, rng);
 }
 
 const VERSION = 1;
@@ -104,7 +139,8 @@ export function encodeDevice(device: DeviceSecrets): Uint8Array {
     account: device.account,
     device: device.device,
     incarnation: device.incarnation,
-    aik: device.accountKey.secretKey,
+    // 64 bytes are the seeds, 1,984 the public key of an account whose secret is elsewhere.
+    aik: device.accountKey.secretKey ?? device.accountKey.publicKey,
     dik: device.deviceKey.secretKey,
     ikx: device.dhKey.secretKey,
     list: device.deviceList,
@@ -114,11 +150,14 @@ export function encodeDevice(device: DeviceSecrets): Uint8Array {
 /** Reads a device's record; public keys are computed from the seeds. Throws `ERR_STORE_VERSION` and `ERR_STORE_CORRUPT`. */
 export function decodeDevice(bytes: Uint8Array): DeviceSecrets {
   const record = decodeRecord(bytes, KIND, VERSION);
+  const isPrimary = record.bytes('aik').length === 64;
   return {
     account: record.text('account'),
     device: record.count('device'),
     incarnation: record.bytes('incarnation', 16),
-    accountKey: compositeKeyPair(record.bytes('aik', 64)),
+    accountKey: isPrimary
+      ? compositeKeyPair(record.bytes('aik', 64))
+      : { publicKey: record.bytes('aik', COMPOSITE_KEY_BYTES), secretKey: undefined },
     deviceKey: compositeKeyPair(record.bytes('dik', 64)),
     dhKey: x25519KeyPair(record.bytes('ikx', 32)),
     deviceList: record.bytes('list'),

@@ -13,11 +13,15 @@ export {
   type DeviceSecrets,
   decodeDevice,
   encodeDevice,
+  entryOf,
   generateDevice,
+  generateDeviceKeys,
   identityBytes,
   isListDue,
+  relist,
   renewDeviceList,
   replaceDevice,
+  underList,
 } from './device.js';
 export { proveLogin, readOwnLogin, type StoreClaim, verifyLogin } from './login.js';
 export { compareSafetyQr, type SafetyComparison, type SafetyIdentity, safetyNumber } from './safety-number.js';

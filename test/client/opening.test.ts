@@ -112,7 +112,7 @@ test('T46: a store of a newer version is refused and untouched', async () => {
     [keys.prekeys, 'prekeys', {}],
   ] as const) {
     const [row] = await store.read([key]);
-    await store.commit([{ key, value: encodeRecord(kind, 3, value) }]);
+    await store.commit([{ key, value: encodeRecord(kind, 4, value) }]);
     const before = store.dump();
     await expect(createClient({ account: 'alice', store, ...portsOf(network) })).rejects.toThrow(coded('ERR_STORE_VERSION'));
     expect(store.dump()).toBe(before);

@@ -13,7 +13,7 @@ test('why messages failed is remembered of the last thousand; of others, that th
   } as unknown as Context);
   const count = 1_100;
   const errors = Array.from({ length: count }, (_, i) => new TransportError('ERR_REJECTED', `number ${i}`));
-  for (const [i, error] of errors.entries()) sent.announce(String(i), 'failed', error);
+  for (const [i, error] of errors.entries()) sent.announce(String(i), {}, 'failed', error);
   const verdict = (i: number): Promise<unknown> =>
     sent.until({ id: String(i), state: 'failed' }).then(
       () => 'accepted',

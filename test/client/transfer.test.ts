@@ -138,8 +138,8 @@ describe('export and import', () => {
     const opened = parseHeader(header.slice(HEADER_START_BYTES)).open(fileKey);
     const inside = toHex(concat(...chunks.map((chunk, i) => openChunk(opened, i, i === chunks.length - 1, chunk))));
     const device = decodeDevice(alice.store.rows().get('["device"]')!);
-    expect(inside).toContain(toHex(device.accountKey.secretKey));
-    expect(toHex(bytes)).not.toContain(toHex(device.accountKey.secretKey));
+    expect(inside).toContain(toHex(device.accountKey.secretKey!));
+    expect(toHex(bytes)).not.toContain(toHex(device.accountKey.secretKey!));
     expect(toHex(bytes)).not.toContain(toHex(device.accountKey.publicKey));
     const { sets, batches } = decodePrekeys(alice.store.rows().get('["prekeys"]')!, []);
     const prekeys = [...sets.map(({ sealSeed }) => sealSeed), ...batches.flatMap(({ units }) => units.map(({ kemSeed }) => kemSeed))];
@@ -208,7 +208,7 @@ describe('export and import', () => {
     const error = await importing(network, bytes, memoryStore(), { slot: key(8) }).catch((reason: unknown) => reason);
     for (const thing of [stream, reader, key(), error, (error as Error).cause]) {
       const shown = `${inspect(thing, all)} ${JSON.stringify(thing)}`;
-      for (const secret of [device.accountKey.secretKey, new Uint8Array(32).fill(7)]) {
+      for (const secret of [device.accountKey.secretKey!, new Uint8Array(32).fill(7)]) {
         expect(shown).not.toContain(toHex(secret.slice(0, 8)));
         expect(shown).not.toContain([...secret.slice(0, 8)].join(', '));
       }

@@ -78,7 +78,7 @@ export interface Person {
   observed(matches: (record: Observation) => boolean, from?: number): Promise<Observation>;
 }
 
-const EVENTS = ['status', 'sent', 'identityChanged', 'sessionEstablished', 'prekeysLow', 'lastResortUsed', 'undecryptable'] as const;
+const EVENTS = ['status', 'sent', 'devicesChanged', 'identityChanged', 'sessionEstablished', 'prekeysLow', 'lastResortUsed', 'undecryptable'] as const;
 
 export async function person(
   account: string,

@@ -65,7 +65,7 @@ describe('renewDeviceList', () => {
 });
 
 describe('replaceDevice', () => {
-  const replaced = replaceDevice(device, 0, testRng('replaced'), NOW + DAY);
+  const replaced = replaceDevice(device, [], 0, testRng('replaced'), NOW + DAY);
 
   test('keeps the account and its key, and nothing else', () => {
     expect([replaced.account, replaced.accountKey]).toEqual([device.account, device.accountKey]);
@@ -84,8 +84,8 @@ describe('replaceDevice', () => {
 
   test('T41: the list is newer than every one that is known, whatever the clock says', () => {
     const versionOf = (next: typeof device): number => verifyDeviceList(next.deviceList, device.accountKey.publicKey).version;
-    expect(versionOf(replaceDevice(device, NOW, testRng('r'), NOW - 3650 * DAY))).toBe(NOW + 1);
-    expect(versionOf(replaceDevice(device, 5, testRng('r'), NOW))).toBe(NOW);
+    expect(versionOf(replaceDevice(device, [], NOW, testRng('r'), NOW - 3650 * DAY))).toBe(NOW + 1);
+    expect(versionOf(replaceDevice(device, [], 5, testRng('r'), NOW))).toBe(NOW);
   });
 });
 

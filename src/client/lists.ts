@@ -1,0 +1,76 @@
+/**
+ * Device lists and signed sets travel in sessions: each message says which lists its sender has, and a device whose own is newer says
+ * what it is. The directory is asked where a peer speaks of a list that has not come; nothing waits for it.
+ */
+
+import { equal, toHex } from '../bytes.js';
+import { isCyphrError } from '../errors.js';
+import { sessionLimits } from '../limits.js';
+import { encodeIdentity } from '../wire/objects.js';
+import type { Plaintext } from '../wire/plaintext.js';
+import type { Contacts } from './contacts.js';
+import type { Context } from './context.js';
+import type { ControlEffect, ControlOf, ControlSender } from './control.js';
+import type { Outbox } from './outbox.js';
+
+/** The lists of one client, as they travel. */
+export interface Lists {
+  /** What a message says of the lists that its sender has. */
+  heard(from: ControlSender, said: Pick<Plaintext, 'ownListVersion' | 'ownListHash' | 'peerListVersion'>): Promise<void>;
+  /** The handler of `keys`. */
+  keys(from: ControlSender, control: ControlOf<'keys'>): Promise<ControlEffect>;
+  /** Tells everybody with whom there is a session: devices came or went. A list that was only renewed is told to who speaks of an older one. */
+  tellAll(): Promise<void>;
+}
+
+/** The lists of `ctx`. `signedSet` is the device's newest one, TBS‖sig. */
+export function lists(ctx: Context, contacts: Contacts, outbox: Outbox, signedSet: () => Uint8Array): Lists {
+  /** When a device was last told, by H(DIK). */
+  const toldAtMs = new Map<string, number>();
+
+  const tell = async (account: string, only?: readonly Uint8Array[]): Promise<void> => {
+    const { deviceKey, deviceList } = ctx.device();
+    const control = { t: 'keys', list: deviceList, key: deviceKey.publicKey, set: signedSet() } as const;
+    const { writes, committed } = outbox.post(account, control, { only, onSessionsOnly: true });
+    await ctx.db.commit(writes);
+    committed();
+  };
+
+  return {
+    async heard({ account, deviceKeyHash }, { ownListVersion, ownListHash, peerListVersion }) {
+      const contact = await contacts.load(account);
+      if (contact === undefined) return;
+      if (ownListVersion > contact.listVersion) contacts.askFor(account, ownListVersion);
+      if (ownListVersion === contact.listVersion && !equal(ownListHash, contact.listHash)) ctx.observer.log('warn', 'directory-conflict');
+      if (peerListVersion >= ctx.ownList().version) return;
+      const name = toHex(deviceKeyHash);
+      const lastMs = toldAtMs.get(name);
+      const nowMs = ctx.now();
+      if (lastMs !== undefined && Math.abs(nowMs - lastMs) < sessionLimits.listRefetchMs) return;
+      toldAtMs.delete(name);
+      toldAtMs.set(name, nowMs);
+      if (toldAtMs.size > sessionLimits.toldDevices) toldAtMs.delete(toldAtMs.keys().next().value as string);
+      await tell(account, [deviceKeyHash]);
+    },
+    async keys({ account, device }, { list, key, set }) {
+      const { identity } = (await contacts.load(account))!;
+      // Verified as a bundle of the directory is: the session only says who brought it.
+      await contacts.told({
+        address: { account, device },
+        identity: encodeIdentity({ accountKey: identity, deviceList: list, deviceKey: key }),
+        signedSet: set,
+      });
+      return { writes: [] };
+    },
+    async tellAll() {
+      const accounts = new Set((await ctx.db.list(['peer'])).map(({ key }) => key[1]!));
+      for (const account of accounts) {
+        if (ctx.life.hasEnded()) return;
+        if ((await contacts.load(account)) === undefined) continue;
+        await tell(account).catch((error: unknown) =>
+          ctx.observer.log('info', 'telling-failed', isCyphrError(error) ? error.code : 'ERR_BUG'),
+        );
+      }
+    },
+  };
+}

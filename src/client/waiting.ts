@@ -1,0 +1,223 @@
+/**
+ * From plaintext that waits to ciphertext for each device: what can be encrypted now is, in the order of the calls; a device with which
+ * there can be no session yet keeps nobody else waiting. Asks the directory only for keys that are missing.
+ */
+
+import { equal, fromHex, toHex } from '../bytes.js';
+import { type AnyCyphrError, isCyphrError, TransportError, UsageError } from '../errors.js';
+import { keyHash } from '../identity/index.js';
+import { limits } from '../limits.js';
+import type { VerifiedBundle } from '../pqxdh/bundle.js';
+import type { StoreKey, Write } from '../store/port.js';
+import type { Contacts, KnownContact } from './contacts.js';
+import type { Context } from './context.js';
+import type { Encrypted, Encryption, Outgoing } from './encryption.js';
+import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
+import type { SentMessages } from './sent.js';
+import type { SentState } from './types.js';
+
+/** An encryption for one device of the recipient. */
+export type ForDevice = Encrypted & { readonly device: number };
+
+type Pending = ReturnType<typeof pendingRecord.decode>;
+
+/** What came of encrypting a message for the devices that it is still for. */
+export interface Round {
+  readonly encrypted: readonly ForDevice[];
+  /** The devices for which it could not be, and whose keys to ask for; `undefined` where nothing can be asked. */
+  readonly left: readonly { readonly keyHash: Uint8Array; readonly ask: number | undefined; readonly why: AnyCyphrError | undefined }[];
+}
+
+/** What waits for a session, in one client. Callers of all but `encryptPending` hold the lock of the account. */
+export interface Waiting {
+  /** Whether every device of the contact can be written to at once. */
+  isReady(contact: KnownContact, account: string): Promise<boolean>;
+  encryptAll(contact: KnownContact, account: string, pending: Pending, bundles: readonly VerifiedBundle[]): Promise<Round>;
+  /** Encrypts what waits for a session. Asks the directory only if a device has none. Throws what holds the messages. */
+  encryptPending(account: string): Promise<void>;
+}
+
+/** How messages come to their end: see outbox.ts. */
+export interface WaitingHost {
+  readonly messages: SentMessages;
+  finish(id: string, state: 'cancelled' | 'failed', error?: AnyCyphrError): Promise<SentState>;
+  settle(account: string, id: string, record: SentRecord, devices: readonly number[]): Promise<void>;
+}
+
+/** Whether a message has waited for too long. */
+export function isTooOld({ now }: Context, atMs: number): boolean {
+  return now() - atMs > limits.queueAgeMs;
+}
+
+/** Why it fails then. */
+export function tooOld(): TransportError {
+  return new TransportError('ERR_REJECTED', 'the message waited for 30 days');
+}
+
+/** The rows of what was encrypted for each device. */
+export function outboxRows(account: string, { seq, atMs }: SentRecord, id: string, encrypted: readonly ForDevice[]): Write[] {
+  return encrypted.flatMap(({ device, frame, writes }) => [
+    ...writes,
+    { key: keys.outbox(account, seq, device), value: outboxRecord.encode({ id, bytes: frame, atMs }) },
+  ]);
+}
+
+/** An error of ours as a value; any other is thrown. */
+function ours(error: unknown): AnyCyphrError {
+  if (isCyphrError(error)) return error;
+  throw error;
+}
+
+/** What waits in `ctx.db`. */
+export function waiting(ctx: Context, contacts: Contacts, encryption: Encryption, { messages, finish, settle }: WaitingHost): Waiting {
+  const { db, transport } = ctx;
+
+  /** Encrypts a message for every device of the contact that it is still for. */
+  const encryptAll = async (
+    contact: KnownContact,
+    account: string,
+    pending: Pending,
+    bundles: readonly VerifiedBundle[],
+  ): Promise<Round> => {
+    const message: Outgoing = {
+      id: fromHex(pending.id)!,
+      kind: pending.control === undefined ? 'app' : 'control',
+      payload: pending.payload,
+    };
+    const encrypted: ForDevice[] = [];
+    const left: Round['left'][number][] = [];
+    const isFor = ({ keyHash: hash }: { keyHash: Uint8Array }): boolean =>
+      pending.only === undefined || (pending.only as Uint8Array[]).some((each) => equal(each, hash));
+    for (const entry of contact.devices.filter(isFor)) {
+      const { device } = entry;
+      const address = { account, device };
+      const live = await encryption.usable(contact, account, entry);
+      if (live === undefined && pending.control === 'on-sessions') continue;
+      // The pin may have changed since the bundles were fetched.
+      const bundle = bundles.find(
+        (candidate) =>
+          candidate.address.device === device &&
+          equal(candidate.accountKeyHash, contact.pin) &&
+          equal(keyHash(candidate.deviceKey), entry.keyHash),
+      );
+      const isReady = live === undefined ? bundle !== undefined : await encryption.canSeal(live);
+      const why = live === undefined ? await encryption.assertMayStart(account, entry).then(() => undefined, ours) : undefined;
+      if (!isReady || why !== undefined) {
+        left.push({ keyHash: entry.keyHash, ask: why === undefined && live === undefined ? device : undefined, why });
+        continue;
+      }
+      const made =
+        live !== undefined
+          ? await encryption.onSession(contact, address, live, message)
+          : await encryption.onNewSession(contact, bundle!, message);
+      const { maxBytes } = transport.limits;
+      if (made.frame.length > maxBytes) {
+        throw new UsageError('ERR_LENGTH', 'content is too long for this carrier', {
+          field: 'content',
+          got: made.frame.length,
+          max: maxBytes,
+        });
+      }
+      encrypted.push({ ...made, device });
+    }
+    return { encrypted, left };
+  };
+
+  /** Whether every device of the contact can be written to at once. */
+  const isReady = async (contact: KnownContact, account: string): Promise<boolean> => {
+    for (const entry of contact.devices) {
+      const live = await encryption.usable(contact, account, entry);
+      if (live === undefined || !(await encryption.canSeal(live))) return false;
+    }
+    return true;
+  };
+
+  /** Encrypts one message that waits. Answers for which devices it could not be; `undefined` if nothing of the kind is left. */
+  const encryptOne = async (account: string, key: StoreKey, bundles: readonly VerifiedBundle[]): Promise<Round['left'] | undefined> => {
+    const row = await db.read(key);
+    if (row === undefined) return undefined;
+    const pending = pendingRecord.decode(row);
+    const { id } = pending;
+    if (isTooOld(ctx, pending.atMs)) return void (await finish(id, 'failed', tooOld()));
+    const contact = await contacts.load(account);
+    if (contact === undefined) return [];
+    contacts.assertSendable(contact);
+    let round: Round;
+    try {
+      round = await encryptAll(contact, account, pending, bundles);
+    } catch (error) {
+      if (!isCyphrError(error) || error.code !== 'ERR_LENGTH') throw error;
+      return void (await finish(id, 'failed', error));
+    }
+    const { encrypted, left } = round;
+    const record = await messages.load(id);
+    if (record === undefined) return undefined;
+    const waitingFor = [...record.waitingFor, ...encrypted.map(({ device }) => device)];
+    if (left.length === 0 && waitingFor.length === 0) {
+      // Whoever it was for is gone, or has it.
+      if (record.isControl !== true) await ctx.lock(`sent ${id}`, () => settle(account, id, record, []));
+      else await finish(id, 'cancelled');
+      return undefined;
+    }
+    if (encrypted.length === 0 && left.length > 0) return left;
+    const next: SentRecord = { ...record, waitingFor, ...(left.length === 0 ? { state: 'queued', code: undefined } : {}) };
+    const plaintext: Write[] =
+      record.isControl === true
+        ? []
+        : [{ key: keys.unsent(account, record.seq), value: pendingRecord.encode({ id, payload: pending.payload, atMs: pending.atMs }) }];
+    const rest: Write = {
+      key,
+      value: left.length === 0 ? null : pendingRecord.encode({ ...pending, only: left.map(({ keyHash: hash }) => hash) }),
+    };
+    await db.commit([rest, ...plaintext, messages.write(id, next), ...outboxRows(account, next, id, encrypted)]);
+    for (const each of encrypted) each.install();
+    if (left.length === 0 && record.state === 'held') messages.announce(id, record, 'queued');
+    return left.length === 0 ? undefined : left;
+  };
+
+  /** Encrypts what waits for a session, in the order of the calls; what a device can't be sent now keeps its place before what comes later. */
+  const encryptWith = async (account: string, bundles: readonly VerifiedBundle[]): Promise<Round['left'] | undefined> => {
+    const blocked = new Map<string, Round['left'][number]>();
+    let isUnknown = false;
+    for (const { key, value } of await db.list(['pending', account])) {
+      if (ctx.life.hasEnded()) return undefined;
+      const { only } = pendingRecord.decode(value);
+      // Nothing is to be had for these in this round.
+      if (only !== undefined && (only as Uint8Array[]).every((hash) => blocked.has(toHex(hash)))) continue;
+      const left = await ctx.lock(`peer ${account}`, () => encryptOne(account, key, bundles));
+      for (const each of left ?? []) blocked.set(toHex(each.keyHash), each);
+      if (left?.length === 0) {
+        isUnknown = true;
+        break;
+      }
+    }
+    return isUnknown || blocked.size > 0 ? [...blocked.values()] : undefined;
+  };
+
+  /** Encrypts what waits for a session. Asks the directory only if a device has none. Throws what holds the messages. */
+  const encryptPending = async (account: string): Promise<void> => {
+    let bundles: readonly VerifiedBundle[] = [];
+    // Perhaps the directory shows the pinned identity again; if not, this throws what holds the messages.
+    if ((await contacts.load(account))?.changedTo !== undefined) await contacts.refresh(account, []);
+    let asked = 0;
+    for (;;) {
+      const left = await encryptWith(account, bundles);
+      if (left === undefined || ctx.life.hasEnded()) return;
+      const dead = left.find(({ why }) => why !== undefined)?.why;
+      const wanted = left.filter(({ why }) => why === undefined);
+      if (wanted.length === 0 && dead !== undefined) throw dead;
+      // While an unknown account has started a session itself, only whose it is has to be asked.
+      const isStranger = wanted.length === 0 && (await db.list(['peer', account], 1)).length > 0;
+      const take = wanted.length === 0 ? (isStranger ? [] : ('all' as const)) : wanted.flatMap(({ ask }) => ask ?? []);
+      // The first question may only have been whose account it is.
+      asked += take.length === 0 ? 1 : 2;
+      if (asked > 3) {
+        const message = 'a device of this account has published no keys: the message is held, and goes out once it has';
+        throw dead ?? new UsageError('ERR_NO_SESSION', message, { field: 'to' });
+      }
+      bundles = await ctx.observer.span('handshake', () => contacts.refresh(account, take));
+    }
+  };
+
+  return { isReady, encryptAll, encryptPending };
+}
