@@ -36,7 +36,14 @@ export function watchSeals(original: typeof sealing): typeof sealing {
   };
 }
 
-function ratchetMessage(envelope: Uint8Array): Uint8Array {
+/** Forgets the frames of an earlier run: they are many. */
+export function forgetFrames(): void {
+  prkOfNonce.clear();
+  innerOfSealed.clear();
+}
+
+/** The ratchet message in an envelope, whatever it is wrapped in. */
+export function ratchetMessage(envelope: Uint8Array): Uint8Array {
   const inner = frameType(envelope) === FRAME_SEALED ? innerOfSealed.get(toHex(envelope)) : envelope;
   if (inner === undefined) throw new Error('a sealed frame that nobody sealed');
   return frameType(inner) === FRAME_INIT ? parseInit(inner).ratchetMessage : inner;

@@ -1,0 +1,263 @@
+/** A device as a process on a machine: it may be stopped, die at a commit, go back to a backup, have a wrong clock, or be offline. */
+
+import type { Client, ClientEvent, Message } from '../../src/client/types.js';
+import { isCyphrError } from '../../src/errors.js';
+import type { Address } from '../../src/step.js';
+import type { Store } from '../../src/store/port.js';
+import { createTestClient } from '../../src/testing/client.js';
+import { crashingStore } from '../../src/testing/crashing-store.js';
+import { type GlassStore, glassStore } from '../helpers/people.js';
+import { testRng } from '../helpers/rng.js';
+import type { Link, Parcel, StepRelay } from '../helpers/step-relay.js';
+
+export type Plan = Parameters<typeof crashingStore>[1];
+
+/** What a disk holds, and what the application on it had acknowledged by then. */
+export interface Backup {
+  readonly rows: readonly (readonly [string, Uint8Array])[];
+  readonly acked: ReadonlySet<string>;
+  /** Number of the message that would be sent next. */
+  readonly at: number;
+}
+
+/** One process. */
+interface Life {
+  client: Client | undefined;
+  /** What its opening was refused with. */
+  refusal: unknown;
+  readonly link: Link;
+  isDead: boolean;
+}
+
+export interface Machine {
+  readonly name: string;
+  readonly account: string;
+  store: GlassStore;
+  /** Every address that it ever had. */
+  readonly addresses: Address[];
+  /** By message id: what its application was shown. */
+  readonly shown: Map<string, { readonly from: Address; readonly text: string }>;
+  /** Ids that came again although they had been acknowledged. */
+  readonly shownAfterAck: string[];
+  readonly undecryptable: Extract<ClientEvent, { type: 'undecryptable' }>[];
+  /** Ids of messages of which it was told that they have failed, and why. */
+  readonly failed: Set<string>;
+  /** Envelopes that it could make nothing of, one by one: they come one after another. */
+  readonly dropped: { readonly parcel: Parcel; readonly code: string; readonly atMs: number }[];
+  offsetMs: number;
+  /** The latest time that its clock has ever shown. */
+  latestMs(): number;
+  /** The link, also while nothing runs. */
+  readonly link: Link;
+  client(): Client | undefined;
+  isDead(): boolean;
+  refusal(): unknown;
+  start(): void;
+  /** The process ends in order. */
+  stop(): void;
+  /** The process will die at its n-th commit from now. */
+  arm(plan: Plan): void;
+  /** Reads what there is: `until` resolves when the application has had time for it. */
+  read(acks: boolean, until: () => Promise<void>): Promise<void>;
+  backup(at: number): Backup;
+  /** Puts a backup onto an empty disk. No process runs. */
+  restore(backup: Backup): Promise<void>;
+}
+
+/** What all machines have in common. */
+export interface Surroundings {
+  readonly relay: StepRelay;
+  readonly now: () => number;
+  readonly seed: string;
+  /** What must not happen, in words. */
+  readonly faults: string[];
+}
+
+export async function filled(rows: Backup['rows']): Promise<GlassStore> {
+  const store = glassStore();
+  if (rows.length > 0) await store.commit(rows.map(([key, value]) => ({ key: JSON.parse(key), value })));
+  return store;
+}
+
+export function machine(name: string, account: string, store: GlassStore, { relay, now, seed, faults }: Surroundings): Machine {
+  let life: Life | undefined;
+  let lives = 0;
+  let armed: Plan | undefined;
+  let acked = new Set<string>();
+  let delivered: Parcel | undefined;
+  let latestMs = 0;
+  const clock = (): number => {
+    latestMs = Math.max(latestMs, now() + self.offsetMs);
+    return now() + self.offsetMs;
+  };
+
+  const mortalStore = (begun: Life, disk: Store): Store => {
+    let current = disk;
+    const switching = (): Store => {
+      if (armed !== undefined && life === begun && !begun.isDead) {
+        current = crashingStore(disk, armed);
+        armed = undefined;
+      }
+      return current;
+    };
+    const watched = async <T>(call: (on: Store) => Promise<T>): Promise<T> => {
+      try {
+        return await call(switching());
+      } catch (error) {
+        if (error instanceof Error && error.message.startsWith('simulated crash')) die(begun);
+        throw error;
+      }
+    };
+    return {
+      read: (keys) => watched((on) => on.read(keys)),
+      list: (prefix, limit, after) => watched((on) => on.list(prefix, limit, after)),
+      commit: (writes) => watched((on) => on.commit(writes)),
+      close: async () => {},
+    };
+  };
+  const end = (ended: Life): void => {
+    // A process that opens ends once it is open.
+    const close = (): void => void ended.client?.close().catch(() => {});
+    if (ended.client === undefined) opening?.then(close, () => {});
+    else close();
+  };
+  const die = (dying: Life): void => {
+    if (dying.isDead) return;
+    dying.isDead = true;
+    dying.link.isUp = false;
+    end(dying);
+  };
+  let opening: Promise<unknown> | undefined;
+
+  const listen = (begun: Life, client: Client): void => {
+    client.on('undecryptable', (event) => {
+      if (!begun.isDead) self.undecryptable.push(event);
+    });
+    client.on('sent', ({ id, state, error }) => {
+      if (state === 'failed' && error !== undefined && !begun.isDead) self.failed.add(id);
+    });
+    client.on('identityChanged', (event) => faults.push(`${name}: the identity of ${event.account} changed`));
+    client.on('status', ({ status }) => {
+      if (status.state !== 'halted' && status.state !== 'closed') note(client);
+    });
+  };
+  const note = (client: Client): void => {
+    const { device } = client;
+    if (device !== 0 && !self.addresses.some((known) => known.device === device)) self.addresses.push({ account, device });
+  };
+  const show = (message: Message): void => {
+    if (acked.has(message.id)) self.shownAfterAck.push(message.text);
+    self.shown.set(message.id, { from: message.from, text: message.text });
+  };
+
+  const self: Machine = {
+    name,
+    account,
+    store,
+    addresses: [],
+    shown: new Map(),
+    shownAfterAck: [],
+    undecryptable: [],
+    failed: new Set(),
+    dropped: [],
+    offsetMs: 0,
+    link: { isUp: true, losesAcks: false, losesReplies: false },
+    client: () => (life?.isDead === false ? life.client : undefined),
+    isDead: () => life?.isDead === true,
+    latestMs: () => latestMs,
+    refusal: () => life?.refusal,
+    start() {
+      if (life?.isDead === false) return;
+      // A process that is dead has no link any more; one that lives has this machine's.
+      const begun: Life = { client: undefined, refusal: undefined, link: ownLink(), isDead: false };
+      life = begun;
+      opening = createTestClient({
+        account,
+        ...relay.network(begun.link),
+        store: mortalStore(begun, self.store),
+        rng: testRng(`${seed} ${name} ${lives++}`),
+        now: clock,
+        observe(record) {
+          if (record.kind !== 'log' || record.event !== 'envelope-dropped' || begun.isDead) return;
+          self.dropped.push({ parcel: delivered!, code: record.code!, atMs: clock() });
+        },
+      }).then(
+        (client) => {
+          begun.client = client;
+          if (begun.isDead || life !== begun) return end(begun);
+          note(client);
+          listen(begun, client);
+        },
+        (error: unknown) => {
+          begun.refusal = error;
+          if (!begun.isDead) faults.push(`${name} did not open: ${codeOf(error)}`);
+        },
+      );
+    },
+    stop() {
+      if (life !== undefined) end(life);
+      life = undefined;
+      armed = undefined;
+    },
+    arm(plan) {
+      armed = plan;
+    },
+    async read(acks, until) {
+      const running = life;
+      const client = self.client();
+      if (running === undefined || client === undefined || client.status.state === 'halted') return;
+      const stop = new AbortController();
+      const loop = async (): Promise<void> => {
+        for await (const message of client.messages({ signal: stop.signal })) {
+          if (running.isDead) return;
+          show(message);
+          if (!acks) continue;
+          await message.ack();
+          if (running.isDead) return;
+          acked.add(message.id);
+        }
+      };
+      const reading = loop().catch((error: unknown) => {
+        if (!running.isDead && codeOf(error) !== 'ERR_STORE_ROLLBACK') faults.push(`${name}: reading ended: ${codeOf(error)}`);
+      });
+      await until();
+      stop.abort();
+      await reading;
+    },
+    backup: (at) => ({
+      rows: [...self.store.rows()].map(([key, value]) => [key, new Uint8Array(value)] as const),
+      acked: new Set(acked),
+      at,
+    }),
+    async restore(backup) {
+      self.store = await filled(backup.rows);
+      acked = new Set(backup.acked);
+    },
+  };
+  /** The link of a process: it goes up and down with the machine's, until the process dies. */
+  const ownLink = (): Link => {
+    let isCut = false;
+    return {
+      get isUp() {
+        return !isCut && self.link.isUp;
+      },
+      set isUp(up) {
+        isCut = !up;
+      },
+      onDelivery(parcel) {
+        delivered = parcel;
+      },
+      get losesAcks() {
+        return self.link.losesAcks;
+      },
+      get losesReplies() {
+        return self.link.losesReplies;
+      },
+    };
+  };
+  return self;
+}
+
+export function codeOf(error: unknown): string {
+  return isCyphrError(error) ? error.code : String(error);
+}

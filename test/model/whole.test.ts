@@ -1,0 +1,17 @@
+import { test, vi } from 'vitest';
+import { wholeHistories } from './whole.js';
+
+vi.mock('../../src/ratchet/ratchet.js', async (original) => (await import('../helpers/text-watch.js')).watchTexts(await original()));
+vi.mock('../../src/ratchet/keys.js', async (original) => (await import('../helpers/key-watch.js')).watchKeys(await original()));
+vi.mock('../../src/pqxdh/seal.js', async (original) => (await import('../helpers/key-watch.js')).watchSeals(await original()));
+vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
+
+const { CYPHR_SEED, CYPHR_RUNS, CYPHR_PATH, CYPHR_SHRINK } = process.env;
+const seed = Number(CYPHR_SEED ?? 20_261_122);
+const numRuns = Number(CYPHR_RUNS ?? 100);
+
+test(
+  `T24, T25: ${numRuns} histories of everything that happens to devices (seed ${seed})`,
+  () => wholeHistories({ numRuns, steps: 40, seed, path: CYPHR_PATH, shrinks: CYPHR_SHRINK !== undefined }),
+  600_000,
+);

@@ -1,0 +1,195 @@
+/**
+ * The whole client: accounts with several devices, on a relay that delays, repeats, reorders, loses and restarts, and on machines that
+ * crash, go back to backups, are copied, offline, or wrong by ten years; against what may be expected of them all the same.
+ *
+ * Time and network are the model's: a history is a list of steps, and the same steps from the same seed are the same history.
+ */
+
+import fc from 'fast-check';
+import { forgetFrames, keysUsedTwice } from '../helpers/key-watch.js';
+import { forgetTexts, textsIn } from '../helpers/text-watch.js';
+import { codeOf, type Machine } from './machine.js';
+import { anyStep, type Step, take } from './whole-steps.js';
+import { addressName, addressOf, type Outgoing, readAll, type Shape, send, type World, worldOf } from './world.js';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+/** How long the secrets of prekeys are kept. */
+const SECRETS_MS = 45 * 24 * HOUR_MS;
+/** Rounds of fresh messages until all of them arrive. Sessions may be started once an hour. */
+const ROUNDS = 4;
+
+/** Plays histories from `seed`; what breaks an invariant is told with its history, shrunk if `shrinks`. */
+export async function wholeHistories(runs: {
+  numRuns: number;
+  steps: number;
+  seed: number;
+  shrinks: boolean;
+  /** Of a failure, as it was printed: plays that one alone. */
+  path?: string | undefined;
+}): Promise<void> {
+  const shape = fc.record({
+    devices: fc.constantFrom([1, 1], [1, 1, 1]),
+    haveMet: fc.boolean(),
+  });
+  await fc.assert(
+    fc.asyncProperty(shape, fc.array(anyStep, { minLength: 5, maxLength: runs.steps, size: 'max' }), fc.nat(), (...history) =>
+      play(...history),
+    ),
+    { numRuns: runs.numRuns, seed: runs.seed, endOnFailure: !runs.shrinks, ...(runs.path !== undefined && { path: runs.path }) },
+  );
+}
+
+/** One history. Throws what broke, and what was done before. */
+export async function play(shape: Shape, steps: readonly Step[], seed: number): Promise<void> {
+  forgetFrames();
+  forgetTexts();
+  const world = await worldOf(shape, `history ${seed}`);
+  try {
+    for (const step of steps) await take(world, step);
+    await heal(world);
+    const broken = [...world.faults, ...check(world, await statesOf(world))];
+    if (broken.length > 0) throw new Error(`${broken.join('\n')}\n\nin this history:\n${world.log.join('\n')}`);
+  } finally {
+    for (const each of world.machines) each.stop();
+    await world.time.settle();
+    world.time.end();
+  }
+}
+
+/** The disturbances end, and time passes until fresh messages arrive everywhere. */
+async function heal(world: World): Promise<void> {
+  const { relay, time, machines, log } = world;
+  log.push('the disturbances end');
+  relay.isSwift = true;
+  relay.releaseAll();
+  for (const each of machines) {
+    Object.assign(each.link, { isUp: true, losesAcks: false, losesReplies: false });
+    each.offsetMs = 0;
+    each.stop();
+    each.start();
+  }
+  await time.pass(MINUTE_MS);
+  for (const each of machines) {
+    const client = each.client();
+    if (client?.status.state === 'halted') await done(world, client.recover());
+  }
+  for (let round = 1; ; round++) {
+    await time.pass(HOUR_MS + MINUTE_MS);
+    await readAll(world);
+    const fresh: Outgoing[] = [];
+    for (const from of machines) {
+      for (const to of world.accounts) if (to !== from.account) fresh.push(send(world, from, to));
+    }
+    await time.pass(MINUTE_MS);
+    await readAll(world);
+    const late = fresh.filter((message) => targets(world, message).some((target) => !has(target, message)));
+    log.push(
+      `round ${round}: ${fresh.map(({ text, from, to }) => `${text} ${from.name}→${to}`).join(', ')}; late: ${late.map(({ text }) => text)}`,
+    );
+    if (late.length === 0) return;
+    if (round === ROUNDS) {
+      world.faults.push(`no convergence: ${late.map(({ text, from, to }) => `${text} from ${from.name} to ${to}`).join(', ')}`);
+      return;
+    }
+  }
+}
+
+/** Waits for what takes no time. */
+async function done({ time, faults }: World, task: Promise<unknown>): Promise<void> {
+  task.catch((error: unknown) => faults.push(String(error)));
+  await time.settle();
+}
+
+const has = (target: Machine, { text }: Outgoing): boolean => [...target.shown.values()].some((shown) => shown.text === text);
+
+/** The machines that should show a message, if they were listed when it was sent. */
+function targets({ machines }: World, { from, to }: Outgoing): Machine[] {
+  return machines.filter((each) => each !== from && each.account === to);
+}
+
+/** What became of each message, as its sender says: its state, or why it has failed. One that has been forgotten had settled. */
+async function statesOf({ messages, time }: World): Promise<ReadonlyMap<Outgoing, string>> {
+  const states = new Map<Outgoing, string>();
+  for (const message of messages) {
+    const { id, from } = message;
+    if (id === undefined) continue;
+    const ask = async (): Promise<void> => {
+      const sent = await from.client()!.sent(id);
+      states.set(message, sent?.state ?? 'forgotten');
+      if (sent?.state === 'failed' || sent?.state === 'held')
+        await sent.until('accepted').catch((error: unknown) => states.set(message, `${sent.state}: ${codeOf(error)}`));
+    };
+    ask().catch((error: unknown) => states.set(message, codeOf(error)));
+  }
+  await time.settle();
+  return states;
+}
+
+/** Everything that is not as it should be, in words. */
+function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
+  const { relay, machines, messages } = world;
+  const broken: string[] = [];
+  /** By text: the devices for which the relay has accepted it. */
+  const accepted = new Map<string, Set<string>>();
+  for (const { to, bytes } of relay.accepted) {
+    for (const text of textsIn(bytes)) accepted.set(text, (accepted.get(text) ?? new Set()).add(addressName(to)));
+  }
+  for (const message of messages) {
+    const { text, from, to, state, known, lostFor, isForgotten } = message;
+    if (state === 'unsaid') broken.push(`${text} of ${from.name}: nothing was ever said of it`);
+    if (isForgotten || state !== 'promised') continue;
+    const said = states.get(message)!;
+    if (said.startsWith('failed: ') || from.failed.has(message.id!)) continue;
+    if (said !== 'accepted' && said !== 'forgotten') broken.push(`${text} from ${from.name} to ${to}: still ${said}`);
+    for (const target of targets(world, message)) {
+      const address = addressName(addressOf(target)!);
+      const isDue = (known.has(address) || accepted.get(text)?.has(address) === true) && !lostFor.has(address);
+      const isReported = target.undecryptable.some((event) => event.from === from.account);
+      if (!isDue || has(target, message) || isReported || keysWereGone(target, message)) continue;
+      const drops = dropsOf(target, message).map(({ code }) => code);
+      broken.push(`${text} from ${from.name} was not shown to ${target.name}, which dropped it: ${drops}`);
+    }
+  }
+  for (const target of machines) {
+    const texts = [...target.shown.values()].map(({ text }) => text);
+    for (const text of target.shownAfterAck) broken.push(`${text} was shown to ${target.name} after it was acknowledged`);
+    for (const text of new Set(texts)) {
+      if (texts.indexOf(text) !== texts.lastIndexOf(text)) broken.push(`${text} was shown to ${target.name} twice`);
+    }
+    for (const { from, text } of target.shown.values()) {
+      const message = messages.find((each) => each.text === text);
+      const isTrue = message?.from.addresses.some((address) => addressName(address) === addressName(from)) === true;
+      if (!isTrue || message.to !== target.account) broken.push(`${target.name} was shown ${text} as from ${addressName(from)}`);
+      if (message?.state === 'refused') broken.push(`${target.name} was shown ${text}, which was refused`);
+    }
+    broken.push(...tooManyRows(world, target));
+  }
+  for (const prk of keysUsedTwice(relay.accepted.map(({ bytes }) => bytes))) broken.push(`a key was used twice: ${prk}`);
+  return broken;
+}
+
+const dropsOf = (target: Machine, { text }: Outgoing): Machine['dropped'] =>
+  target.dropped.filter(({ parcel }) => textsIn(parcel.bytes).includes(text));
+
+/** By the clock that the device had, what would have opened the message was past its time. */
+function keysWereGone(target: Machine, message: Outgoing): boolean {
+  return dropsOf(target, message).some(({ code }) => code === 'ERR_KEY_GONE') && target.latestMs() - message.atMs > SECRETS_MS;
+}
+
+/** Rows of the machine's disk by space, where there are more than there may be once everything has arrived. */
+function tooManyRows({ machines }: World, at: Machine): string[] {
+  const counts = new Map<string, number>();
+  for (const key of at.store.rows().keys()) {
+    const [space] = JSON.parse(key) as string[];
+    counts.set(space!, (counts.get(space!) ?? 0) + 1);
+  }
+  const peers = machines.length * 4;
+  const most: Record<string, number> = { outbox: 0, pending: 0, unsent: 0, inbox: 0, claimed: 0, publish: 0, session: 5 * peers, login: 2 };
+  return Object.entries(most).flatMap(([space, max]) => {
+    const count = counts.get(space) ?? 0;
+    return count > max
+      ? [`${at.name} has ${count} rows of ${space}: ${[...at.store.rows().keys()].filter((key) => key.includes(`"${space}"`))}`]
+      : [];
+  });
+}

@@ -1,0 +1,177 @@
+/** The world of the model of the whole: machines, a relay, time, and what should come true of every message. */
+
+import { contactRecord } from '../../src/client/records.js';
+import type { Address } from '../../src/step.js';
+import { parseDeviceList } from '../../src/wire/objects.js';
+import { glassStore } from '../helpers/people.js';
+import { type DirectoryChange, type StepRelay, stepRelay } from '../helpers/step-relay.js';
+import { type Timeline, timeline } from '../helpers/timeline.js';
+import { type Backup, codeOf, filled, type Machine, machine } from './machine.js';
+
+/** 2026-01-01, in milliseconds. */
+const START = 1_767_225_600_000;
+const MINUTE_MS = 60_000;
+
+/** A message that somebody's application was told to send. */
+export interface Outgoing {
+  /** `<1>`, `<2>`, … */
+  readonly text: string;
+  readonly from: Machine;
+  readonly to: string;
+  readonly atMs: number;
+  /** `unknown`: the process died before it could say. */
+  state: 'unsaid' | 'promised' | 'refused' | 'unknown';
+  id: string | undefined;
+  /** Devices of the recipient that the sender knew. */
+  readonly known: ReadonlySet<string>;
+  /** Devices for which the relay has lost it. */
+  readonly lostFor: Set<string>;
+  /** The sender went back to a time before it. */
+  isForgotten: boolean;
+}
+
+/** Which accounts there are, with how many devices, and whether they have met. */
+export interface Shape {
+  readonly devices: readonly number[];
+  readonly haveMet: boolean;
+}
+
+export interface World {
+  readonly relay: StepRelay;
+  readonly time: Timeline;
+  readonly machines: Machine[];
+  readonly accounts: readonly string[];
+  readonly messages: Outgoing[];
+  readonly backups: Map<Machine, Backup>;
+  readonly faults: string[];
+  /** What was done, in words. */
+  readonly log: string[];
+}
+
+interface Template {
+  readonly machines: readonly { readonly account: string; readonly backup: Backup; readonly address: Address }[];
+  readonly changes: readonly DirectoryChange[];
+  readonly atMs: number;
+}
+
+const NAMES = ['alice', 'bob', 'carol'];
+const templates = new Map<string, Promise<Template>>();
+
+export const addressName = ({ account, device }: Address): string => `${account} ${device}`;
+
+/** Where a device is now; `undefined` while nothing runs there, or what runs has no place. */
+export function addressOf(each: Machine): Address | undefined {
+  return each.addresses.at(-1);
+}
+
+/** The devices of an account that a machine's disk knows. */
+export function knownDevices(each: Machine, account: string): Set<string> {
+  const row = each.store.rows().get(JSON.stringify(['contact', account]));
+  if (row === undefined) return new Set();
+  const { entries } = parseDeviceList(contactRecord.decode(row).list);
+  return new Set(entries.map(({ device }) => addressName({ account, device })));
+}
+
+/** Sends one more message; what comes of it is noted as it comes. */
+export function send({ messages, faults, time }: World, from: Machine, to: string): Outgoing {
+  const text = `<${messages.length}>`;
+  const message: Outgoing = {
+    text,
+    from,
+    to,
+    atMs: time.now(),
+    state: 'unsaid',
+    id: undefined,
+    known: knownDevices(from, to),
+    lostFor: new Set(),
+    isForgotten: false,
+  };
+  messages.push(message);
+  from
+    .client()!
+    .send(to, text)
+    .then(
+      ({ id }) => {
+        message.id = id;
+        message.state = from.isDead() ? 'unknown' : 'promised';
+      },
+      (error: unknown) => {
+        message.state = from.isDead() ? 'unknown' : 'refused';
+        // What a halted or dying device refuses is no fault.
+        const code = codeOf(error);
+        if (!from.isDead() && !['ERR_STORE_ROLLBACK', 'ERR_CLOSED'].includes(code)) faults.push(`${text} of ${from.name}: ${code}`);
+      },
+    );
+  return message;
+}
+
+/** Everybody reads and acknowledges what there is. */
+export async function readAll({ machines, time }: World): Promise<void> {
+  for (const each of machines) await each.read(true, () => time.settle());
+}
+
+function surroundings(relay: StepRelay, time: Timeline, seed: string, faults: string[]) {
+  return { relay, now: time.now, seed, faults };
+}
+
+/** Registers the accounts of a shape, once: every history begins with a copy. */
+async function makeTemplate({ devices, haveMet }: Shape): Promise<Template> {
+  const time = timeline(START);
+  const relay = stepRelay();
+  relay.isSwift = true;
+  const faults: string[] = [];
+  try {
+    const machines = devices.map((_, i) =>
+      machine(`${NAMES[i]}/1`, NAMES[i]!, glassStore(), surroundings(relay, time, `shape ${devices}`, faults)),
+    );
+    const world: World = { relay, time, machines, accounts: NAMES, messages: [], backups: new Map(), faults, log: [] };
+    for (const each of machines) {
+      each.start();
+      await time.pass(MINUTE_MS);
+    }
+    for (let i = 0; haveMet && i < 2; i++) {
+      for (const from of machines) {
+        for (const to of machines) {
+          if (from === to) continue;
+          send(world, from, to.account);
+          await time.pass(MINUTE_MS);
+          await readAll(world);
+        }
+      }
+    }
+    const addresses = machines.map((each) => addressOf(each)!);
+    for (const each of machines) each.stop();
+    await time.settle();
+    if (faults.length > 0) throw new Error(faults.join('\n'));
+    return {
+      machines: machines.map((each, i) => ({ account: each.account, backup: each.backup(0), address: addresses[i]! })),
+      changes: relay.changes,
+      atMs: time.now(),
+    };
+  } finally {
+    time.end();
+  }
+}
+
+/** A world of that shape, its machines running; `time.end()` is the caller's. */
+export async function worldOf(shape: Shape, seed: string): Promise<World> {
+  const name = JSON.stringify(shape);
+  const template = templates.get(name) ?? makeTemplate(shape);
+  templates.set(name, template);
+  const { machines: made, changes, atMs } = await template;
+  const time = timeline(atMs);
+  const relay = stepRelay();
+  const faults: string[] = [];
+  await relay.play(changes);
+  const machines: Machine[] = [];
+  for (const { account, backup, address } of made) {
+    const count = machines.filter((each) => each.account === account).length;
+    const each = machine(`${account}/${count + 1}`, account, await filled(backup.rows), surroundings(relay, time, seed, faults));
+    each.addresses.push(address);
+    machines.push(each);
+    each.start();
+  }
+  await time.pass(1_000);
+  const accounts = [...new Set(made.map(({ account }) => account))];
+  return { relay, time, machines, accounts, messages: [], backups: new Map(), faults, log: [] };
+}

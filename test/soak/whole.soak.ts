@@ -1,0 +1,14 @@
+import { test, vi } from 'vitest';
+import { wholeHistories } from '../model/whole.js';
+
+vi.mock('../../src/ratchet/ratchet.js', async (original) => (await import('../helpers/text-watch.js')).watchTexts(await original()));
+vi.mock('../../src/ratchet/keys.js', async (original) => (await import('../helpers/key-watch.js')).watchKeys(await original()));
+vi.mock('../../src/pqxdh/seal.js', async (original) => (await import('../helpers/key-watch.js')).watchSeals(await original()));
+vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
+
+const { CYPHR_SEED, CYPHR_RUNS, CYPHR_PATH } = process.env;
+const seed = Number(CYPHR_SEED ?? Date.now() % 2 ** 31);
+const numRuns = Number(CYPHR_RUNS ?? 2_000);
+
+test(`T24, T25, T41: ${numRuns} long histories of everything that happens to devices (seed ${seed})`, () =>
+  wholeHistories({ numRuns, steps: 120, seed, path: CYPHR_PATH, shrinks: true }));
