@@ -31,7 +31,7 @@ export function lists(ctx: Context, contacts: Contacts, outbox: Outbox, signedSe
   const tell = async (account: string, only?: readonly Uint8Array[]): Promise<void> => {
     const { deviceKey, deviceList } = ctx.device();
     const control = { t: 'keys', list: deviceList, key: deviceKey.publicKey, set: signedSet() } as const;
-    const { writes, committed } = outbox.post(account, control, { only, onSessionsOnly: true });
+    const { writes, committed } = outbox.post(account, control, { only, sessionsOnly: true });
     await ctx.db.commit(writes);
     committed();
   };

@@ -51,7 +51,7 @@ export interface PostOptions {
   /** H(DIK) of the devices; all that are listed when it is encrypted, if absent. */
   readonly only?: readonly Uint8Array[] | undefined;
   /** Not worth a new session: devices without one are left out. */
-  readonly onSessionsOnly?: boolean | undefined;
+  readonly sessionsOnly?: boolean | undefined;
 }
 
 /** A control message to be committed: `committed` is called after. */
@@ -355,11 +355,11 @@ export async function outbox(
     },
     until: messages.until,
     cancel,
-    post(account, message, { only, onSessionsOnly = false } = {}) {
+    post(account, message, { only, sessionsOnly = false } = {}) {
       const id = toHex(ctx.rng(16));
       const seq = ctx.nextSeq();
       const atMs = ctx.now();
-      const control = onSessionsOnly ? 'on-sessions' : 'any';
+      const control = sessionsOnly ? 'on-sessions' : 'any';
       const record: SentRecord = { to: account, state: 'queued', atMs, seq, waitingFor: [], accepted: 0, isControl: true };
       const pending = pendingRecord.encode({ id, payload: encodeControl(message), atMs, only, control });
       return {
