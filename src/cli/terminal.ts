@@ -57,24 +57,28 @@ export async function askPassphrase(purpose: 'create' | 'unlock', file: string |
     const message = 'there is no terminal to ask for the passphrase: name a file with --passphrase-file';
     throw new UsageError('ERR_ARGUMENT', message, { field: 'passphrase-file' });
   }
-  const passphrase = await askHidden(purpose === 'create' ? 'New passphrase: ' : 'Passphrase: ');
-  if (purpose === 'create' && (await askHidden('The same again: ')) !== passphrase) {
-    throw new StoreError('ERR_STORE_KEY', 'the two passphrases differ');
-  }
-  return passphrase;
+  const [passphrase, again] = await askHidden(purpose === 'create' ? ['New passphrase: ', 'The same again: '] : ['Passphrase: ']);
+  if (purpose === 'create' && again !== passphrase) throw new StoreError('ERR_STORE_KEY', 'the two passphrases differ');
+  return passphrase!;
 }
 
-/** One line from the terminal, which echoes nothing: what readline would show goes nowhere. Rejects on Ctrl-C and at the end of input. */
-function askHidden(question: string): Promise<string> {
-  process.stderr.write(question);
+/** A line from the terminal for each question. Nothing is echoed: what readline would show goes nowhere. Ctrl-C and Ctrl-D cancel. */
+async function askHidden(questions: readonly string[]): Promise<string[]> {
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const lines = createInterface({ input: process.stdin, output: nowhere, terminal: true, historySize: 0 });
-  return new Promise<string>((resolve, reject) => {
-    lines.once('line', resolve);
-    lines.once('SIGINT', () => lines.close());
-    lines.once('close', () => reject(new StoreError('ERR_STORE_KEY', 'cancelled: no passphrase was given')));
-  }).finally(() => {
-    lines.close();
-    tell('');
-  });
+  const terminal = createInterface({ input: process.stdin, output: nowhere, terminal: true, historySize: 0 });
+  terminal.once('SIGINT', () => terminal.close());
+  const lines = terminal[Symbol.asyncIterator]();
+  const answers: string[] = [];
+  try {
+    for (const question of questions) {
+      process.stderr.write(question);
+      const { value, done } = await lines.next();
+      tell('');
+      if (done) throw new StoreError('ERR_STORE_KEY', 'cancelled: no passphrase was given');
+      answers.push(value);
+    }
+    return answers;
+  } finally {
+    terminal.close();
+  }
 }

@@ -1,0 +1,156 @@
+/** `npx @cyphr/e2ee` as somebody types it: in a process of its own, with a passphrase from a file or a terminal. */
+
+import { execFile, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+import { fromHex, toHex } from '../../src/bytes.js';
+import { verifyRootStatement } from '../../src/identity/root.js';
+import { flip } from '../helpers/rng.js';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const SOURCE = ['--import', 'tsx', 'src/cli/main.ts'];
+const env = { ...process.env, TSX_TSCONFIG_PATH: 'tsconfig.json' };
+const folder = mkdtempSync(join(tmpdir(), 'cyphr-command-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const at = (name: string): string => join(folder, name);
+
+const PASSPHRASE = 'correct horse';
+const IDENTITY = '5c'.repeat(64);
+const SIGN = ['sign-account', '--account', 'alice', '--identity', IDENTITY, '--passphrase-file', at('passphrase')];
+writeFileSync(at('passphrase'), `${PASSPHRASE}\nand what stands below\n`);
+writeFileSync(at('wrong'), 'incorrect horse\n');
+writeFileSync(at('empty'), '\n');
+
+/** Runs the command to its end: the exit code, and what it said. */
+function run(...words: string[]): Promise<{ code: number; out: string; err: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [...SOURCE, ...words], { cwd: ROOT, env }, (_, out, err) =>
+      resolve({ code: child.exitCode ?? -1, out, err }),
+    );
+    child.stdin?.end();
+  });
+}
+const trace = /\n {4}at /;
+
+test('--help', async () => {
+  for (const words of [['--help'], ['sign-account', '-h']]) {
+    const { code, out, err } = await run(...words);
+    expect([code, err]).toEqual([0, '']);
+    for (const command of ['keygen-root', 'sign-account', 'verify-statement']) expect(out).toContain(`\n${command} `);
+  }
+});
+
+test.each([
+  [[], 'which command?'],
+  [['keygen'], 'there is no command keygen'],
+  [['keygen-root'], 'keygen-root needs --out'],
+  [['keygen-root', '--out', at('x'), '--passphrase', PASSPHRASE], "Unknown option '--passphrase'"],
+  [['keygen-root', '--out', at('x'), '--version', '1'], 'keygen-root takes no --version'],
+  [['keygen-root', '--out', at('x'), 'more'], 'keygen-root takes no more'],
+  [['keygen-root', '--out', at('x')], 'no terminal to ask for the passphrase'],
+  [['keygen-root', '--out', at('x'), '--passphrase-file', at('empty')], 'passphrase must be'],
+  [['keygen-root', '--out', at('wrong')], 'is there already'],
+  [['verify-statement', '--organisation', at('wrong')], 'needs a statement'],
+  [['verify-statement', '--organisation', at('wrong'), at('wrong')], 'organisation must be 96 hexadecimal digits'],
+  [[...SIGN, '--key', at('wrong'), '--out', at('x'), '--identity', 'ab'], 'identity must be 128 hexadecimal digits'],
+  [[...SIGN, '--key', at('wrong'), '--out', at('x'), '--account', ''], 'account must have 1 to 64 bytes'],
+  [[...SIGN, '--key', at('wrong'), '--out', at('x'), '--account', 'e\u0301'], 'NFC'],
+  [[...SIGN, '--key', at('wrong'), '--out', at('x'), '--version', '0'], 'version must be a number'],
+  [[...SIGN, '--key', at('wrong'), '--out', at('x'), '--version', '9007199254740992'], 'version must be a number'],
+])('typed wrong: %j', async (words, said) => {
+  const { code, out, err } = await run(...words);
+  expect([code, out]).toEqual([2, '']);
+  expect(err).toContain(said);
+  expect(err).toContain('--help');
+  expect(err).not.toMatch(trace);
+  expect(existsSync(at('x'))).toBe(false);
+});
+
+test('a key, a statement, and what is refused', { timeout: 120_000 }, async () => {
+  const made = await run('keygen-root', '--out', at('root.key'), '--passphrase-file', at('passphrase'));
+  expect([made.code, made.err]).toEqual([0, '']);
+  expect(statSync(at('root.key')).mode & 0o777).toBe(0o600);
+  const text = readFileSync(at('root.key.pub'), 'utf8');
+  expect(text).toMatch(/^[0-9a-f]{96}\n$/);
+  const rootKey = fromHex(text.trim())!;
+  const key = readFileSync(at('root.key'));
+  expect(key.length).toBeLessThan(300);
+
+  const signed = await run(...SIGN, '--key', at('root.key'), '--version', '7', '--out', at('alice.bin'));
+  expect([signed.code, signed.err]).toEqual([0, '']);
+  const statement = readFileSync(at('alice.bin'));
+  const { account, accountKeyHash, version } = verifyRootStatement(new Uint8Array(statement), rootKey);
+  expect([account, toHex(accountKeyHash), version]).toEqual(['alice', IDENTITY, 7]);
+
+  const verify = (path: string) => run('verify-statement', '--organisation', at('root.key.pub'), path);
+  const shown = await verify(at('alice.bin'));
+  expect([shown.code, shown.err]).toEqual([0, '']);
+  expect(shown.out).toMatch(new RegExp(`^account +"alice"\\nidentity +${IDENTITY}\\nversion +7\\nissued +20`));
+
+  writeFileSync(at('forged.bin'), flip(new Uint8Array(statement), 100));
+  writeFileSync(at('damaged.key'), flip(new Uint8Array(key)));
+  writeFileSync(at('relabelled.key'), flip(new Uint8Array(key), 20));
+  const sign = (name: string, passphrase = 'passphrase') =>
+    run(...SIGN, '--key', at(name), '--passphrase-file', at(passphrase), '--out', at('none.bin'));
+  for (const [{ code, out, err }, said] of [
+    [await verify(at('forged.bin')), 'root statement did not verify (ERR_SIGNATURE)'],
+    [await verify(at('root.key')), 'ERR_SIGNATURE'],
+    [await verify(at('missing.bin')), 'ENOENT'],
+    [await sign('root.key', 'wrong'), 'the passphrase does not open this key (ERR_STORE_KEY)'],
+    [await sign('relabelled.key'), 'ERR_STORE_KEY'],
+    [await sign('damaged.key'), 'ERR_STORE_CORRUPT'],
+    [await sign('alice.bin'), 'ERR_STORE_CORRUPT'],
+    [await sign('missing.key'), 'ENOENT'],
+  ] as const) {
+    expect([code, out]).toEqual([1, '']);
+    expect(err).toContain(said);
+    expect(err).not.toMatch(trace);
+  }
+  expect(existsSync(at('none.bin'))).toBe(false);
+
+  const again = await run('keygen-root', '--out', at('root.key'), '--passphrase-file', at('passphrase'));
+  expect([again.code, readFileSync(at('root.key')).equals(key)]).toEqual([2, true]);
+
+  // T39: neither the passphrase nor what it protects is ever shown.
+  const said = [made, signed, shown, again].map(({ out, err }) => out + err).join('');
+  expect(said).not.toContain(PASSPHRASE);
+});
+
+describe.runIf(spawnSync('script', ['--version']).status === 0)('on a terminal', () => {
+  /** Answers each question once it is asked; everything that stood on the terminal. */
+  function type(words: readonly string[], answers: readonly (readonly [question: string, answer: string])[]) {
+    const command = [process.execPath, ...SOURCE, ...words].map((word) => `'${word}'`).join(' ');
+    const child = spawn('script', ['-qec', command, '/dev/null'], { cwd: ROOT, env });
+    const open = [...answers];
+    let shown = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      shown += text;
+      if (open.length > 0 && shown.includes(open[0]![0])) child.stdin.write(open.shift()![1]);
+    });
+    return new Promise<{ code: number | null; shown: string }>((resolve) => child.on('close', (code) => resolve({ code, shown })));
+  }
+
+  test('T39: a new passphrase is asked for twice, and not shown', { timeout: 60_000 }, async () => {
+    const words = ['keygen-root', '--out', at('typed.key')];
+    const differ = await type(words, [
+      ['New passphrase: ', 'one thing\r'],
+      ['The same again: ', 'another\r'],
+    ]);
+    expect(differ.code).toBe(1);
+    expect(differ.shown).toContain('the two passphrases differ');
+    const cancelled = await type(words, [['New passphrase: ', '\u0003']]);
+    expect(cancelled.code).toBe(1);
+    expect(cancelled.shown).toContain('cancelled');
+    expect(existsSync(at('typed.key'))).toBe(false);
+    const made = await type(words, [
+      ['New passphrase: ', 'one thing\r'],
+      ['The same again: ', 'one thing\r'],
+    ]);
+    expect(made.code).toBe(0);
+    expect(existsSync(at('typed.key'))).toBe(true);
+    for (const { shown } of [differ, cancelled, made]) expect(shown).not.toMatch(/one thing|another/);
+  });
+});
