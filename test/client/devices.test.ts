@@ -1,12 +1,16 @@
 import { describe, expect, test, vi } from 'vitest';
+import { concat } from '../../src/bytes.js';
 import { openDatabase } from '../../src/client/database.js';
+import { publishWrite } from '../../src/client/keyring.js';
 import { keys } from '../../src/client/records.js';
 import { deviceRows } from '../../src/client/recovery.js';
 import { type DeviceSecrets, decodeDevice, encodeDevice, entryOf, generateDeviceKeys, relist } from '../../src/identity/index.js';
+import { decodePrekeys, deviceKeys } from '../../src/pqxdh/prekeys.js';
 import type { Write } from '../../src/store/port.js';
 import { memoryNetwork } from '../../src/transport/memory.js';
 import type { Network } from '../../src/transport/port.js';
 import { parseDeviceList } from '../../src/wire/objects.js';
+import { hostileNetwork } from '../helpers/hostile-network.js';
 import { type Clock, type GlassStore, glassStore, type Person, person, START } from '../helpers/people.js';
 import { testRng } from '../helpers/rng.js';
 
@@ -77,5 +81,98 @@ describe('an account with two devices', () => {
     expect((await bob.read()).text).toBe('from the phone');
     expect(await laptop.read()).toMatchObject({ text: 'from the phone', conversation: { account: 'bob' } });
     await closeAll([phone, laptop, bob]);
+  });
+
+  test('a device that is added later is written to once anybody in a session speaks of the new list; verification stays', async () => {
+    const clock = { ms: START };
+    const network = hostileNetwork();
+    const first = await person('alice', network, clock, { seed: 'phone' });
+    const bob = await person('bob', network, clock);
+    await bob.client.send('alice', 'hello');
+    await first.read();
+    await (await bob.client.contact('alice').safetyNumber()).confirmDigits();
+    await first.client.close();
+    const { store, list } = await joined(first, clock, 'laptop');
+    await list();
+    const phone = await person('alice', network, clock, { seed: 'phone again', store: first.store });
+    const laptop = await person('alice', network, clock, { seed: 'laptop again', store });
+    await published(laptop);
+    // Bob's own list has not changed, and he is not asked anything: one message tells him.
+    await phone.client.send('bob', 'from the phone');
+    expect((await bob.read()).trust).toBe('verified');
+    expect(await bob.seen('devicesChanged')).toEqual({
+      type: 'devicesChanged',
+      account: 'alice',
+      added: [laptop.client.device],
+      removed: [],
+      refused: [],
+    });
+    expect((await laptop.read()).text).toBe('from the phone');
+    await bob.client.send('alice', 'to both');
+    expect([(await phone.read()).text, (await laptop.read()).text]).toEqual(['to both', 'to both']);
+    expect(await bob.client.contact('alice').identity()).toMatchObject({ trust: 'verified' });
+    expect(bob.count('identityChanged')).toBe(0);
+    expect(bob.count('devicesChanged')).toBe(1);
+    await closeAll([phone, laptop, bob]);
+  });
+
+  test('T30: a device that the directory adds is told once, and nothing is encrypted for it', async () => {
+    const clock = { ms: START };
+    const network = hostileNetwork();
+    const alice = await person('alice', network, clock);
+    const bob = await person('bob', network, clock);
+    // Eve's device, under Alice's name, account key and list: all that a directory can put together.
+    await person('eve', network, clock);
+    const [eve] = await network.bundles('eve');
+    const ghost = 77;
+    network.answer = (account, bundles) => {
+      const [own] = bundles;
+      if (account !== 'alice' || own === undefined || eve === undefined) return bundles;
+      const identity = concat(own.identity.subarray(0, -1984), eve.identity.subarray(-1984));
+      return [...bundles, { ...eve, address: { account, device: ghost }, identity }];
+    };
+    for (let i = 0; i < 3; i++) {
+      await bob.client.send('alice', `number ${i}`);
+      expect((await alice.read()).text).toBe(`number ${i}`);
+    }
+    clock.ms += 11 * 60_000;
+    await bob.client.contact('alice').safetyNumber();
+    expect(await bob.seen('devicesChanged')).toMatchObject({ account: 'alice', added: [], removed: [], refused: [ghost] });
+    expect(bob.count('devicesChanged')).toBe(1);
+    expect(network.sent.filter(({ to }) => to.device === ghost)).toEqual([]);
+    expect(await bob.client.contact('alice').identity()).toMatchObject({ devices: [alice.client.device] });
+    await closeAll([alice, bob]);
+  });
+
+  test('a device that its account has removed stops, for good, and nobody reads what it says', async () => {
+    const clock = { ms: START };
+    const network = memoryNetwork();
+    const { phone, laptop, bob } = await people(clock, network);
+    await bob.client.send('alice', 'to both');
+    await Promise.all([phone.read(), laptop.read()]);
+    await phone.client.close();
+    const device = decodeDevice(phone.store.rows().get('["device"]')!);
+    const { entries } = parseDeviceList(device.deviceList);
+    const alone = relist(
+      device,
+      entries.filter((entry) => entry.device === phone.client.device),
+      clock.ms,
+      testRng('alone'),
+    );
+    const prekeys = decodePrekeys(phone.store.rows().get('["prekeys"]')!, []);
+    await write(phone.store, [{ key: keys.device, value: encodeDevice(alone) }, publishWrite(deviceKeys(prekeys, alone))]);
+    const again = await person('alice', network, clock, { seed: 'alone', store: phone.store });
+    await published(again);
+    await again.client.send('bob', 'the laptop is lost');
+    await bob.read();
+    expect(await bob.seen('devicesChanged')).toMatchObject({ added: [], removed: [laptop.client.device] });
+    // It hears of it from whoever writes to its account.
+    await again.client.send('bob', 'second');
+    await bob.read();
+    await laptop.client.send('bob', 'I am still here').catch(() => {});
+    expect((await laptop.seen('status', ({ status }) => status.state === 'halted')).type).toBe('status');
+    await expect(laptop.client.recover()).rejects.toMatchObject({ code: 'ERR_DEVICE_UNTRUSTED' });
+    expect(await bob.readAll()).toEqual([]);
+    await closeAll([again, laptop, bob]);
   });
 });
