@@ -246,6 +246,15 @@ export async function outbox(
     const contact = await contacts.load(account);
     return contact !== undefined && !contact.devices.some((entry) => entry.device === device);
   };
+  /** The same for a device for which the carrier refused an envelope for good: perhaps it has left, and only the directory knows. */
+  const hasLeft = async (account: string, device: number): Promise<boolean> => {
+    if (!(await isReplaced(account, device))) {
+      await contacts.refresh(account, []).catch((error: unknown) => {
+        if (!isCyphrError(error) || (error.action === 'retry' && !isForGood(error))) throw error;
+      });
+    }
+    return isReplaced(account, device);
+  };
   /** Puts a message back where it waits for sessions, with its id; `false` if its plaintext is not here, as before format 2. */
   const encryptAgain = (account: string, id: string): Promise<boolean> =>
     ctx.lock(`peer ${account}`, () =>
@@ -275,6 +284,7 @@ export async function outbox(
       await accepted(account, id, device);
     } catch (error) {
       if (!isForGood(error)) throw error;
+      if (error.code === 'ERR_REJECTED' && (await hasLeft(account, device)) && (await encryptAgain(account, id))) return;
       await finish(id, 'failed', error);
     } finally {
       const count = inFlight.get(id)! - 1;

@@ -117,6 +117,39 @@ describe('T24: a directory that was copied, on the reference relay', () => {
     expect(bob.status).toMatchObject({ unackedCount: 0 });
   });
 
+  test('what is sent to a device that was replaced reaches the new one, though the sender has not heard of it', async () => {
+    const { transport, directory } = relay(service.url);
+    let hears = true;
+    const deaf: Network = {
+      directory,
+      transport(login) {
+        const inner = transport(login);
+        return { ...inner, deliveries: (options) => (hears ? inner.deliveries(options) : silence) };
+      },
+    };
+    const silence = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) };
+    let bob = await start('bob', 'bob', deaf);
+    const alice = await start('alice');
+    await exchange(alice, bob, 'first');
+    await bob.close();
+    await alice.close();
+    copyOf('alice', 'backup');
+    const newest = await start('alice');
+    await online(newest);
+    await newest.close();
+    const restored = await start('alice', 'backup');
+    await halt(restored);
+    await restored.recover();
+    await online(restored);
+
+    hears = false;
+    bob = await start('bob', 'bob', deaf);
+    const sent = await bob.send('alice', 'to whom it may concern');
+    await sent.until('accepted');
+    expect((await read(restored)).text).toBe('to whom it may concern');
+    expect(await bob.contact('alice').identity()).toMatchObject({ devices: [restored.device] });
+  });
+
   test('a store that was never copied logs in again and again', async () => {
     const bob = await start('bob');
     for (let i = 0; i < 4; i++) {
