@@ -21,13 +21,12 @@ export interface LoggedName extends MessageName {
   readonly session: Uint8Array;
 }
 
-/** What is kept of a message beside its names. `kind` is that of its `pending` row. */
+/** What is kept of a message beside its names. */
 export interface LoggedMessage {
   readonly account: string;
   /** H(AIK) of the pin under which it was encrypted, 64 bytes. */
   readonly accountKeyHash: Uint8Array;
   readonly payload: Uint8Array;
-  readonly kind?: string | undefined;
 }
 
 /** Who asks for messages again: a device, as its session proves it. */
@@ -41,7 +40,6 @@ export interface LogReader {
 export interface Resend {
   readonly id: string;
   readonly payload: Uint8Array;
-  readonly kind: string | undefined;
   readonly write: Write;
 }
 
@@ -95,7 +93,7 @@ export async function sendLog(ctx: Pick<Context, 'db' | 'now'>): Promise<SendLog
   for (const { id, row } of stored) index(id, row.devices as unknown as StoredName[]);
 
   return {
-    async add(id, { account, accountKeyHash, payload, kind }, names) {
+    async add(id, { account, accountKeyHash, payload }, names) {
       const row = known.has(id) ? await db.read(keys.log(id)) : undefined;
       const before = row === undefined ? undefined : logRecord.decode(row);
       const earlier = (before?.devices ?? []) as readonly StoredName[];
@@ -104,7 +102,7 @@ export async function sendLog(ctx: Pick<Context, 'db' | 'now'>): Promise<SendLog
         return { to, session, name: nameBytes(name), tries };
       });
       const devices = [...earlier.filter(({ to }) => !added.some((each) => equal(each.to, to))), ...added];
-      const value = logRecord.encode({ account, accountKeyHash, payload, kind, atMs: before?.atMs ?? ctx.now(), devices });
+      const value = logRecord.encode({ account, accountKeyHash, payload, atMs: before?.atMs ?? ctx.now(), devices });
       const surplus = known.has(id) ? [] : [...known.keys()].slice(0, Math.max(0, known.size + 1 - sessionLimits.sendLogCount));
       return {
         writes: [{ key: keys.log(id), value }, ...surplus.flatMap(forget)],
@@ -125,7 +123,7 @@ export async function sendLog(ctx: Pick<Context, 'db' | 'now'>): Promise<SendLog
           drop(id);
           continue;
         }
-        const { account, accountKeyHash, payload, kind, atMs, devices } = logRecord.decode(row);
+        const { account, accountKeyHash, payload, atMs, devices } = logRecord.decode(row);
         const all = devices as unknown as readonly StoredName[];
         const entry = all.find((each) => equal(each.session, session) && compare(each.name, name) === 0);
         const isMeant =
@@ -135,8 +133,8 @@ export async function sendLog(ctx: Pick<Context, 'db' | 'now'>): Promise<SendLog
           equal(entry.to, reader.deviceKeyHash);
         if (!isMeant || entry.tries >= sessionLimits.resendCount || (await isPast(ctx, id, atMs))) continue;
         const counted = all.map((each) => (each === entry ? { ...each, tries: each.tries + 1 } : each));
-        const value = logRecord.encode({ account, accountKeyHash, payload, kind, atMs, devices: counted });
-        found.push({ id, payload, kind, write: { key: keys.log(id), value } });
+        const value = logRecord.encode({ account, accountKeyHash, payload, atMs, devices: counted });
+        found.push({ id, payload, write: { key: keys.log(id), value } });
       }
       return found;
     },
