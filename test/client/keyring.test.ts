@@ -62,3 +62,17 @@ test('a set that the directory refuses for good keeps no later one from being ma
   expect((await bob.read()).text).toBe('sealed to the new set');
   await Promise.all([alice.client.close(), bob.client.close()]);
 });
+
+test('T41: a device that was away for longer than its keys last publishes new ones', async () => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const bob = await person('bob', network, clock);
+  await network.publication('bob', 1);
+  clock.ms += 200 * DAYS;
+  network.cut(bob.address);
+  await network.publication('bob', 2);
+  const alice = await person('alice', network, clock);
+  await alice.client.send('bob', 'welcome back');
+  expect((await bob.read()).text).toBe('welcome back');
+  await Promise.all([alice.client.close(), bob.client.close()]);
+});
