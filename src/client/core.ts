@@ -5,6 +5,7 @@ import { DecodeError, isCyphrError, type StoreError } from '../errors.js';
 import { generateDevice, verifyDeviceList } from '../identity/index.js';
 import type { Now, Rng } from '../step.js';
 import { withRetry } from '../transport/retry.js';
+import { arrivals as openArrivals } from './arrivals.js';
 import { contacts as openContacts } from './contacts.js';
 import { decodeContent } from './content.js';
 import { type Context, observer, type Settings } from './context.js';
@@ -17,16 +18,19 @@ import { inbox as openInbox } from './inbox.js';
 import { takeDeliveries } from './incoming.js';
 import { keyring as openKeyring } from './keyring.js';
 import { life as beginLife } from './life.js';
+import { linking as openLinking } from './linking.js';
 import { lists as openLists } from './lists.js';
 import { deviceLogin, verdictIn } from './login.js';
 import { outbox as openOutbox } from './outbox.js';
 import { ownList as openOwnList } from './own-list.js';
 import { abortable, abortReason, mutex, nextTask, timer, within } from './platform.js';
 import { bindDirectory, bindTransport } from './ports.js';
-import { prune } from './prune.js';
+import { expire, prune } from './prune.js';
+import { receipts as openReceipts } from './receipts.js';
 import { receiver as openReceiver } from './receiver.js';
 import { loadIdentity, publishFirst, register } from './registration.js';
 import { sessions as openSessions } from './sessions.js';
+import { talk as openTalk } from './talk.js';
 import type { ClientEvent, ClientOptions, ClientStatus } from './types.js';
 
 /** How often keys are looked after, and how soon again if the directory could not be reached. */
@@ -125,13 +129,15 @@ export async function openCore(
       for (const { key } of await db.list([space])) seq = Math.max(seq, Number.parseInt(key[space === 'inbox' ? 1 : 2]!, 16));
     }
 
-    const keyring = openKeyring(ctx, identity.prekeys, async () => void (await contacts.refresh(device.account, [])));
+    const keyring = openKeyring(ctx, identity.prekeys, () => own.refresh());
     const own = openOwnList(ctx, keyring.publication);
     const contacts = await openContacts(ctx, own);
     const sessions = openSessions(db);
     const encryption = openEncryption(ctx, contacts, sessions);
     const greetings = await openGreetings(ctx, contacts, encryption);
-    const outbox = await openOutbox(ctx, contacts, encryption, greetings, statusChanged);
+    const talk = await openTalk(ctx);
+    const outbox = await openOutbox(ctx, contacts, encryption, greetings, talk, statusChanged);
+    const receipts = await openReceipts(ctx, outbox.post);
     const inbox = await openInbox(ctx, contacts, () => drained && busyDeliveries === 0 && !receiver.isAsking(), statusChanged);
     const lists = openLists(ctx, contacts, outbox, () => keyring.prekeys().signedSet);
     const handlers: ControlHandlers = {
@@ -141,9 +147,13 @@ export async function openCore(
         return { writes: [], message: { id: toHex(id), payload: app, to } };
       },
       keys: lists.keys,
+      receipts: outbox.receipts,
+      contacts: (from, control) => linking.contacts(from, control),
     };
+    const linking = openLinking(ctx, own, contacts, sessions, outbox, keyring.publish);
     const wake = (account: string): void => outbox.wake(account);
-    const receiver = await openReceiver(ctx, contacts, sessions, inbox, keyring, greetings, handlers, lists.heard, wake);
+    const arrivals = openArrivals(ctx, talk, receipts, inbox);
+    const receiver = await openReceiver(ctx, contacts, sessions, inbox, keyring, greetings, arrivals, handlers, lists.heard, wake);
     own.onChanged((isNews) => {
       maintain();
       if (isNews)
@@ -192,8 +202,11 @@ export async function openCore(
         await keyring.maintain();
         outbox.wakeAll();
         receiver.confirmAll();
+        await inbox.expire();
+        await expire(ctx);
         if (Math.abs(now() - prunedAtMs) < PRUNE_MS) return;
         await prune(ctx);
+        await talk.prune();
         prunedAtMs = now();
       };
       const again = (ms: number): void => {
@@ -237,6 +250,7 @@ export async function openCore(
         },
       );
       outbox.wakeAll();
+      linking.deliver();
       maintain();
     };
 
@@ -261,7 +275,9 @@ export async function openCore(
         cancel: outbox.cancel,
         next: inbox.next,
         ack: inbox.ack,
+        read: receipts.read,
         ...contacts.calls,
+        ...linking.calls,
         recover,
       },
       leave: inbox.leave,

@@ -5,7 +5,7 @@
  */
 
 import { equal } from '../bytes.js';
-import { type DeviceSecrets, encodeDevice, keyHash, relist, underList, type VerifiedDeviceList } from '../identity/index.js';
+import { type DeviceSecrets, encodeDevice, keyHash, listsUnder, relist, underList, type VerifiedDeviceList } from '../identity/index.js';
 import type { Write } from '../store/port.js';
 import type { DeviceEntry } from '../wire/objects.js';
 import type { KnownContact } from './contacts.js';
@@ -19,8 +19,16 @@ export interface OwnList {
   contact(): KnownContact;
   /** Takes a newer list of this account. One that names this device no longer halts the client for good: it rejects with the reason. */
   adopt(list: VerifiedDeviceList): Promise<void>;
-  /** Signs, commits and queues for publication a list with these entries. Throws `ERR_DEVICE_UNTRUSTED` on a device without the account key. */
-  sign(change: (entries: readonly DeviceEntry[]) => readonly DeviceEntry[]): Promise<void>;
+  /** Asks the directory for the newest list of this account, and takes it. Throws what `adopt` throws, `ERR_BUNDLE`, and what the directory throws. */
+  refresh(): Promise<void>;
+  /**
+   * Signs, commits and queues for publication a list with these entries, in one commit with what `also` gives for the device under it.
+   * Throws `ERR_DEVICE_UNTRUSTED` on a device without the account key, and what the two functions throw: then nothing has happened.
+   */
+  sign(
+    change: (entries: readonly DeviceEntry[]) => readonly DeviceEntry[],
+    also?: (next: DeviceSecrets) => readonly Write[],
+  ): Promise<void>;
   /** Calls back after another list was committed; `isNews` if devices came or went. */
   onChanged(listener: (isNews: boolean) => void): void;
 }
@@ -30,23 +38,25 @@ export function ownList(ctx: Context, publication: (device: DeviceSecrets) => Pr
   const listeners: ((isNews: boolean) => void)[] = [];
 
   /** Holds the lock of the device. */
-  const install = async (next: DeviceSecrets): Promise<void> => {
+  const install = async (next: DeviceSecrets, others: readonly Write[] = []): Promise<void> => {
     const before = ctx.ownList().entries;
-    await ctx.db.commit([{ key: keys.device, value: encodeDevice(next) }, await publication(next)]);
+    await ctx.db.commit([{ key: keys.device, value: encodeDevice(next) }, await publication(next), ...others]);
     ctx.setDevice(next);
     const changes = deviceChanges(before, ctx.ownList().entries);
     if (changes !== undefined) ctx.events.emit({ type: 'devicesChanged', account: next.account, ...changes, refused: [] });
     for (const listener of listeners) listener(changes !== undefined);
   };
 
-  return {
+  const self: OwnList = {
     contact() {
-      const { accountKey, device } = ctx.device();
+      const { account, accountKey, device } = ctx.device();
       const { entries, version, bytes, accountKeyHash, shortHash } = ctx.ownList();
       return {
+        account,
         identity: accountKey.publicKey,
         sinceMs: 0,
         verified: true,
+        vouched: false,
         list: bytes,
         former: [],
         pin: accountKeyHash,
@@ -68,13 +78,22 @@ export function ownList(ctx: Context, publication: (device: DeviceSecrets) => Pr
         }
         await install(underList(device, list));
       }),
-    sign: (change) =>
+    sign: (change, also) =>
       ctx.lock('device', async () => {
         ctx.life.assertOpen();
-        await install(relist(ctx.device(), change(ctx.ownList().entries), ctx.now(), ctx.rng));
+        const next = relist(ctx.device(), change(ctx.ownList().entries), ctx.now(), ctx.rng);
+        await install(next, also?.(next));
       }),
+    async refresh() {
+      const { account, accountKey } = ctx.device();
+      const bundles = await ctx.life.race(ctx.directory.fetch(account, { take: [] }));
+      // Lists alone: this device's own set there may be past its date, and is about to be replaced.
+      const published = bundles.map(({ identity }) => identity);
+      for (const list of listsUnder(accountKey.publicKey, published)) await self.adopt(list);
+    },
     onChanged: (listener) => listeners.push(listener),
   };
+  return self;
 }
 
 /** Which devices came and went between two lists, by key: a number under another key is another device. `undefined` if none did. */
