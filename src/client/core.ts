@@ -24,7 +24,7 @@ import { deviceLogin, verdictIn } from './login.js';
 import { outbox as openOutbox } from './outbox.js';
 import { ownList as openOwnList } from './own-list.js';
 import { abortable, abortReason, mutex, nextTask, timer, within } from './platform.js';
-import { bindDirectory, bindTransport } from './ports.js';
+import { bindDirectory, bindTransport, isRefusedForGood } from './ports.js';
 import { expire, prune } from './prune.js';
 import { receipts as openReceipts } from './receipts.js';
 import { receiver as openReceiver } from './receiver.js';
@@ -107,6 +107,8 @@ export async function openCore(
           drained = false;
           if (error !== undefined) watch.log('info', 'connection-down', isCyphrError(error) ? error.code : 'ERR_OFFLINE');
           setConnection('offline');
+          // Perhaps this device has left its account's list.
+          if (isRefusedForGood(error)) contacts.askFor(device.account);
         },
       }),
       directory,

@@ -150,6 +150,20 @@ describe('T24: a directory that was copied, on the reference relay', () => {
     expect(await bob.contact('alice').identity()).toMatchObject({ devices: [restored.device] });
   });
 
+  test('a device that was replaced while it is online halts: the relay lets it in no more, and it asks why', async () => {
+    const alice = await start('alice');
+    await online(alice);
+    await alice.close();
+    copyOf('alice', 'backup');
+    const replaced = await start('alice');
+    await online(replaced);
+    const restored = await start('alice', 'backup');
+    await halt(restored);
+    await restored.recover();
+    expect(await halt(replaced)).toMatchObject({ code: 'ERR_STORE_ROLLBACK', message: expect.stringContaining('taken the place') });
+    await online(restored);
+  });
+
   test('a store that was never copied logs in again and again', async () => {
     const bob = await start('bob');
     for (let i = 0; i < 4; i++) {
