@@ -211,14 +211,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     // All devices of one account stand under one account key and on one list. Beside the pinned identity another one counts for nothing.
     const isPinned = ({ accountKeyHash }: VerifiedBundle): boolean => before !== undefined && equal(accountKeyHash, before.pin);
     const first = verified.find(isPinned) ?? verified[0];
-    if (first === undefined) {
-      // Whoever was away for long has let its own keys lapse: what it asks for is the list, to publish new ones under.
-      const identities = isOwn(account) ? bundles.map(({ identity }) => identity) : [];
-      const ownLists = listsUnder(ctx.device().accountKey.publicKey, identities);
-      if (ownLists.length === 0) throw fault;
-      for (const list of ownLists) await own.adopt(list);
-      return [];
-    }
+    if (first === undefined) throw fault;
     const agreed = verified.filter(({ accountKeyHash }) => equal(accountKeyHash, first.accountKeyHash));
     if (agreed.length !== verified.length) ctx.observer.log('warn', 'directory-conflict');
     const isChanged = before !== undefined && !isPinned(first);
