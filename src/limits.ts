@@ -14,6 +14,8 @@ export const wireLimits = {
   initBytes: 24 * 1024,
   /** A bundle: 64 devices make 25,679 bytes. */
   bundleBytes: 32 * 1024,
+  /** The longest RootStatement. */
+  rootStatementBytes: 16_422,
   accountIdBytes: 64,
   deviceIdMax: 0x7fff_ffff,
   devicesPerList: 64,
@@ -66,6 +68,8 @@ export const keyLimits = {
 export const sessionLimits = {
   archivedCount: 4,
   tieBreakMs: 72 * HOUR_MS,
+  /** A session that won a tie-break and is not answered for this long, while the peer writes on the one that lost: the peer has not got it. */
+  unmatchedMs: HOUR_MS,
   unansweredMs: 14 * DAY_MS,
   unansweredMessages: 200,
   unansweredMessagesSmallCarrier: 20,

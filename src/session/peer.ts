@@ -148,13 +148,14 @@ export function replaced(
 
 /**
  * A message decrypted on `id`: it is answered, what failed before counts no more, and an archived session is active again (the peer still
- * uses it); a receive-only or broken one never.
+ * uses it); a broken one never, and a receive-only one only if it lost the tie-break against one from here that the peer has left
+ * unanswered for an hour: then the peer never got that one, or its keys for it are gone.
  */
 export function received(peer: PeerSessions, id: Uint8Array, nowMs: number): PeerSessions {
   const session = peer.sessions.find((other) => same(other.id, id));
   if (session === undefined) return peer;
   const forgives = session.failed.length > 0 && !isBroken(session);
-  const isPromoted = session.status === 'archived' && !isBroken(session);
+  const isPromoted = !isBroken(session) && (session.status === 'archived' || isUnmatched(peer, session, nowMs));
   if (session.answeredAtMs !== null && !forgives && !isPromoted) return peer;
   const after: SessionFacts = {
     ...session,
@@ -168,6 +169,19 @@ export function received(peer: PeerSessions, id: Uint8Array, nowMs: number): Pee
     return isPromoted && other.status === 'active' ? retire(other, 'archived') : other;
   });
   return { ...peer, sessions };
+}
+
+/** Whether a session of the peer lost the tie-break against one from here, which the peer seems not to have. */
+function isUnmatched({ sessions }: PeerSessions, { status, initiatedByUs, createdAtMs }: SessionFacts, nowMs: number): boolean {
+  const active = sessions.find((other) => other.status === 'active');
+  return (
+    status === 'receiveOnly' &&
+    !initiatedByUs &&
+    active?.initiatedByUs === true &&
+    active.answeredAtMs === null &&
+    createdAtMs >= active.createdAtMs &&
+    nowMs - active.createdAtMs > sessionLimits.unmatchedMs
+  );
 }
 
 /** `peer` with session `id` changed; the same object if `change` leaves it as it is, or there is none. */

@@ -45,6 +45,25 @@ describe('T27: both sides start at once', () => {
   });
 });
 
+describe('T27: the peer never got the session that won the tie-break', () => {
+  const here = accepted(started(NO_SESSIONS, id(1), incarnation(1), 0), id(2), 1);
+
+  test('after an hour without an answer what the peer writes on the other one takes its place', () => {
+    expect(active(received(here, id(2), sessionLimits.unmatchedMs))).toBe(1);
+    const after = received(here, id(2), sessionLimits.unmatchedMs + 1);
+    expect(statuses(after)).toEqual(['1 archived', '2 active']);
+    // It had only been slow: its first word on the winner gives that one its place back.
+    expect(statuses(received(after, id(1), sessionLimits.unmatchedMs + 2))).toEqual(['1 active', '2 archived']);
+  });
+
+  test('one that was answered stays, and one that a hello has replaced never comes back', () => {
+    expect(active(received(received(here, id(1), 2), id(2), 10 * HOUR))).toBe(1);
+    const older = started(accepted(NO_SESSIONS, id(2), 0), id(1), incarnation(1), HOUR);
+    const named = replaced(older, id(1), incarnation(1), [id(2)], HOUR);
+    expect(statuses(received(named, id(2), 10 * HOUR))).toEqual(['1 active', '2 receiveOnly']);
+  });
+});
+
 describe('a hello', () => {
   test('names what it replaces: no tie-break, and the named one only receives', () => {
     const mine = started(NO_SESSIONS, id(1), incarnation(1), 0);
