@@ -234,6 +234,11 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
       return stop;
     },
     recover: () => seat.call('recover', {}),
+    async diagnose(reference) {
+      // A halted client says why.
+      if (seat.isClosed()) seat.assertOpen();
+      return seat.call('diagnose', { reference: reference === undefined ? undefined : checkId(reference, 'reference') });
+    },
     erase() {
       if (erasing === undefined) {
         if (seat.isClosed()) return Promise.reject(new UsageError('ERR_CLOSED', 'the client is closed'));

@@ -63,6 +63,8 @@ export interface Contacts {
    */
   standing(account: string, identity: Uint8Array): Promise<'pinned' | 'waits'>;
   readonly calls: Pick<Calls, 'identity' | 'number' | 'settle' | 'scan' | 'unverify'>;
+  /** Calls back with keys that were verified for an account under its pin. */
+  onVerified(listener: (account: string, bundles: readonly VerifiedBundle[]) => void): void;
   /** Calls back after a pin was made, changed, verified or put in doubt; not after a mere refresh. */
   onPinned(listener: (account: string) => void): void;
 }
@@ -85,6 +87,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   /** Devices of which it was said that the account key did not sign them. */
   const refused = new Set<string>();
   const listeners: ((account: string) => void)[] = [];
+  const verifiedListeners: ((account: string, bundles: readonly VerifiedBundle[]) => void)[] = [];
   const withPin = (record: ContactRecord): KnownContact => {
     const { entries, version, tbs } = parseDeviceList(record.list);
     return { ...record, pin: keyHash(record.identity), devices: entries, listVersion: version, listHash: sha256(tbs).slice(0, 8) };
@@ -250,6 +253,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
         ? { identity: first.accountKey, sinceMs: ctx.now(), verified: false, list: newest.bytes, former: [] }
         : { ...contact, list: newest.bytes, changedTo: undefined, changedList: undefined };
     await save(account, record, deviceWrites);
+    for (const listener of verifiedListeners) listener(account, usable);
     return usable;
   };
 
@@ -354,6 +358,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
       throw new TrustError('ERR_IDENTITY_CHANGED', 'the identity is neither the pinned one nor what the directory shows');
     },
     onPinned: (listener) => listeners.push(listener),
+    onVerified: (listener) => verifiedListeners.push(listener),
     calls: {
       async identity({ account }, signal) {
         const contact = await current(account, signal);

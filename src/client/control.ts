@@ -16,6 +16,11 @@ const CONTROLS = {
   copy: { to: 'string', id: 'bytes', app: 'bytes' },
   /** The sender's newest DeviceList and SignedSet, TBS‖sig each, and its DIK, 1,984 bytes. */
   keys: { list: 'bytes', key: 'bytes', set: 'bytes' },
+  /**
+   * What the sender could not read of session `session`, 16 bytes: the names {tag, n} of at most 64 messages. That session is broken, and
+   * nothing is to be sent on it again.
+   */
+  retry: { session: 'bytes', missing: 'list' },
 } as const;
 
 export type ControlKind = keyof typeof CONTROLS;

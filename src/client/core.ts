@@ -11,6 +11,7 @@ import { decodeContent } from './content.js';
 import { type Context, observer, type Settings } from './context.js';
 import type { ControlHandlers } from './control.js';
 import { openDatabase } from './database.js';
+import { diagnosis, troubles as openTroubles } from './diagnosis.js';
 import { encryption as openEncryption } from './encryption.js';
 import type { Engine } from './engine.js';
 import { greetings as openGreetings } from './greetings.js';
@@ -29,6 +30,8 @@ import { expire, prune } from './prune.js';
 import { receipts as openReceipts } from './receipts.js';
 import { receiver as openReceiver } from './receiver.js';
 import { loadIdentity, publishFirst, register } from './registration.js';
+import { repair as openRepair } from './repair.js';
+import { sendLog } from './sendlog.js';
 import { sessions as openSessions } from './sessions.js';
 import { talk as openTalk } from './talk.js';
 import type { ClientEvent, ClientOptions, ClientStatus } from './types.js';
@@ -138,10 +141,13 @@ export async function openCore(
     const encryption = openEncryption(ctx, contacts, sessions);
     const greetings = await openGreetings(ctx, contacts, encryption);
     const talk = await openTalk(ctx);
-    const outbox = await openOutbox(ctx, contacts, encryption, greetings, talk, statusChanged);
+    const log = await sendLog(ctx);
+    const outbox = await openOutbox(ctx, contacts, encryption, greetings, talk, log, statusChanged);
     const receipts = await openReceipts(ctx, outbox.post);
     const inbox = await openInbox(ctx, contacts, () => drained && busyDeliveries === 0 && !receiver.isAsking(), statusChanged);
     const lists = openLists(ctx, contacts, outbox, () => keyring.prekeys().signedSet);
+    const troubles = await openTroubles(ctx);
+    const repair = openRepair(ctx, contacts, sessions, troubles, log, outbox);
     const handlers: ControlHandlers = {
       copy: async (from, { to, id, app }) => {
         if (from.account !== device.account || id.length !== 16) throw new DecodeError('ERR_DECODE', 'a copy of somebody else’s message');
@@ -149,13 +155,27 @@ export async function openCore(
         return { writes: [], message: { id: toHex(id), payload: app, to } };
       },
       keys: lists.keys,
+      retry: repair.retry,
       receipts: outbox.receipts,
       contacts: (from, control) => linking.contacts(from, control),
     };
     const linking = openLinking(ctx, own, contacts, sessions, outbox, keyring.publish);
     const wake = (account: string): void => outbox.wake(account);
     const arrivals = openArrivals(ctx, talk, receipts, inbox);
-    const receiver = await openReceiver(ctx, contacts, sessions, inbox, keyring, greetings, arrivals, handlers, lists.heard, wake);
+    const receiver = await openReceiver(
+      ctx,
+      contacts,
+      sessions,
+      inbox,
+      keyring,
+      greetings,
+      arrivals,
+      repair,
+      troubles,
+      handlers,
+      lists.heard,
+      wake,
+    );
     own.onChanged((isNews) => {
       maintain();
       if (isNews)
@@ -279,6 +299,7 @@ export async function openCore(
         ack: inbox.ack,
         read: receipts.read,
         ...contacts.calls,
+        diagnose: diagnosis(ctx, { sessions, keyring, status, isSealed: 'slots' in options.store }),
         ...linking.calls,
         recover,
       },

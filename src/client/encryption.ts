@@ -6,8 +6,8 @@ import { keyHash } from '../identity/index.js';
 import { sessionLimits } from '../limits.js';
 import type { VerifiedBundle } from '../pqxdh/bundle.js';
 import { initiate, sealFrame } from '../pqxdh/handshake.js';
-import { encrypt, initiateRatchet } from '../ratchet/ratchet.js';
-import { mayStart, type PeerSessions, started } from '../session/peer.js';
+import { encrypt, initiateRatchet, isUsedUp, lastMessage } from '../ratchet/ratchet.js';
+import { died, mayStart, type PeerSessions, started } from '../session/peer.js';
 import type { Address, Profile } from '../step.js';
 import type { Write } from '../store/port.js';
 import type { DeviceEntry } from '../wire/objects.js';
@@ -15,11 +15,14 @@ import { encodePlaintext } from '../wire/plaintext.js';
 import type { Contacts, KnownContact } from './contacts.js';
 import { encodeHello } from './content.js';
 import type { Context } from './context.js';
+import type { LoggedName } from './sendlog.js';
 import type { LiveSession, Sessions, StoredInit } from './sessions.js';
 
 /** An encryption, to be committed with what else belongs to it: then `install`, which also wipes. */
 export interface Encrypted {
   readonly frame: Uint8Array;
+  /** Under what name the other side knows it. */
+  readonly name: LoggedName;
   readonly writes: readonly Write[];
   install(): void;
 }
@@ -96,7 +99,11 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
     const { init } = live;
     const after: LiveSession = {
       id: live.id,
-      facts: init === null ? live.facts : { ...live.facts, unansweredCount: live.facts.unansweredCount + 1 },
+      facts: {
+        ...live.facts,
+        unansweredCount: live.facts.unansweredCount + (init === null ? 0 : 1),
+        silentSinceMs: live.facts.silentSinceMs ?? ctx.now(),
+      },
       state: next,
       init,
     };
@@ -111,6 +118,7 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
     const peerRows = peer === undefined ? undefined : await sessions.peerWrites(live.facts, peer);
     return {
       frame,
+      name: { ...lastMessage(next), deviceKeyHash: live.facts.deviceKeyHash, session: fromHex(live.id)! },
       writes: [...sessions.writes(before, after), ...(peerRows?.writes ?? [])],
       install() {
         sessions.install(after);
@@ -138,6 +146,10 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
     );
   };
 
+  /** A session whose counters are used up is never to be promoted again. */
+  const withoutUsedUp = (peer: PeerSessions, active: Awaited<ReturnType<Sessions['active']>>): PeerSessions =>
+    active !== undefined && isUsedUp(active.live.state) ? died(peer, active.facts.id) : peer;
+
   const self: Encryption = {
     spareCount: () => roomNow() - Math.ceil(sessionLimits.newPerHour / 3),
     async assertMayStart(account, entry) {
@@ -147,9 +159,12 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
       const active = await sessions.active({ account, deviceKeyHash: entry.keyHash });
       if (active === undefined || !equal(active.live.facts.accountKeyHash, contact.pin)) return undefined;
       const { live, facts } = active;
+      const { silentSinceMs, unansweredCount } = live.facts;
+      // Perhaps the device has lost its state: its newest set says so.
+      if (silentSinceMs !== undefined && ctx.now() - silentSinceMs > sessionLimits.silenceMs) contacts.askFor(account);
       const isGivenUp =
-        live.init !== null && (live.facts.unansweredCount >= unansweredMax || ctx.now() - facts.createdAtMs > sessionLimits.unansweredMs);
-      return isGivenUp ? undefined : live;
+        live.init !== null && (unansweredCount >= unansweredMax || ctx.now() - facts.createdAtMs > sessionLimits.unansweredMs);
+      return isGivenUp || isUsedUp(live.state) ? undefined : live;
     },
     canSeal: async ({ init, facts }) => init !== null || settings.metadata !== 'sealed' || (await contacts.sealingSet(facts)) !== undefined,
     onSession: (contact, address, live, { kind, id, payload }) =>
@@ -158,7 +173,7 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
       const nowMs = ctx.now();
       const { account, device } = bundle.address;
       const deviceKeyHash = keyHash(bundle.deviceKey);
-      const peer = await startable(account, deviceKeyHash);
+      const peer = withoutUsedUp(await startable(account, deviceKeyHash), await sessions.active({ account, deviceKeyHash }));
       const profile = profileFor(bundle.signedSet.profiles);
       const { secrets, prefix, sessionId, setId, sealKey } = initiate(ctx.device(), bundle, profile, rng, nowMs);
       const state = initiateRatchet(secrets, rng);

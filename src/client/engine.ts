@@ -4,7 +4,7 @@
  */
 
 import type { Shape } from './records.js';
-import type { ClientStatus, SentState, Trust } from './types.js';
+import type { ClientStatus, Diagnosis, SentState, Trust } from './types.js';
 
 /** Every call, and the shape of what it is given. */
 export const CALLS = {
@@ -19,6 +19,7 @@ export const CALLS = {
   settle: { account: 'string', identity: 'bytes', verified: 'boolean' },
   scan: { account: 'string', identity: 'bytes', payload: 'bytes' },
   unverify: { account: 'string' },
+  diagnose: { reference: 'string?' },
   recover: {},
 } as const;
 
@@ -68,6 +69,8 @@ export interface Answers {
   settle(): void;
   scan(): 'match' | 'mismatch' | 'other-person' | 'unreadable';
   unverify(): void;
+  /** Works on a halted engine, too. */
+  diagnose(): Diagnosis;
   /** Out of a halt: a new engine follows. */
   recover(): void;
 }

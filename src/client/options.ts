@@ -132,8 +132,8 @@ export function checkReceiveOptions(options: ReceiveOptions): ReceiveOptions {
 }
 
 /** A message id as an application kept it. Throws `ERR_ARGUMENT`. */
-export function checkId(value: unknown): string {
-  if (typeof value !== 'string') throw wrong('id', 'must be a string');
+export function checkId(value: unknown, field = 'id'): string {
+  if (typeof value !== 'string') throw wrong(field, 'must be a string');
   return value;
 }
 

@@ -23,6 +23,7 @@ import type { Greetings } from './greetings.js';
 import { lanes } from './lanes.js';
 import { abortReason } from './platform.js';
 import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
+import { forget, type Resend, type SendLog } from './sendlog.js';
 import { requeued, sentMessages } from './sent.js';
 import type { SentState } from './types.js';
 import { isTooOld, waiting as openWaiting, outboxRows, tooOld } from './waiting.js';
@@ -39,6 +40,8 @@ export interface Outbox {
   readonly cancel: Calls['cancel'];
   /** Prepares a control message for an account: nothing happens before its rows are committed. */
   post(account: string, control: Control, options?: PostOptions): Posted;
+  /** Prepares a message to be sent again to one device, H(DIK), under its id; without a word to the application. */
+  postAgain(account: string, message: Resend, deviceKeyHash: Uint8Array): Posted;
   wake(account: string): void;
   wakeAll(): void;
   queuedCount(): number;
@@ -66,6 +69,7 @@ export async function outbox(
   contacts: Contacts,
   encryption: Encryption,
   greetings: Greetings,
+  log: SendLog,
   onCount: () => void,
 ): Promise<Outbox> {
   const { db, transport } = ctx;
@@ -114,7 +118,8 @@ export async function outbox(
       const record = await messages.load(id);
       if (record === undefined) return state;
       if (!isLeaving(record)) return record.state as SentState;
-      await db.commit([...rowsOf(record), messages.write(id, { ...record, state, waitingFor: [], code: error?.code })]);
+      const ended = messages.write(id, { ...record, state, waitingFor: [], code: error?.code });
+      await db.commit([...rowsOf(record), ended, ...(record.isControl === true ? [] : forget(id))]);
       dequeue(record.to, id);
       messages.announce(id, record, state, error);
       return state;
@@ -180,10 +185,13 @@ export async function outbox(
     const place = encrypted === undefined ? keys.pending(account, seq) : keys.unsent(account, seq);
     rows.push({ key: place, value: pendingRecord.encode({ id, payload, atMs }) });
     if (encrypted !== undefined) rows.push(...outboxRows(account, record, id, encrypted));
+    const logged = encrypted && (await unencrypted.log(contact!, account, { id, payload, atMs }, encrypted));
+    rows.push(...(logged?.writes ?? []));
     ctx.life.assertOpen();
     if (signal?.aborted === true) throw abortReason(signal);
     await db.commit(rows);
     for (const each of encrypted ?? []) each.install();
+    logged?.committed();
     enqueue(account, id);
     self.wake(account);
     return factsOf(id, record);
@@ -215,7 +223,8 @@ export async function outbox(
   const settle = async (account: string, id: string, record: SentRecord, devices: readonly number[]): Promise<void> => {
     const { seq, waitingFor } = record;
     const isDone = waitingFor.length === 0 && (devices.length === 0 || (await db.read(keys.pending(account, seq))) === undefined);
-    const next = { ...record, state: isDone ? 'accepted' : record.state, accepted: record.accepted + devices.length };
+    const end = isDone ? { state: 'accepted', acceptedAtMs: ctx.now() } : {};
+    const next: SentRecord = { ...record, ...end, accepted: record.accepted + devices.length };
     const rows: Write[] = devices.map((device) => ({ key: keys.outbox(account, seq, device), value: null }));
     const copy = record.accepted === 0 && record.isControl !== true ? await copyOf(account, id, record) : undefined;
     if (copy !== undefined) rows.push(...copy.writes);
@@ -337,7 +346,7 @@ export async function outbox(
     }
   };
 
-  const unencrypted = openWaiting(ctx, contacts, encryption, { messages, finish, settle });
+  const unencrypted = openWaiting(ctx, contacts, encryption, log, { messages, finish, settle });
 
   const lane = lanes(ctx, {
     isDue: (account) => waiting.has(account) || greetings.isDue(account),
@@ -352,6 +361,22 @@ export async function outbox(
     },
   });
 
+  /** Rows of a message of which the application hears nothing. */
+  const stage = (account: string, what: Pick<ReturnType<typeof pendingRecord.decode>, 'payload' | 'only' | 'control' | 'as'>): Posted => {
+    const id = toHex(ctx.rng(16));
+    const seq = ctx.nextSeq();
+    const atMs = ctx.now();
+    const record: SentRecord = { to: account, state: 'queued', atMs, seq, waitingFor: [], accepted: 0, isControl: true };
+    return {
+      writes: [messages.write(id, record), { key: keys.pending(account, seq), value: pendingRecord.encode({ ...what, id, atMs }) }],
+      committed() {
+        controls.add(id);
+        enqueue(account, id);
+        self.wake(account);
+      },
+    };
+  };
+
   const self: Outbox = {
     send: (input, signal) =>
       ctx.lock(`peer ${input.account}`, () => {
@@ -365,22 +390,9 @@ export async function outbox(
     },
     until: messages.until,
     cancel,
-    post(account, message, { only, sessionsOnly = false } = {}) {
-      const id = toHex(ctx.rng(16));
-      const seq = ctx.nextSeq();
-      const atMs = ctx.now();
-      const control = sessionsOnly ? 'on-sessions' : 'any';
-      const record: SentRecord = { to: account, state: 'queued', atMs, seq, waitingFor: [], accepted: 0, isControl: true };
-      const pending = pendingRecord.encode({ id, payload: encodeControl(message), atMs, only, control });
-      return {
-        writes: [messages.write(id, record), { key: keys.pending(account, seq), value: pending }],
-        committed() {
-          controls.add(id);
-          enqueue(account, id);
-          self.wake(account);
-        },
-      };
-    },
+    post: (account, message, { only, sessionsOnly = false } = {}) =>
+      stage(account, { payload: encodeControl(message), only, control: sessionsOnly ? 'on-sessions' : 'any' }),
+    postAgain: (account, { id, payload }, deviceKeyHash) => stage(account, { payload, as: id, only: [deviceKeyHash] }),
     wake: lane.wake,
     wakeAll() {
       for (const account of new Set([...waiting.keys(), ...greetings.accounts()])) lane.wake(account);

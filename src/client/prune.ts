@@ -5,7 +5,8 @@ import { limits } from '../limits.js';
 import type { StoreKey, StoreRecord, Write } from '../store/port.js';
 import { reader } from '../wire/codec.js';
 import type { Context } from './context.js';
-import { keys, sentRecord } from './records.js';
+import { keys, logRecord, sentRecord } from './records.js';
+import { isPast } from './sendlog.js';
 
 const PAGE = 256;
 
@@ -17,10 +18,15 @@ export async function prune(ctx: Context): Promise<void> {
     return state !== 'queued' && state !== 'held' && isOld(atMs, limits.idempotencyKeyMs);
   });
   await sweep(ctx, ['once'], async ({ value }) => (await ctx.db.read(keys.sent(toHex(value)))) === undefined);
+  await sweep(ctx, ['log'], async ({ key, value }) => isPast(ctx, key[1]!, logRecord.decode(value).atMs));
   await sweep(ctx, ['got'], async ({ value }) => isOld(reader(value).u64(), limits.queueAgeMs * 2));
 }
 
-async function sweep(ctx: Context, prefix: StoreKey, isDue: (row: StoreRecord) => Promise<boolean>): Promise<void> {
+async function sweep(
+  ctx: Context,
+  prefix: StoreKey,
+  isDue: (row: StoreRecord & { readonly key: StoreKey }) => Promise<boolean>,
+): Promise<void> {
   let after: StoreKey | undefined;
   while (!ctx.life.hasEnded()) {
     const page = await ctx.db.list(prefix, PAGE, after);

@@ -10,7 +10,7 @@ import { sessionLimits, wireLimits } from '../limits.js';
 import { acceptInit, findSeen, openFrame } from '../pqxdh/handshake.js';
 import { encodePrekeys, encodeSeen, findSet, seenKey } from '../pqxdh/prekeys.js';
 import { acceptRatchet, decrypt } from '../ratchet/ratchet.js';
-import { accepted, died, received, replaced } from '../session/peer.js';
+import { accepted, received, replaced } from '../session/peer.js';
 import type { Step } from '../step.js';
 import type { Write } from '../store/port.js';
 import type { Delivery } from '../transport/port.js';
@@ -22,11 +22,13 @@ import type { Contacts, KnownContact } from './contacts.js';
 import { decodeContent, decodeHello, type Hello } from './content.js';
 import type { Context } from './context.js';
 import { type Control, type ControlEffect, type ControlHandlers, type ControlSender, decodeControl } from './control.js';
+import type { Troubles } from './diagnosis.js';
 import type { Greetings } from './greetings.js';
 import type { Inbox } from './inbox.js';
 import type { Keyring } from './keyring.js';
 import { emitter, timer } from './platform.js';
 import { type InboxRecord, keys } from './records.js';
+import type { Repair } from './repair.js';
 import type { LiveSession, Sessions } from './sessions.js';
 
 /** The incoming side of one client. */
@@ -88,6 +90,8 @@ export async function receiver(
   inbox: Inbox,
   keyring: Keyring,
   greetings: Greetings,
+  repair: Repair,
+  troubles: Troubles,
   handlers: ControlHandlers,
   onHeard: (from: ControlSender, said: Opened['lists']) => Promise<void>,
   onSessionReady: (account: string) => void,
@@ -114,9 +118,6 @@ export async function receiver(
     flightTokens -= 1;
     return true;
   };
-
-  const undecryptable = (code: ErrorCode, heals: 'by-itself' | 'needs-person' | 'never', from: string): void =>
-    ctx.events.emit({ type: 'undecryptable', reference: toHex(ctx.rng(8)), from, code, heals });
 
   /** The rows and effects of one decrypted message on a session, old or new. */
   const deliver = async (
@@ -150,15 +151,20 @@ export async function receiver(
     const isEstablished = live.init !== null || before === undefined;
     const greeted = isEstablished ? await greetings.answered(account) : undefined;
     const isRecovered = greeted !== undefined || (before === undefined && (await sessions.hasReplaced(owner, contact?.devices)));
-    const after: LiveSession = { id: live.id, facts: live.facts, state: step.next, init: null };
+    const after: LiveSession = { id: live.id, facts: { ...live.facts, silentSinceMs: undefined }, state: step.next, init: null };
+    const from: ControlSender = { account, device, accountKeyHash, deviceKeyHash: owner.deviceKeyHash };
+    const control = contact === undefined ? undefined : opened?.control;
+    const effect = control && (await handle(from, control));
+    const heard = await repair.heard(owner, peer, id, control?.t === 'retry' && effect !== undefined ? control : undefined);
+    peer = heard.peer;
+    const trouble = unreadable && troubles.report({ account, code: unreadable, heals: 'needs-person' });
+    const posted = [...heard.requests, ...(effect === undefined ? [] : [effect]), ...(trouble === undefined ? [] : [trouble])];
     const peerRows = peer === known ? undefined : await sessions.peerWrites(owner, peer);
 
     const rows: Write[] = [...extra, ...(greeted ?? []), ...sessions.writes(before, after), ...(peerRows?.writes ?? [])];
     const isClaimed = before === undefined && contact === undefined;
     if (isClaimed) rows.push(claims.write(live.id));
-    const from: ControlSender = { account, device, accountKeyHash, deviceKeyHash: owner.deviceKeyHash };
-    const effect = opened?.control === undefined || contact === undefined ? undefined : await handle(from, opened.control);
-    rows.push(...(effect?.writes ?? []));
+    rows.push(...posted.flatMap(({ writes }) => writes));
     const seq = ctx.nextSeq();
     const isOwn = account === ctx.device().account;
     // From an own device comes nothing but copies: whom it wrote to is part of them.
@@ -180,10 +186,9 @@ export async function receiver(
     }
     if (isClaimed) claims.added(after);
     onCommitted();
-    effect?.committed?.();
+    for (const each of posted) each.committed?.();
     wipe(...step.wipe, step.out);
     if (message !== undefined) inbox.added(seq, message, contact === undefined);
-    if (unreadable !== undefined) undecryptable(unreadable, 'needs-person', account);
     if (isEstablished) {
       const reason = isRecovered ? 'recovered' : known.sessions.length > (before === undefined ? 0 : 1) ? 'healed' : 'first-contact';
       ctx.events.emit({ type: 'sessionEstablished', address: { account, device }, reason });
@@ -218,28 +223,18 @@ export async function receiver(
       const contact = await contacts.load(account);
       if (contact !== undefined && isReplaced(contact, live.facts)) {
         // Told once: whoever has the old device must not be able to flood with it.
-        await markDead(live, 'ERR_DEVICE_UNTRUSTED', 'never');
+        await repair.replaced(live);
         throw new TrustError('ERR_DEVICE_UNTRUSTED', 'the device of this session was replaced');
       }
       let step: Step<LiveSession['state'], Uint8Array>;
       try {
         step = decrypt(live.state, frame);
       } catch (error) {
-        if (error instanceof ReplayError && error.code === 'ERR_SKIP_LIMIT') await markDead(live, 'ERR_SKIP_LIMIT', 'by-itself');
+        await repair.failed(live, frame, error);
         throw error;
       }
       await deliver(live, live, step);
     });
-  };
-
-  /** Says why once, and never sends on the session again. */
-  const markDead = async ({ id, facts }: LiveSession, ...why: [code: ErrorCode, heals: 'by-itself' | 'never']): Promise<void> => {
-    const known = await sessions.peer(facts);
-    if (known.sessions.some((session) => session.dead && toHex(session.id) === id)) return;
-    const { writes, peer } = await sessions.peerWrites(facts, died(known, fromHex(id)!));
-    await ctx.db.commit(writes);
-    sessions.installPeer(facts, peer);
-    undecryptable(...why, facts.account);
   };
 
   /** A first flight (section 2.4). */
@@ -393,7 +388,7 @@ export async function receiver(
     contacts,
     sessions,
     inbox,
-    (account) => undecryptable('ERR_DEVICE_UNTRUSTED', 'never', account),
+    (account) => troubles.report({ account, code: 'ERR_DEVICE_UNTRUSTED', heals: 'never' }),
     () => self.retry(),
   );
   contacts.onPinned((account) => {

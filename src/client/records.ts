@@ -15,6 +15,7 @@
  * | `pending/<account>/<seq>`, `outbox/<account>/<seq>/<device>` | plaintext that waits for a session; ciphertext that waits for acceptance |
  * | `unsent/<account>/<seq>` | the plaintext of what is in `outbox`: goes with its last row there, and back to `pending` when a device was replaced |
  * | `log/<message>` | what was sent lately, to be sent again to a device that could not read it |
+ * | `trouble/<reference>`, `salt` | what was known of a message that could not be read; what makes ids in reports unreadable |
  * | `greet/<account>` | a contact that has not answered the device which replaced a lost one |
  * | `talk/<account>` | the counter of a conversation, and its timer |
  * | `early/<account>/<side>/<target>/<message>` | edits, reactions and deletions, `own` or `theirs`, that came before their target |
@@ -221,6 +222,8 @@ export const sessionRecord = record('session', {
   /** Messages sent while unanswered. */
   unansweredCount: 'number',
   createdAtMs: 'number',
+  /** When the first message was sent that nothing has answered; absent while there is none. */
+  silentSinceMs: 'number?',
   core: 'bytes',
 });
 export type SessionRecord = ReturnType<typeof sessionRecord.decode>;
@@ -259,6 +262,8 @@ export const pendingRecord = record('pending', {
   only: 'list?',
   /** `'any'`: for the protocol, not for the application; `'on-sessions'`: and not worth a new session. */
   control: 'string?',
+  /** The id of a message that is sent again: what it is on the wire. */
+  as: 'string?',
 });
 
 export const outboxRecord = record('outbox', { id: 'string', bytes: 'bytes', atMs: 'number' });
@@ -272,6 +277,17 @@ export const logRecord = record('log', {
   atMs: 'number',
   devices: 'list',
 });
+
+/** What an `undecryptable` event knew: see diagnosis.ts. */
+export const troubleRecord = record('trouble', {
+  account: 'string',
+  deviceKeyHash: 'bytes?',
+  session: 'bytes?',
+  code: 'string',
+  heals: 'string',
+  atMs: 'number',
+});
+export type TroubleRecord = ReturnType<typeof troubleRecord.decode>;
 
 /** `hellos` are {device, bytes} that the relay has not accepted; not `isStarted`: they are not made yet. */
 export const greetRecord = record('greet', { isStarted: 'boolean', hellos: 'list' });
@@ -322,6 +338,8 @@ export const keys = {
   outbox: (account: string, seq: number, device: number): StoreKey => ['outbox', account, seqKey(seq), String(device)],
   unsent: (account: string, seq: number): StoreKey => ['unsent', account, seqKey(seq)],
   log: (id: string): StoreKey => ['log', id],
+  trouble: (reference: string): StoreKey => ['trouble', reference],
+  salt: ['salt'] as StoreKey,
   greet: (account: string): StoreKey => ['greet', account],
   login: (audience: string): StoreKey => ['login', audience],
   verdict: ['login', '', 'halted'] as StoreKey,

@@ -172,6 +172,15 @@ export type ClientEvent =
       readonly heals: 'by-itself' | 'needs-person' | 'never';
     };
 
+/** How a client stands, or what became of one event. Numbers and words, ids hashed: safe to post. */
+export interface Diagnosis {
+  readonly cause: ErrorCode | 'healthy';
+  readonly heals: 'by-itself' | 'needs-person' | 'never';
+  /** One sentence for developers. */
+  readonly advice: string;
+  readonly facts: Readonly<Record<string, number | string>>;
+}
+
 /** A record of the observer hook. `correlation` is random per operation. */
 export type Observation =
   | {
@@ -255,6 +264,11 @@ export interface Client extends AsyncDisposable {
    * Throws `ERR_ARGUMENT` unless the client is halted, `ERR_DEVICE_UNTRUSTED` on a device without the account key, `ERR_STORE_*`.
    */
   recover(): Promise<void>;
+  /**
+   * What became of the messages of an `undecryptable` event, by its `reference`; without one, how the client stands. Works on a halted
+   * client, too. `ERR_ARGUMENT` for a reference that none of the last 100 events has.
+   */
+  diagnose(reference?: string): Promise<Diagnosis>;
   /** Ends the client and destroys what its store holds, keys first; other clients of the account, in other tabs, close. */
   erase(): Promise<ErasureReport>;
   /** Finishes running commits, ends all loops, closes the ports. The same promise every time. */

@@ -13,6 +13,7 @@ import type { Contacts, KnownContact } from './contacts.js';
 import type { Context } from './context.js';
 import type { Encrypted, Encryption, Outgoing } from './encryption.js';
 import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
+import type { SendLog } from './sendlog.js';
 import type { SentMessages } from './sent.js';
 import type { SentState } from './types.js';
 
@@ -33,9 +34,14 @@ export interface Waiting {
   /** Whether every device of the contact can be written to at once. */
   isReady(contact: KnownContact, account: string): Promise<boolean>;
   encryptAll(contact: KnownContact, account: string, pending: Pending, bundles: readonly VerifiedBundle[]): Promise<Round>;
+  /** The rows that keep an encrypted message to be sent again; none for what the protocol says itself. */
+  log(contact: KnownContact, account: string, pending: Pending, encrypted: readonly ForDevice[]): Promise<Logged>;
   /** Encrypts what waits for a session. Asks the directory only if a device has none. Throws what holds the messages. */
   encryptPending(account: string): Promise<void>;
 }
+
+/** Rows of the log; `committed` is called after their commit. */
+type Logged = Awaited<ReturnType<SendLog['add']>>;
 
 /** How messages come to their end: see outbox.ts. */
 export interface WaitingHost {
@@ -69,7 +75,13 @@ function ours(error: unknown): AnyCyphrError {
 }
 
 /** What waits in `ctx.db`. */
-export function waiting(ctx: Context, contacts: Contacts, encryption: Encryption, { messages, finish, settle }: WaitingHost): Waiting {
+export function waiting(
+  ctx: Context,
+  contacts: Contacts,
+  encryption: Encryption,
+  sendLog: SendLog,
+  { messages, finish, settle }: WaitingHost,
+): Waiting {
   const { db, transport } = ctx;
 
   /** Encrypts a message for every device of the contact that it is still for. */
@@ -80,7 +92,7 @@ export function waiting(ctx: Context, contacts: Contacts, encryption: Encryption
     bundles: readonly VerifiedBundle[],
   ): Promise<Round> => {
     const message: Outgoing = {
-      id: fromHex(pending.id)!,
+      id: fromHex(pending.as ?? pending.id)!,
       kind: pending.control === undefined ? 'app' : 'control',
       payload: pending.payload,
     };
@@ -121,6 +133,12 @@ export function waiting(ctx: Context, contacts: Contacts, encryption: Encryption
       encrypted.push({ ...made, device });
     }
     return { encrypted, left };
+  };
+
+  const log: Waiting['log'] = async (contact, account, { id, as = id, payload, control }, encrypted) => {
+    if (control !== undefined || encrypted.length === 0) return { writes: [], committed() {} };
+    const names = encrypted.map(({ name }) => name);
+    return sendLog.add(as, { account, accountKeyHash: contact.pin, payload }, names);
   };
 
   /** Whether every device of the contact can be written to at once. */
@@ -169,8 +187,10 @@ export function waiting(ctx: Context, contacts: Contacts, encryption: Encryption
       key,
       value: left.length === 0 ? null : pendingRecord.encode({ ...pending, only: left.map(({ keyHash: hash }) => hash) }),
     };
-    await db.commit([rest, ...plaintext, messages.write(id, next), ...outboxRows(account, next, id, encrypted)]);
+    const logged = await log(contact, account, pending, encrypted);
+    await db.commit([rest, ...plaintext, messages.write(id, next), ...outboxRows(account, next, id, encrypted), ...logged.writes]);
     for (const each of encrypted) each.install();
+    logged.committed();
     if (left.length === 0 && record.state === 'held') messages.announce(id, record, 'queued');
     return left.length === 0 ? undefined : left;
   };
@@ -219,5 +239,5 @@ export function waiting(ctx: Context, contacts: Contacts, encryption: Encryption
     }
   };
 
-  return { isReady, encryptAll, encryptPending };
+  return { isReady, encryptAll, log, encryptPending };
 }

@@ -1,0 +1,212 @@
+/**
+ * What an application can say of itself in a report: why a message could not be read, and how the client stands.
+ *
+ * What stands in a diagnosis may be posted in public: numbers and words, no plaintext, no keys, no names. Ids are hashed with a salt of
+ * this store, so that two reports of one device can be told to be about the same contact, and by nobody what is not known already.
+ */
+
+import { compare, encodeUtf8, toHex, wipe } from '../bytes.js';
+import { hmacSha256 } from '../crypto/suite.js';
+import { type ErrorCode, UsageError } from '../errors.js';
+import { keyLimits, sessionLimits } from '../limits.js';
+import { activeSession, isBroken, type PeerSessions } from '../session/peer.js';
+import type { Write } from '../store/port.js';
+import { parseDeviceList } from '../wire/objects.js';
+import type { Context } from './context.js';
+import type { Calls } from './engine.js';
+import type { Keyring } from './keyring.js';
+import { decodeFacts, keys, peerRecord, pendingRecord, sentRecord, type TroubleRecord, troubleRecord } from './records.js';
+import type { PeerDevice, Sessions } from './sessions.js';
+import type { ClientEvent, ClientStatus, Diagnosis } from './types.js';
+
+type Undecryptable = Extract<ClientEvent, { type: 'undecryptable' }>;
+
+/** What is known of messages that can't be read. */
+export interface Trouble {
+  readonly account: string;
+  /** H(DIK), and the session in which they came, 16 bytes; absent where no session is at fault. */
+  readonly deviceKeyHash?: Uint8Array | undefined;
+  readonly session?: Uint8Array | undefined;
+  readonly code: ErrorCode;
+  readonly heals: Undecryptable['heals'];
+}
+
+/** The `undecryptable` events of one client, and what is remembered of each. */
+export interface Troubles {
+  /** The row of one event; `committed` says it. Only the last 100 are remembered. */
+  report(trouble: Trouble): { readonly writes: readonly Write[]; committed(): void };
+}
+
+/** The troubles in `ctx.db`. */
+export async function troubles(ctx: Context): Promise<Troubles> {
+  const rows = (await ctx.db.list(['trouble'])).map(({ key, value }) => ({ reference: key[1]!, atMs: troubleRecord.decode(value).atMs }));
+  const references = rows.sort((a, b) => a.atMs - b.atMs).map(({ reference }) => reference);
+  return {
+    report(trouble) {
+      const reference = toHex(ctx.rng(8));
+      const value = troubleRecord.encode({ ...trouble, atMs: ctx.now() });
+      const surplus = references.slice(0, Math.max(0, references.length + 1 - sessionLimits.troubleCount));
+      const { account: from, code, heals } = trouble;
+      return {
+        writes: [{ key: keys.trouble(reference), value }, ...surplus.map((each): Write => ({ key: keys.trouble(each), value: null }))],
+        committed() {
+          references.splice(0, surplus.length);
+          references.push(reference);
+          ctx.events.emit({ type: 'undecryptable', reference, from, code, heals });
+        },
+      };
+    },
+  };
+}
+
+/** One sentence for developers on each cause that has more to say than its class. */
+const ADVICE: Partial<Readonly<Record<ErrorCode | 'healthy' | 'healed', string>>> = {
+  healthy: 'Nothing is wrong that this client knows of.',
+  healed: 'It has healed: a new session is in use, and what the sender still had was sent again.',
+  ERR_DECRYPT:
+    'Messages arrived damaged, or the two sides have drifted apart (a restored copy of a store does that): the session is being replaced, and what was lost is asked for.',
+  ERR_SKIP_LIMIT: 'More messages were lost in a row than can be bridged: the session is being replaced, and what was lost is asked for.',
+  ERR_SESSION_DEAD:
+    'A session can’t be used any more and new ones are limited to one an hour and three a day with one device: it goes out by itself once that allows it.',
+  ERR_DEVICE_UNTRUSTED:
+    'The sender is no device of the account that it names (it was removed or replaced, or never was one): its messages are not shown.',
+  ERR_VERSION: 'The sender uses a newer version of this library: update this one.',
+  ERR_DECODE: 'The message is genuine, but its content breaks the format: the fault is with the sender’s software.',
+  ERR_OFFLINE: 'The relay can’t be reached: what is queued goes out by itself once it can.',
+  ERR_NO_SESSION: 'A recipient has published no keys yet: messages go out by themselves once it has.',
+  ERR_IDENTITY_CHANGED: 'A contact’s identity has changed: a person has to compare the safety number and accept it.',
+  ERR_STORE_ROLLBACK: 'The store is an old copy, or is used twice: call recover().',
+};
+const OTHER_ADVICE = 'See the code in the documentation’s table of errors, and what its action says.';
+
+/** What a diagnosis looks at. */
+export interface Patient {
+  readonly sessions: Sessions;
+  readonly keyring: Pick<Keyring, 'prekeys'>;
+  status(): ClientStatus;
+  readonly isSealed: boolean;
+}
+
+/** The call that answers how the client stands, or what became of one event. */
+export function diagnosis(ctx: Context, { sessions, keyring, status, isSealed }: Patient): Calls['diagnose'] {
+  const { db } = ctx;
+  let salt: Uint8Array | undefined;
+  /** Made once for a store; a client that has halted can't keep it, and says hashes that nobody can compare. */
+  const loadSalt = (): Promise<Uint8Array> =>
+    ctx.lock('salt', async () => {
+      salt ??= await db.read(keys.salt);
+      if (salt !== undefined) return salt;
+      const made = ctx.rng(32);
+      salt = made.slice();
+      if (!ctx.life.hasEnded()) await db.commit([{ key: keys.salt, value: made }]);
+      return salt;
+    });
+  const hashed = async (kind: string, id: Uint8Array): Promise<string> => {
+    const mac = hmacSha256(await loadSalt(), new Uint8Array([...encodeUtf8(kind)!, 0, ...id]));
+    const text = toHex(mac.subarray(0, 8));
+    wipe(mac);
+    return text;
+  };
+  const answer = (
+    cause: Diagnosis['cause'],
+    heals: Diagnosis['heals'],
+    facts: Diagnosis['facts'],
+    advice: string = ADVICE[cause] ?? OTHER_ADVICE,
+  ): Diagnosis => ({ cause, heals, advice, facts });
+
+  /** Whether another session with the device has taken the place of the one that failed, and was heard of. */
+  const isHealed = ({ sessions: all }: PeerSessions, session: Uint8Array): boolean => {
+    const active = activeSession({ sessions: all, startedAtMs: [], incarnation: null });
+    return active !== undefined && active.answeredAtMs !== null && compare(active.id, session) !== 0;
+  };
+
+  const ofEvent = async ({ account, code, heals, atMs, session, deviceKeyHash }: TroubleRecord): Promise<Diagnosis> => {
+    const facts: Record<string, number | string> = {
+      minutesAgo: Math.max(0, Math.round((ctx.now() - atMs) / 60_000)),
+      account: await hashed('account', encodeUtf8(account)!),
+    };
+    const told = heals as Diagnosis['heals'];
+    if (session === undefined || deviceKeyHash === undefined) return answer(code as ErrorCode, told, { ...facts, healed: 'no' });
+    const owner: PeerDevice = { account, deviceKeyHash };
+    const peer = await ctx.lock(`peer ${account}`, () => sessions.peer(owner));
+    const found = peer.sessions.find(({ id }) => compare(id, session) === 0);
+    const healed = heals !== 'never' && isHealed(peer, session);
+    return answer(
+      code as ErrorCode,
+      healed ? 'by-itself' : told,
+      {
+        ...facts,
+        device: await hashed('device', deviceKeyHash),
+        session: await hashed('session', session),
+        healed: healed ? 'yes' : 'no',
+        failedMessages: found?.failed.length ?? 0,
+        askedFor: found?.askedCount ?? 0,
+        sessionsWithDevice: peer.sessions.length,
+      },
+      healed ? ADVICE.healed : undefined,
+    );
+  };
+
+  /** How many messages wait, by the reason for which they are held. */
+  const heldBy = async (): Promise<Map<string, number>> => {
+    const codes = new Map<string, number>();
+    for (const { value } of await db.list(['pending'])) {
+      const row = await db.read(keys.sent(pendingRecord.decode(value).id));
+      const { state, code } = row === undefined ? { state: 'queued', code: undefined } : sentRecord.decode(row);
+      if (state === 'held' && code !== undefined) codes.set(code, (codes.get(code) ?? 0) + 1);
+    }
+    return codes;
+  };
+  const countSessions = async (): Promise<{ active: number; suspect: number; dead: number; broken: number }> => {
+    const counts = { active: 0, suspect: 0, dead: 0, broken: 0 };
+    for (const { value } of await db.list(['peer'])) {
+      const all = peerRecord.decode(value).sessions.map(decodeFacts);
+      const active = all.filter((session) => session.status === 'active');
+      counts.active += active.filter((session) => !isBroken(session)).length;
+      counts.broken += active.filter(isBroken).length;
+      counts.suspect += all.filter(({ suspect }) => suspect).length;
+      counts.dead += all.filter(({ dead }) => dead).length;
+    }
+    return counts;
+  };
+
+  const ofClient = async (): Promise<Diagnosis> => {
+    const now = status();
+    const held = await heldBy();
+    const counts = await countSessions();
+    const nowMs = ctx.now();
+    const { issuedAt } = parseDeviceList(ctx.device().deviceList);
+    const facts: Record<string, number | string> = {
+      connection: now.state,
+      ...('queuedCount' in now ? { queued: now.queuedCount, unacknowledged: now.unackedCount } : {}),
+      sessionsActive: counts.active,
+      sessionsSuspect: counts.suspect,
+      sessionsDead: counts.dead,
+      oneTimePrekeysHeld: keyring.prekeys().batches.reduce((sum, { units }) => sum + units.length, 0),
+      listAgeHours: Math.round((nowMs - issuedAt) / 3_600_000),
+      store: isSealed ? 'sealed' : 'as it was given',
+      clock: nowMs < issuedAt ? 'behind the time at which this device list was signed' : 'no doubt',
+    };
+    for (const [code, count] of held) facts[`held ${code}`] = count;
+    if (now.state === 'halted') return answer(now.error.code, 'needs-person', facts);
+    const [first] = held.keys();
+    if (first !== undefined) {
+      const needsPerson = first === 'ERR_IDENTITY_CHANGED' || first === 'ERR_DEVICE_UNTRUSTED';
+      return answer(first as ErrorCode, needsPerson ? 'needs-person' : 'by-itself', facts);
+    }
+    if (now.state === 'offline' || now.state === 'connecting') return answer('ERR_OFFLINE', 'by-itself', facts);
+    if (counts.broken > 0) return answer('ERR_SESSION_DEAD', 'by-itself', facts);
+    if (nowMs - issuedAt > keyLimits.listStaleMs) return answer('ERR_LIST_STALE', 'by-itself', facts);
+    return answer('healthy', 'by-itself', facts);
+  };
+
+  return async ({ reference }) => {
+    if (reference === undefined) return ofClient();
+    const row = await db.read(keys.trouble(reference));
+    if (row === undefined) {
+      const message = 'no event of the last 100 has this reference';
+      throw new UsageError('ERR_ARGUMENT', message, { field: 'reference' });
+    }
+    return ofEvent(troubleRecord.decode(row));
+  };
+}

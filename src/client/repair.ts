@@ -1,0 +1,158 @@
+/**
+ * Sessions that heal (section 5): which failures of messages mean that a session is broken, and what both sides do about it.
+ *
+ * The side that can't read says so once, and asks for what it could not read; that request goes out on another session, which the outbox
+ * starts within the limits, and names the broken one as replaced. The side that is asked sends again, by its log, to that device alone.
+ * However many messages fail, what is counted is bounded (session/peer.ts), and so are commits, requests and new sessions.
+ */
+
+import { compare, equal, fromHex } from '../bytes.js';
+import { DecodeError, isCyphrError } from '../errors.js';
+import { keyHash } from '../identity/index.js';
+import { sessionLimits } from '../limits.js';
+import type { VerifiedBundle } from '../pqxdh/bundle.js';
+import { refusedMessage } from '../ratchet/ratchet.js';
+import { activeSession, asked, died, failed, isBroken, type PeerSessions, restarted, type SessionFacts, unasked } from '../session/peer.js';
+import type { MessageName } from '../step.js';
+import type { Contacts } from './contacts.js';
+import type { Context } from './context.js';
+import type { ControlHandlers, ControlOf } from './control.js';
+import type { Trouble, Troubles } from './diagnosis.js';
+import type { Outbox, Posted } from './outbox.js';
+import type { SendLog } from './sendlog.js';
+import type { LiveSession, PeerDevice, Sessions } from './sessions.js';
+
+/** Before a request is made again, because the other side has gone on as if it had not come. */
+const ASK_AGAIN_MS = 3_600_000;
+
+/** The repair of one client's sessions. Callers hold the lock of the account. */
+export interface Repair {
+  /** A frame of this session was refused with `error`. Rejects only if the store failed. */
+  failed(session: LiveSession, frame: Uint8Array, error: unknown): Promise<void>;
+  /** The device of this session was replaced: nothing is sent on it again, and that is said once. */
+  replaced(session: LiveSession): Promise<void>;
+  /**
+   * What a message that came on session `id`, 16 bytes, changes beside it: a request in it ends the session that it names, and what
+   * failed elsewhere is asked for now that the device is heard.
+   */
+  heard(owner: LiveSession['facts'], peer: PeerSessions, id: Uint8Array, request?: ControlOf<'retry'>): Promise<Heard>;
+  /** Sends again what the other side could not read. */
+  readonly retry: ControlHandlers['retry'];
+}
+
+/** A changed peer, and requests that go into the same commit. */
+export interface Heard {
+  readonly peer: PeerSessions;
+  readonly requests: readonly Posted[];
+}
+
+/** The repair of `ctx`. */
+export function repair(
+  ctx: Context,
+  contacts: Contacts,
+  sessions: Sessions,
+  troubles: Troubles,
+  log: SendLog,
+  outbox: Pick<Outbox, 'post' | 'postAgain'>,
+): Repair {
+  const find = (peer: PeerSessions, id: Uint8Array): SessionFacts | undefined => peer.sessions.find((each) => compare(each.id, id) === 0);
+
+  /** Whether the device may be written to unasked: it is one of the pinned account, about which nothing has to be decided. */
+  const mayAsk = async ({ account, accountKeyHash, deviceKeyHash }: LiveSession['facts']): Promise<boolean> => {
+    const contact = await contacts.load(account);
+    if (contact === undefined || contact.changedTo !== undefined || !equal(contact.pin, accountKeyHash)) return false;
+    return contact.devices.some(({ keyHash }) => equal(keyHash, deviceKeyHash));
+  };
+  const request = ({ account, deviceKeyHash }: PeerDevice, session: Uint8Array, missing: readonly MessageName[]): Posted =>
+    outbox.post(account, { t: 'retry', session, missing }, { only: [deviceKeyHash] });
+
+  /** Commits a changed peer with what goes with it. */
+  const commit = async (owner: PeerDevice, peer: PeerSessions, also: readonly Posted[]): Promise<void> => {
+    const rows = await sessions.peerWrites(owner, peer);
+    await ctx.db.commit([...rows.writes, ...also.flatMap(({ writes }) => writes)]);
+    sessions.installPeer(owner, rows.peer);
+    for (const each of also) each.committed();
+  };
+  const trouble = (facts: LiveSession['facts'], session: Uint8Array, code: Trouble['code'], heals: Trouble['heals']): Posted =>
+    troubles.report({ account: facts.account, deviceKeyHash: facts.deviceKeyHash, session, code, heals });
+
+  /** Keys of a device that has lost its state: a session is started with what is there now. */
+  const lost = (account: string, { deviceKey, signedSet }: VerifiedBundle): Promise<void> =>
+    ctx.lock(`peer ${account}`, async () => {
+      const owner = { account, deviceKeyHash: keyHash(deviceKey) };
+      const known = await sessions.peer(owner);
+      const peer = restarted(known, signedSet.incarnation, signedSet.seq);
+      const before = activeSession(known);
+      if (peer === known || before === undefined) return;
+      await commit(owner, peer, [request(owner, before.id, [])]);
+    });
+  contacts.onVerified((account, bundles) => {
+    for (const bundle of bundles) {
+      lost(account, bundle).catch((error: unknown) =>
+        ctx.observer.log('warn', 'repair-failed', isCyphrError(error) ? error.code : 'ERR_BUG'),
+      );
+    }
+  });
+
+  return {
+    async failed({ id: hex, facts, state }, frame, error) {
+      if (!isCyphrError(error) || (error.code !== 'ERR_SKIP_LIMIT' && error.code !== 'ERR_DECRYPT')) return;
+      const name = refusedMessage(state, frame);
+      if (name === undefined) return;
+      const id = fromHex(hex)!;
+      const known = await sessions.peer(facts);
+      const counted = error.code === 'ERR_SKIP_LIMIT' ? died(known, id, name) : failed(known, id, name);
+      const before = find(known, id);
+      const session = find(counted, id);
+      if (before === undefined || session === undefined) return;
+      const nowMs = ctx.now();
+      const isNews = isBroken(session) && !isBroken(before);
+      // The other side should have changed over long ago: perhaps the request never came.
+      const isUnheard = isBroken(before) && before.askedCount > 0 && Math.abs(nowMs - before.askedAtMs) >= ASK_AGAIN_MS;
+      if (counted === known && !isUnheard) return;
+      const asks = (isNews || isUnheard) && (await mayAsk(facts));
+      const also: Posted[] = asks ? [request(facts, id, session.failed)] : [];
+      if (isNews) also.push(trouble(facts, id, error.code, asks ? 'by-itself' : 'needs-person'));
+      await commit(facts, asks ? asked(counted, id, nowMs) : counted, also);
+    },
+    async replaced({ id: hex, facts }) {
+      const id = fromHex(hex)!;
+      const known = await sessions.peer(facts);
+      const peer = died(known, id);
+      if (peer !== known) await commit(facts, peer, [trouble(facts, id, 'ERR_DEVICE_UNTRUSTED', 'never')]);
+    },
+    async heard(owner, heardOf, id, told) {
+      // On the session that can't be read nothing more is sent; what was asked for goes out on another.
+      let peer = told === undefined || compare(told.session, id) === 0 ? heardOf : died(heardOf, told.session);
+      const open = unasked(peer, id);
+      if (open.length === 0 || !(await mayAsk(owner))) return { peer, requests: [] };
+      const requests = open.map((session) => request(owner, session.id, session.failed.slice(session.askedCount)));
+      for (const session of open) peer = asked(peer, session.id, ctx.now());
+      return { peer, requests };
+    },
+    async retry(from, { session, missing }) {
+      const names = checkNames(session, missing);
+      const resends = await log.take(from, session, names);
+      const posts = resends.map((resend) => outbox.postAgain(from.account, resend, from.deviceKeyHash));
+      return {
+        writes: [...resends.map(({ write }) => write), ...posts.flatMap(({ writes }) => writes)],
+        committed() {
+          for (const { committed } of posts) committed();
+        },
+      };
+    },
+  };
+}
+
+/** The names in a request. Throws `ERR_DECODE` for what no honest device writes. */
+function checkNames(session: Uint8Array, missing: readonly unknown[]): MessageName[] {
+  const isName = (value: unknown): value is MessageName => {
+    if (typeof value !== 'object' || value === null) return false;
+    const { tag, n } = value as Partial<MessageName>;
+    return tag instanceof Uint8Array && tag.length === 16 && Number.isInteger(n) && n! >= 0 && n! <= 0xffff_ffff;
+  };
+  if (session.length !== 16 || missing.length > sessionLimits.requestedMessages || !missing.every(isName)) {
+    throw new DecodeError('ERR_DECODE', 'a request that names no messages', { field: 'missing' });
+  }
+  return missing.map(({ tag, n }) => ({ tag, n }));
+}

@@ -1,0 +1,190 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { sessionLimits } from '../../src/limits.js';
+import { rowCount, sessionsWith, spoilSessions } from '../helpers/broken-session.js';
+import { type Envelope, type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
+import { type Clock, type Person, person, START } from '../helpers/people.js';
+
+const HOUR = 3_600_000;
+const clock: Clock = { ms: START };
+let network: HostileNetwork;
+beforeEach(() => {
+  clock.ms = START;
+  network = hostileNetwork();
+});
+
+/** Two people who have answered each other. */
+async function talking(options: Parameters<typeof person>[3] = {}): Promise<{ alice: Person; bob: Person }> {
+  const alice = await person('alice', network, clock, options);
+  const bob = await person('bob', network, clock, options);
+  await alice.client.send('bob', 'a');
+  await bob.read();
+  await bob.client.send('alice', 'b');
+  await alice.read();
+  await network.settled();
+  return { alice, bob };
+}
+const closed = (...people: readonly Person[]): Promise<unknown> => Promise.all(people.map(({ client }) => client.close()));
+
+/** The relay changes a byte of each frame for `account`, `count` times. */
+function corrupting(account: string, count: number): void {
+  let left = count;
+  network.route = (envelope) => [envelope.to.account === account && left-- > 0 ? flipped(envelope) : envelope];
+}
+function flipped({ to, bytes }: Envelope): Envelope {
+  const copy = bytes.slice();
+  copy[copy.length - 1]! ^= 1;
+  return { to, bytes: copy };
+}
+async function sendAll(from: Person, to: string, texts: readonly string[]): Promise<void> {
+  for (const text of texts) await (await from.client.send(to, text)).until('accepted');
+}
+/** Texts of the next `count` messages, sorted. */
+async function texts(of: Person, count: number): Promise<string[]> {
+  const all: string[] = [];
+  for (let i = 0; i < count; i++) all.push((await of.read()).text);
+  return all.sort();
+}
+
+/** Closes a client, spoils its sessions, and opens it again. */
+async function spoilt(who: Person, seed: string, options: Parameters<typeof person>[3] = {}): Promise<Person> {
+  await who.client.close();
+  await spoilSessions(who.store);
+  return person(who.account, network, clock, { ...options, store: who.store, seed });
+}
+
+describe('a broken session mends by itself', () => {
+  test('three genuine messages changed by the relay: told once, and all of them arrive once', async () => {
+    const { alice, bob } = await talking();
+    corrupting('bob', 3);
+    await sendAll(alice, 'bob', ['1', '2', '3', '4']);
+    expect(await texts(bob, 4)).toEqual(['1', '2', '3', '4']);
+    expect(bob.count('undecryptable')).toBe(1);
+    expect(await bob.seen('undecryptable')).toMatchObject({ from: 'alice', code: 'ERR_DECRYPT', heals: 'by-itself' });
+    await alice.seen('sessionEstablished', ({ reason }) => reason === 'healed');
+    await bob.client.send('alice', '5');
+    expect((await alice.read()).text).toBe('5');
+    await sendAll(alice, 'bob', ['6']);
+    expect((await bob.read()).text).toBe('6');
+    await network.settled();
+    expect([bob.client.status, alice.client.status]).toMatchObject([{ unackedCount: 0 }, { unackedCount: 0, queuedCount: 0 }]);
+    await closed(alice, bob);
+  });
+
+  test.each(['tag', 'sealed'] as const)('a spoilt session row, %s: everything arrives once, on both sides', async (metadata) => {
+    const { alice, bob: before } = await talking({ metadata });
+    const bob = await spoilt(before, 'bob again', { metadata });
+    await sendAll(alice, 'bob', ['1', '2', '3', '4', '5', '6', '7', '8']);
+    expect(await texts(bob, 8)).toEqual(['1', '2', '3', '4', '5', '6', '7', '8']);
+    expect(bob.count('undecryptable')).toBe(1);
+    await sendAll(bob, 'alice', ['x']);
+    expect((await alice.read()).text).toBe('x');
+    await sendAll(alice, 'bob', ['y']);
+    expect((await bob.read()).text).toBe('y');
+    await closed(alice, bob);
+  });
+
+  test('both sides spoilt at once, both writing: everything arrives once', async () => {
+    const before = await talking();
+    const alice = await spoilt(before.alice, 'alice again');
+    const bob = await spoilt(before.bob, 'bob again');
+    await Promise.all([sendAll(alice, 'bob', ['1', '2', '3', '4']), sendAll(bob, 'alice', ['5', '6', '7', '8'])]);
+    expect(await Promise.all([texts(bob, 4), texts(alice, 4)])).toEqual([
+      ['1', '2', '3', '4'],
+      ['5', '6', '7', '8'],
+    ]);
+    await sendAll(bob, 'alice', ['x']);
+    expect((await alice.read()).text).toBe('x');
+    await sendAll(alice, 'bob', ['y']);
+    expect((await bob.read()).text).toBe('y');
+    const active = [sessionsWith(alice.store, 'bob'), sessionsWith(bob.store, 'alice')].map((all) =>
+      all.flatMap(({ id, status }) => (status === 'active' ? Buffer.from(id).toString('hex') : [])),
+    );
+    expect(active[0]).toHaveLength(1);
+    expect(active[0]).toEqual(active[1]);
+    await closed(alice, bob);
+  });
+
+  test('what came while the device was away is asked for when it is back', async () => {
+    const { alice, bob: before } = await talking();
+    await before.client.close();
+    await spoilSessions(before.store);
+    await sendAll(alice, 'bob', ['1', '2', '3', '4', '5']);
+    await alice.client.close();
+    const bob = await person('bob', network, clock, { store: before.store, seed: 'bob again' });
+    await bob.seen('undecryptable');
+    const again = await person('alice', network, clock, { store: alice.store, seed: 'alice again' });
+    expect(await texts(bob, 5)).toEqual(['1', '2', '3', '4', '5']);
+    await closed(again, bob);
+  });
+
+  test('a device that restarts between the failures counts on', async () => {
+    const { alice, bob: before } = await talking();
+    corrupting('bob', 3);
+    await sendAll(alice, 'bob', ['1', '2']);
+    await network.settled();
+    await before.client.close();
+    const bob = await person('bob', network, clock, { store: before.store, seed: 'bob again' });
+    await sendAll(alice, 'bob', ['3']);
+    expect(await texts(bob, 3)).toEqual(['1', '2', '3']);
+    await closed(alice, bob);
+  });
+
+  test('beyond the limits nothing is on the wire, what is written is held, and both go by themselves once there may be a session', async () => {
+    const { alice, bob } = await talking();
+    corrupting('bob', 3);
+    await sendAll(alice, 'bob', ['1', '2', '3']);
+    expect(await texts(bob, 3)).toEqual(['1', '2', '3']);
+    await network.settled();
+    // The same once more within the hour.
+    corrupting('bob', 3);
+    const sentBefore = network.sent.length;
+    await sendAll(alice, 'bob', ['4', '5', '6']);
+    await bob.seen('undecryptable', () => bob.count('undecryptable') === 2);
+    const held = await bob.client.send('alice', '7');
+    await expect(held.until('accepted')).rejects.toMatchObject({ code: 'ERR_SESSION_DEAD' });
+    await network.settled();
+    expect(network.sent.slice(sentBefore).filter(({ to }) => to.account === 'alice')).toEqual([]);
+    clock.ms += HOUR;
+    network.cut(bob.address);
+    expect((await alice.read()).text).toBe('7');
+    expect(await texts(bob, 3)).toEqual(['4', '5', '6']);
+    await closed(alice, bob);
+  });
+});
+
+describe('T28: a storm of bad messages', () => {
+  test('10,000 of them: one event, one session, a constant number of commits and of rows', { timeout: 120_000 }, async () => {
+    const { alice, bob } = await talking();
+    const genuine: Uint8Array[] = [];
+    network.route = ({ to, bytes }) => {
+      if (to.account !== 'bob') return [];
+      genuine.push(bytes);
+      return [];
+    };
+    for (let i = 0; i < 100; i++) await (await alice.client.send('bob', `${i}`)).until('accepted');
+    expect(genuine).toHaveLength(100);
+    const before = { commits: bob.store.commits, rows: bob.store.rows().size, sent: network.sent.length };
+    const bytesBefore = [...bob.store.rows().values()].reduce((sum, { length }) => sum + length, 0);
+    for (let i = 0; i < 10_000; i++) {
+      const frame = genuine[i % 100]!.slice();
+      // A tag of no session; a known tag with a header that does not open; a genuine message with another body.
+      frame[[4, 60, frame.length - 1 - Math.floor(i / 300)][i % 3]!]! ^= 1 + (i % 255);
+      await network.inject(bob.address, frame);
+    }
+    await network.settled();
+    expect(bob.dropped().length).toBeGreaterThanOrEqual(10_000);
+    expect(bob.count('undecryptable')).toBe(1);
+    expect(sessionsWith(bob.store, 'alice').filter(({ initiatedByUs }) => initiatedByUs)).toHaveLength(1);
+    expect(network.sent.slice(before.sent).filter(({ to }) => to.account === 'alice')).toHaveLength(1);
+    expect(bob.store.commits - before.commits).toBeLessThan(sessionLimits.requestedMessages + 20);
+    expect(bob.store.rows().size - before.rows).toBeLessThan(10);
+    const bytes = [...bob.store.rows().values()].reduce((sum, { length }) => sum + length, 0);
+    expect(bytes - bytesBefore).toBeLessThan(32_768);
+    expect(rowCount(bob.store, 'trouble')).toBe(1);
+    // Not one of them kept a genuine message from being read.
+    network.route = (envelope) => [envelope];
+    for (const frame of genuine) await network.inject(bob.address, frame);
+    expect((await texts(bob, 100)).length).toBe(100);
+    await closed(alice, bob);
+  });
+});
