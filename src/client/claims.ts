@@ -9,6 +9,7 @@ import { compare, equal, fromHex } from '../bytes.js';
 import { isCyphrError } from '../errors.js';
 import { sessionLimits } from '../limits.js';
 import type { Write } from '../store/port.js';
+import type { Arrivals } from './arrivals.js';
 import type { Contacts } from './contacts.js';
 import type { Context } from './context.js';
 import type { Inbox } from './inbox.js';
@@ -42,6 +43,7 @@ export async function claims(
   contacts: Contacts,
   sessions: Sessions,
   inbox: Inbox,
+  arrivals: Arrivals,
   onDropped: (account: string) => Posted,
   onSettled: () => Promise<void>,
 ): Promise<Claims> {
@@ -58,9 +60,15 @@ export async function claims(
   found.sort(([, a], [, b]) => a.createdAtMs - b.createdAtMs);
   for (const [id, claim] of found) claimed.set(id, claim);
 
-  /** Drops `strangers` with the devices that made them, and these messages; `confirmed` are claims no more. Holds the lock of the account. */
-  const drop = async (account: string, strangers: readonly Claim[], messages: readonly number[], confirmed: readonly string[] = []) => {
-    const rows = inbox.removal(messages);
+  /** Drops `strangers` with the devices that made them, and these messages; `confirmed` are claims no more, with `more` rows. Holds the lock of the account. */
+  const drop = async (
+    account: string,
+    strangers: readonly Claim[],
+    messages: readonly number[],
+    confirmed: readonly string[] = [],
+    more: readonly Write[] = [],
+  ): Promise<void> => {
+    const rows = [...more, ...inbox.removal(messages)];
     const owners = strangers.filter((claim, i) => strangers.findIndex((other) => isOneDevice(claim, other)) === i);
     const removals = await Promise.all(owners.map((owner) => sessions.removal(owner)));
     for (const { writes } of removals) rows.push(...writes);
@@ -80,7 +88,7 @@ export async function claims(
     const isConfirmed = ([, claim]: [string, Claim]): boolean => contacts.mayShow(account, claim.accountKeyHash, claim.device);
     const strangers = own.filter((claim) => !isConfirmed(claim)).map(([, claim]) => claim);
     const confirmed = own.filter(isConfirmed).map(([id]) => id);
-    await drop(account, strangers, inbox.unconfirmedOf(account), confirmed);
+    await arrivals.confirm(account, (rows) => drop(account, strangers, inbox.unconfirmedOf(account), confirmed, rows));
     inbox.settled(account);
   };
 

@@ -16,6 +16,7 @@ export interface Settings {
   readonly trust: NonNullable<ClientOptions['trust']>;
   readonly bandwidth: ClientOptions['bandwidth'];
   readonly metadata: NonNullable<ClientOptions['metadata']>;
+  readonly receipts: NonNullable<ClientOptions['receipts']>;
 }
 
 /** One client's surroundings. `device` changes when its list is renewed; the rest never does. */

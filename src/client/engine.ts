@@ -10,10 +10,12 @@ import type { ClientStatus, Diagnosis, SentState, Trust } from './types.js';
 export const CALLS = {
   send: { account: 'string', payload: 'bytes', id: 'string', key: 'string?' },
   sent: { id: 'string' },
-  until: { id: 'string', state: 'string' },
+  /** `state` is what the handle knows. */
+  until: { id: 'string', state: 'string', until: 'string' },
   cancel: { id: 'string', account: 'string' },
   next: { consumer: 'string', end: 'string' },
   ack: { seq: 'number', id: 'string' },
+  read: { account: 'string', id: 'string' },
   identity: { account: 'string' },
   number: { account: 'string' },
   settle: { account: 'string', identity: 'bytes', verified: 'boolean' },
@@ -31,6 +33,8 @@ export interface SentFacts {
   readonly id: string;
   readonly account: string;
   readonly state: SentState;
+  /** Its sort key. */
+  readonly order: string;
 }
 
 /** A message of the inbox. `seq` and `id` together name its row for ever. */
@@ -62,6 +66,8 @@ export interface Answers {
   next(): InboxMessage | undefined;
   /** Deletes a message; one that is gone is none. */
   ack(): void;
+  /** Tells the sender that the message was read, if the application gives such receipts. */
+  read(): void;
   identity(): { readonly trust: Trust; readonly sinceMs: number; readonly devices: readonly number[] };
   /** The safety number, and the identity that it shows: what `settle` and `scan` are bound to. */
   number(): { readonly digits: string; readonly qr: Uint8Array<ArrayBuffer>; readonly identity: Uint8Array };

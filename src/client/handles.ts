@@ -4,21 +4,23 @@ import { UsageError } from '../errors.js';
 import { decodeContent } from './content.js';
 import type { InboxMessage, SentFacts } from './engine.js';
 import { checkWaitOptions } from './options.js';
+import { hasReceipts } from './receipts.js';
 import type { Seat } from './seat.js';
 import type { Contact, Message, MessageId, ReceiveOptions, SafetyNumber, Sent } from './types.js';
 
 /** The handle of a sent message. */
-export function sentHandle(seat: Seat, { id, account, state }: SentFacts): Sent {
+export function sentHandle(seat: Seat, { id, account, state, order }: SentFacts): Sent {
   return {
     id: id as MessageId,
     to: { kind: 'person', account },
     state,
+    order,
     async until(until, options = {}) {
       seat.assertOpen();
       const { signal } = checkWaitOptions(options);
-      if (until !== 'accepted')
-        throw new UsageError('ERR_ARGUMENT', 'only accepted can be waited for: there are no receipts', { field: 'state' });
-      return seat.call('until', { id, state }, signal);
+      if (until !== 'accepted' && until !== 'delivered' && until !== 'read')
+        throw new UsageError('ERR_ARGUMENT', 'state must be one of accepted, delivered, read', { field: 'state' });
+      return seat.call('until', { id, state, until }, signal);
     },
     cancel: () => seat.call('cancel', { id, account }),
   };
@@ -76,6 +78,10 @@ function messageHandle(
         throw error;
       });
       return acknowledged;
+    },
+    async read() {
+      seat.assertOpen();
+      if (hasReceipts(content)) await seat.call('read', { account, id });
     },
   };
 }

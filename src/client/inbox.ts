@@ -9,6 +9,7 @@ import type { Context } from './context.js';
 import type { Calls, InboxMessage } from './engine.js';
 import { abortReason, nextTask } from './platform.js';
 import { type InboxRecord, inboxRecord, keys } from './records.js';
+import { isExpired, orderKey } from './talk.js';
 
 /** The inbox of one client. */
 export interface Inbox {
@@ -35,6 +36,10 @@ export interface Inbox {
   /** The rows that delete messages which nobody was shown; `removed` is called once they are committed. */
   removal(seqs: readonly number[]): Write[];
   removed(seqs: readonly number[]): void;
+  /** Messages of a pinned identity that came before it was pinned, with their rows. */
+  claimedOf(account: string): Promise<InboxRecord[]>;
+  /** Deletes the messages whose time is over, shown or not. */
+  expire(): Promise<void>;
   /** What is left under this account's name is confirmed. */
   settled(account: string): void;
   /** Something changed that may let a loop go on: a pin, the connection, the end. */
@@ -49,6 +54,8 @@ interface Entry {
   /** Until the account's list has confirmed its device. */
   isClaimed: boolean;
   yielded: boolean;
+  readonly receivedAtMs: number;
+  readonly disappearAfterMs: number | undefined;
 }
 
 /** The inbox of `ctx`, with everything that an earlier run left unacknowledged. `isDrained` tells whether the mailbox is empty. */
@@ -67,8 +74,9 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
     waiting = [];
     for (const wake of woken) wake();
   };
-  const add = (seq: number, { id, account, device, accountKeyHash }: InboxRecord, isClaimed: boolean): void => {
-    entries.set(seq, { id, account, device, accountKeyHash, isClaimed, yielded: false });
+  const add = (seq: number, record: InboxRecord, isClaimed: boolean): void => {
+    const { id, account, device, accountKeyHash, receivedAtMs, disappearAfterMs } = record;
+    entries.set(seq, { id, account, device, accountKeyHash, receivedAtMs, disappearAfterMs, isClaimed, yielded: false });
   };
   for (const { key, value } of await ctx.db.list(['inbox'])) {
     const record = inboxRecord.decode(value);
@@ -89,8 +97,8 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
   const toMessage = async (seq: number): Promise<InboxMessage | undefined> => {
     const row = await ctx.db.read(keys.inbox(seq));
     if (row === undefined) return undefined;
-    const { accountKeyHash, ...record } = inboxRecord.decode(row);
-    return { ...record, seq, trust: contacts.trustIn(record.account, accountKeyHash) };
+    const { accountKeyHash, order = 0, ...record } = inboxRecord.decode(row);
+    return { ...record, seq, order: orderKey(order, record.id), trust: contacts.trustIn(record.account, accountKeyHash) };
   };
 
   const isUnconfirmed = ({ account, accountKeyHash, device, isClaimed }: Entry): boolean =>
@@ -100,6 +108,13 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
   const nextSeq = (): number | undefined => {
     for (const [seq, entry] of entries) if (!entry.yielded && !isUnconfirmed(entry)) return seq;
     return undefined;
+  };
+
+  const expire = async (): Promise<void> => {
+    const due = [...entries].filter(([, entry]) => isExpired(entry, ctx.now())).map(([seq]) => seq);
+    if (due.length === 0) return;
+    await ctx.db.commit(due.map((seq) => ({ key: keys.inbox(seq), value: null })));
+    for (const seq of due) remove(seq);
   };
 
   const next: Inbox['next'] = async ({ consumer, end }, signal) => {
@@ -139,6 +154,10 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
           });
         }
         const entry = entries.get(seq)!;
+        if (isExpired(entry, ctx.now())) {
+          await expire();
+          continue;
+        }
         entry.yielded = true;
         yieldedCount += 1;
         const message = await toMessage(seq);
@@ -193,6 +212,14 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
     removed(seqs) {
       for (const seq of seqs) remove(seq);
     },
+    async claimedOf(account) {
+      const seqs = [...entries]
+        .filter(([, entry]) => entry.account === account && entry.isClaimed && !isUnconfirmed(entry))
+        .map(([seq]) => seq);
+      const rows = await Promise.all(seqs.map((seq) => ctx.db.read(keys.inbox(seq))));
+      return rows.flatMap((row) => (row === undefined ? [] : [inboxRecord.decode(row)]));
+    },
+    expire,
     settled(account) {
       for (const entry of entries.values()) if (entry.account === account) entry.isClaimed = false;
     },

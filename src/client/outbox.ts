@@ -16,7 +16,7 @@ import { limits } from '../limits.js';
 import type { StoreKey, Write } from '../store/port.js';
 import type { Contacts } from './contacts.js';
 import type { Context } from './context.js';
-import { type Control, encodeControl } from './control.js';
+import { type Control, type ControlHandlers, encodeControl } from './control.js';
 import type { Encryption } from './encryption.js';
 import type { Calls, Input, SentFacts } from './engine.js';
 import type { Greetings } from './greetings.js';
@@ -25,6 +25,7 @@ import { abortReason } from './platform.js';
 import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
 import { forget, type Resend, type SendLog } from './sendlog.js';
 import { requeued, sentMessages } from './sent.js';
+import type { Talk } from './talk.js';
 import type { SentState } from './types.js';
 import { isTooOld, waiting as openWaiting, outboxRows, tooOld } from './waiting.js';
 
@@ -37,6 +38,8 @@ export interface Outbox {
   readonly send: Calls['send'];
   readonly sent: Calls['sent'];
   readonly until: Calls['until'];
+  /** What a device says of messages that were sent to it. */
+  readonly receipts: ControlHandlers['receipts'];
   readonly cancel: Calls['cancel'];
   /** Prepares a control message for an account: nothing happens before its rows are committed. */
   post(account: string, control: Control, options?: PostOptions): Posted;
@@ -69,6 +72,7 @@ export async function outbox(
   contacts: Contacts,
   encryption: Encryption,
   greetings: Greetings,
+  talk: Talk,
   log: SendLog,
   onCount: () => void,
 ): Promise<Outbox> {
@@ -133,7 +137,6 @@ export async function outbox(
       if ((await messages.load(id))?.isControl === true) controls.add(id);
     }
   }
-  const factsOf = (id: string, { to, state }: SentRecord): SentFacts => ({ id, account: to, state: state as SentState });
   const cancel: Outbox['cancel'] = ({ id, account: to }) =>
     ctx.lock(`peer ${to}`, async () => {
       ctx.life.assertOpen();
@@ -157,18 +160,19 @@ export async function outbox(
     const record = row === undefined ? undefined : await messages.load(id);
     if (record === undefined || ctx.now() - record.atMs >= limits.idempotencyKeyMs) return undefined;
     if (record.to !== account) throw new UsageError('ERR_ARGUMENT', 'this key stands for a message to another account', { field: 'key' });
-    return factsOf(id, record);
+    return messages.facts(id, record);
   };
 
-  const send = async ({ account, payload, id, key }: Input<'send'>, signal: AbortSignal | undefined): Promise<SentFacts> => {
+  const send = async ({ account, payload: content, id, key }: Input<'send'>, signal: AbortSignal | undefined): Promise<SentFacts> => {
     ctx.life.assertOpen();
     // Sent before, through an engine that was gone before it could say so.
     const repeated = await messages.load(id);
-    if (repeated !== undefined) return factsOf(id, repeated);
+    if (repeated !== undefined) return messages.facts(id, repeated);
     const known = key === undefined ? undefined : await earlier(account, key);
     if (known !== undefined) return known;
     const contact = await contacts.load(account);
     if (contact !== undefined) contacts.assertSendable(contact);
+    const { payload, writes, ...said } = await talk.outgoing(account, id, content);
     const seq = ctx.nextSeq();
     const atMs = ctx.now();
     // Behind plaintext that still waits, a message must wait too: the order of calls is the order of encryption.
@@ -179,8 +183,8 @@ export async function outbox(
         : await unencrypted.encryptAll(contact, account, { id, payload, atMs }, []);
     const encrypted = round?.left.length === 0 ? round.encrypted : undefined;
     const waitingFor = encrypted?.map(({ device }) => device) ?? [];
-    const record: SentRecord = { to: account, state: 'queued', atMs, seq, waitingFor, accepted: 0, key };
-    const rows: Write[] = [messages.write(id, record)];
+    const record: SentRecord = { to: account, state: 'queued', atMs, seq, waitingFor, accepted: 0, key, ...said };
+    const rows: Write[] = [messages.write(id, record), ...writes];
     if (key !== undefined) rows.push({ key: keys.once(key), value: fromHex(id)! });
     const place = encrypted === undefined ? keys.pending(account, seq) : keys.unsent(account, seq);
     rows.push({ key: place, value: pendingRecord.encode({ id, payload, atMs }) });
@@ -194,7 +198,7 @@ export async function outbox(
     logged?.committed();
     enqueue(account, id);
     self.wake(account);
-    return factsOf(id, record);
+    return messages.facts(id, record);
   };
 
   /** Marks everything that waits for a session as held, with the reason. */
@@ -380,15 +384,16 @@ export async function outbox(
   const self: Outbox = {
     send: (input, signal) =>
       ctx.lock(`peer ${input.account}`, () => {
-        const task = (): Promise<SentFacts> => send(input, signal);
+        const task = (): Promise<SentFacts> => ctx.lock(`talk ${input.account}`, () => send(input, signal));
         return input.key === undefined ? task() : ctx.lock(`key ${input.key}`, task);
       }),
     async sent({ id }) {
       ctx.life.assertOpen();
       const record = await messages.load(id);
-      return record === undefined ? undefined : factsOf(id, record);
+      return record && messages.facts(id, record);
     },
     until: messages.until,
+    receipts: messages.receipts,
     cancel,
     post: (account, message, { only, sessionsOnly = false } = {}) =>
       stage(account, { payload: encodeControl(message), only, control: sessionsOnly ? 'on-sessions' : 'any' }),

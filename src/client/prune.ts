@@ -1,12 +1,12 @@
-/** Forgets what is past its time: states of sent messages and idempotency keys, and ids of received ones. In the background, in small commits. */
+/** Forgets what is past its time: what is known of sent messages and of received ones, and idempotency keys. In the background, in small commits. */
 
 import { toHex } from '../bytes.js';
 import { limits } from '../limits.js';
 import type { StoreKey, StoreRecord, Write } from '../store/port.js';
-import { reader } from '../wire/codec.js';
 import type { Context } from './context.js';
 import { keys, logRecord, sentRecord } from './records.js';
 import { isPast } from './sendlog.js';
+import { isExpired, readGot } from './talk.js';
 
 const PAGE = 256;
 
@@ -15,11 +15,25 @@ export async function prune(ctx: Context): Promise<void> {
   const isOld = (atMs: number, ageMs: number): boolean => ctx.now() - atMs > ageMs;
   await sweep(ctx, ['sent'], async ({ value }) => {
     const { atMs, state } = sentRecord.decode(value);
-    return state !== 'queued' && state !== 'held' && isOld(atMs, limits.idempotencyKeyMs);
+    return state !== 'queued' && state !== 'held' && isOld(atMs, limits.targetAgeMs);
   });
-  await sweep(ctx, ['once'], async ({ value }) => (await ctx.db.read(keys.sent(toHex(value)))) === undefined);
+  await sweep(ctx, ['once'], async ({ value }) => {
+    const row = await ctx.db.read(keys.sent(toHex(value)));
+    return row === undefined || isOld(sentRecord.decode(row).atMs, limits.idempotencyKeyMs);
+  });
   await sweep(ctx, ['log'], async ({ key, value }) => isPast(ctx, key[1]!, logRecord.decode(value).atMs));
-  await sweep(ctx, ['got'], async ({ value }) => isOld(reader(value).u64(), limits.queueAgeMs * 2));
+  await sweep(ctx, ['told'], async ({ key }) => (await ctx.db.read(keys.sent(key[1]!))) === undefined);
+  await sweep(ctx, ['got'], async ({ value }) => isOld(readGot(value).atMs, limits.targetAgeMs));
+}
+
+/** Forgets the plaintext of sent messages whose time is over, as the conversation's timer says: it is not sent again either. */
+export async function expire(ctx: Context): Promise<void> {
+  await sweep(ctx, ['log'], async ({ key }) => {
+    const row = await ctx.db.read(keys.sent(key[1]!));
+    const sent = row && sentRecord.decode(row);
+    const { acceptedAtMs, disappearAfterMs } = sent ?? {};
+    return acceptedAtMs !== undefined && isExpired({ receivedAtMs: acceptedAtMs, disappearAfterMs }, ctx.now());
+  });
 }
 
 async function sweep(

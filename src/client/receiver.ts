@@ -17,6 +17,7 @@ import type { Delivery } from '../transport/port.js';
 import { FRAME_INIT, FRAME_SEALED, frameType, type InitFrame, parseInit, parseSealed } from '../wire/frames.js';
 import { type Plaintext, parsePlaintext } from '../wire/plaintext.js';
 import { ratchetTag } from '../wire/ratchet-message.js';
+import type { Arrivals } from './arrivals.js';
 import { claims as openClaims } from './claims.js';
 import type { Contacts, KnownContact } from './contacts.js';
 import { decodeContent, decodeHello, type Hello } from './content.js';
@@ -27,7 +28,7 @@ import type { Greetings } from './greetings.js';
 import type { Inbox } from './inbox.js';
 import type { Keyring } from './keyring.js';
 import { emitter, timer } from './platform.js';
-import { type InboxRecord, keys } from './records.js';
+import { keys } from './records.js';
 import type { Repair } from './repair.js';
 import type { LiveSession, Sessions } from './sessions.js';
 
@@ -90,6 +91,7 @@ export async function receiver(
   inbox: Inbox,
   keyring: Keyring,
   greetings: Greetings,
+  arrivals: Arrivals,
   repair: Repair,
   troubles: Troubles,
   handlers: ControlHandlers,
@@ -165,20 +167,17 @@ export async function receiver(
     const isClaimed = before === undefined && contact === undefined;
     if (isClaimed) rows.push(claims.write(live.id));
     rows.push(...posted.flatMap(({ writes }) => writes));
-    const seq = ctx.nextSeq();
     const isOwn = account === ctx.device().account;
     // From an own device comes nothing but copies: whom it wrote to is part of them.
     const said =
       effect?.message ?? (opened?.payload === undefined || isOwn ? undefined : { id: opened.messageId, payload: opened.payload });
-    let message: InboxRecord | undefined;
-    if (said !== undefined && (await ctx.db.read(keys.got(account, said.id))) === undefined) {
-      message = { ...said, account, device, accountKeyHash, receivedAtMs: nowMs, replayable: replayable && before === undefined };
-      rows.push(inbox.write(seq, message), { key: keys.got(account, said.id), value: fromHex(nowMs.toString(16).padStart(16, '0'))! });
-    }
-    await ctx.db.commit(rows).catch((error: unknown) => {
-      const isTaken = error instanceof StoreError && error.code === 'ERR_STORE_CONFLICT' && !ctx.life.hasEnded();
-      throw isTaken ? new ReplayError('ERR_DUPLICATE', 'a tag of the session is taken', { cause: error }) : error;
-    });
+    const commit = (more: readonly Write[]): Promise<void> =>
+      ctx.db.commit([...rows, ...more]).catch((error: unknown) => {
+        const isTaken = error instanceof StoreError && error.code === 'ERR_STORE_CONFLICT' && !ctx.life.hasEnded();
+        throw isTaken ? new ReplayError('ERR_DUPLICATE', 'a tag of the session is taken', { cause: error }) : error;
+      });
+    const common = { account, device, accountKeyHash, receivedAtMs: nowMs, replayable: replayable && before === undefined };
+    const show = said === undefined ? await commit([]) : await arrivals.take({ ...said, ...common }, contact === undefined, commit);
     sessions.install(after);
     if (peerRows !== undefined) {
       sessions.installPeer(owner, peerRows.peer);
@@ -188,7 +187,7 @@ export async function receiver(
     onCommitted();
     for (const each of posted) each.committed?.();
     wipe(...step.wipe, step.out);
-    if (message !== undefined) inbox.added(seq, message, contact === undefined);
+    show?.();
     if (isEstablished) {
       const reason = isRecovered ? 'recovered' : known.sessions.length > (before === undefined ? 0 : 1) ? 'healed' : 'first-contact';
       ctx.events.emit({ type: 'sessionEstablished', address: { account, device }, reason });
@@ -388,6 +387,7 @@ export async function receiver(
     contacts,
     sessions,
     inbox,
+    arrivals,
     (account) => troubles.report({ account, code: 'ERR_DEVICE_UNTRUSTED', heals: 'never' }),
     () => self.retry(),
   );

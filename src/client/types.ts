@@ -91,10 +91,13 @@ export interface Sent {
   readonly to: Conversation;
   /** A snapshot, of when the handle was made. */
   readonly state: SentState;
+  /** Where it stands in the conversation: as `Message.order`. */
+  readonly order: string;
   /**
    * Resolves once the message has come that far. Rejects with its error if it has failed, with `signal.reason` on abort, and also with the
    * reason for which it is held (`ERR_NO_SESSION`: nobody of that name yet; a `TrustError`): it is kept then, and goes out by itself
-   * once that is settled. Only `'accepted'` can be waited for: `ERR_ARGUMENT` for the others.
+   * once that is settled. `'delivered'` and `'read'`: one of the recipient's devices said so. `ERR_ARGUMENT` for what `receipts` leaves
+   * out, and for edits, reactions, deletions and timers, of which nobody says so. The other side may tell nothing: pass a signal.
    */
   until(state: 'accepted' | 'delivered' | 'read', options?: { signal?: AbortSignal | undefined }): Promise<void>;
   /** Takes the message back if it has not left: `'cancelled'`, or how far it had already come. */
@@ -128,6 +131,8 @@ export interface Message {
   readonly replayable: boolean;
   /** Your copy is safe: the SDK forgets the plaintext. Idempotent. */
   ack(): Promise<void>;
+  /** The person has seen it: its sender is told, later, if `receipts` is `'delivered-and-read'`. Before `ack()` or after. */
+  read(): Promise<void>;
 }
 
 /** Options of `messages` and `subscribe`. */

@@ -226,7 +226,7 @@ describe('idempotency keys', () => {
     await Promise.all([again.client.close(), bob.client.close()]);
   });
 
-  test('after 30 days the key is free, and its rows are forgotten', async () => {
+  test('after 30 days the key is free and forgotten, after 90 what became of its message', async () => {
     const time = { ms: START };
     const network = glassNetwork();
     const alice = await person('alice', network, time);
@@ -240,13 +240,21 @@ describe('idempotency keys', () => {
     expect(second.id).not.toBe(first.id);
     await second.until('accepted');
     await alice.client.close();
-    const again = await person('alice', network, time, { store: alice.store, seed: 'again' });
+    let again = await person('alice', network, time, { store: alice.store, seed: 'again' });
     await again.seen('status', ({ status }) => status.state === 'online');
     const rows = (): string[] => [...again.store.rows().keys()].filter((key) => /^\["(sent|once)"/.test(key));
-    while (rows().length > 2) await new Promise((resolve) => setImmediate(resolve));
-    expect(rows().sort()).toEqual(['["once","k"]', `["sent","${second.id}"]`]);
+    while (rows().length > 4) await new Promise((resolve) => setImmediate(resolve));
+    expect(rows().sort()).toEqual(['["once","k"]', ...[first, kept, second].map(({ id }) => `["sent","${id}"]`).sort()]);
+    await again.client.close();
+    time.ms += limits.targetAgeMs - limits.idempotencyKeyMs;
+    again = await person('alice', network, time, { store: alice.store, seed: 'and again' });
+    while (rows().length > 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(rows().sort()).toEqual([`["sent","${second.id}"]`]);
     expect(await again.client.sent(first.id)).toBeUndefined();
-    expect((await again.client.send('bob', 'x', { key: 'k' })).id).toBe(second.id);
+    time.ms -= limits.targetAgeMs - limits.idempotencyKeyMs;
+    const third = await again.client.send('bob', 'x', { key: 'k' });
+    await third.until('accepted');
+    expect((await again.client.send('bob', 'x', { key: 'k' })).id).toBe(third.id);
     await Promise.all([again.client.close(), bob.client.close()]);
   });
 });
@@ -260,8 +268,9 @@ describe('cancel', () => {
     network.directoryDown = false;
     await (await alice.client.send('bob', 'first')).until('accepted');
     network.sendFails = offline();
+    const before = alice.observations.length;
     const queued = await alice.client.send('bob', 'never 2');
-    await alice.observed((record) => record.kind === 'log' && record.event === 'send-retry');
+    await alice.observed((record) => record.kind === 'log' && record.event === 'send-retry', before);
     expect(await queued.cancel()).toBe('cancelled');
     expect(await queued.cancel()).toBe('cancelled');
     await expect(queued.until('accepted')).rejects.toThrow(coded('ERR_CLOSED'));

@@ -10,12 +10,13 @@ test('why messages failed is remembered of the last thousand; of others, that th
     db: { read: async () => sentRecord.encode(record) },
     life: { assertOpen: () => {}, race: <T>(promise: Promise<T>) => promise },
     events: { emit: () => {} },
+    settings: { receipts: 'off' },
   } as unknown as Context);
   const count = 1_100;
   const errors = Array.from({ length: count }, (_, i) => new TransportError('ERR_REJECTED', `number ${i}`));
   for (const [i, error] of errors.entries()) sent.announce(String(i), {}, 'failed', error);
   const verdict = (i: number): Promise<unknown> =>
-    sent.until({ id: String(i), state: 'failed' }).then(
+    sent.until({ id: String(i), state: 'failed', until: 'accepted' }).then(
       () => 'accepted',
       (error: unknown) => error,
     );

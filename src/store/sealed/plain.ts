@@ -10,6 +10,7 @@ export const PLAIN_SPACES: readonly string[] = [
   'contact',
   'contact-device',
   'device',
+  'early',
   'generation',
   'got',
   'greet',
@@ -23,11 +24,14 @@ export const PLAIN_SPACES: readonly string[] = [
   'pending',
   'prekeys',
   'publish',
+  'receipt',
   'seen',
   'sent',
   'session',
   'skipped',
   'tag',
+  'talk',
+  'told',
   'unsent',
 ];
 

@@ -1,0 +1,246 @@
+/**
+ * What is to be known of messages beside what they say: their place in the conversation, the timer by which they disappear, and who may
+ * edit, delete and react to them.
+ *
+ * **Order.** Each conversation has a counter, as Lamport's clocks have: what a device sends is one beyond the greatest that it has sent
+ * or received there, and says so inside its ciphertext. So a message sorts after all that its author's device had seen; messages that
+ * crossed stand in one order all the same, by id. No relay and no other device's clock has a part in it, and nobody but its author places
+ * a message; one of which nothing was said (by an older version) stands where it came. A dishonest author can say a smaller number or a
+ * greater one: his own messages then stand among what he had seen, or later, and nobody else's move. What is beyond any honest number
+ * counts as the greatest that is, so that nobody can use the counter up. A device that knows nothing of a conversation, as one that
+ * was just linked, begins with its own clock's seconds: a clock that is right puts its messages behind what was said before it came.
+ *
+ * **Timer.** Content of that kind sets it for both sides, the last in order wins, and every message says how it stood.
+ *
+ * **Authors.** No history is kept here, but of every message its id, who sent it and where, for `limits.targetAgeMs`: `sent` and `got`.
+ */
+
+import { decodeUtf8, encodeUtf8, u64 } from '../bytes.js';
+import { UsageError } from '../errors.js';
+import { limits, talkLimits } from '../limits.js';
+import type { Write } from '../store/port.js';
+import { reader } from '../wire/codec.js';
+import { decodeContent, type Stamp, stampContent } from './content.js';
+import type { Context } from './context.js';
+import { hasReceipts } from './receipts.js';
+import { type InboxRecord, inboxRecord, keys, sentRecord, type TalkRecord, talkRecord } from './records.js';
+import { forget } from './sendlog.js';
+import type { Content } from './types.js';
+
+/** A message as it comes out of its session, before it has a place. */
+export type Arrival = Omit<InboxRecord, 'order' | 'disappearAfterMs'>;
+
+/** Order, timers and authors in one client. Each call that gives rows, and the commit of these, run under the lock `talk <account>` of the conversation. */
+export interface Talk {
+  /** Gives a message to `account` its place, and its payload the stamp. Throws `ERR_ARGUMENT` (`content.target`) for what its author may not say. */
+  outgoing(
+    account: string,
+    id: string,
+    payload: Uint8Array,
+  ): Promise<Stamp & { readonly isQuiet: boolean | undefined; readonly payload: Uint8Array; readonly writes: readonly Write[] }>;
+  /**
+   * What the application is to get once this message has come: the message, and what had waited for it; or nothing, if it is a
+   * duplicate, waits itself, or says what its author may not say. `isClaimed`: nothing is pinned, so that it changes nothing yet.
+   */
+  incoming(
+    arrival: Arrival,
+    isClaimed: boolean,
+  ): Promise<{ readonly messages: readonly InboxRecord[]; readonly writes: readonly Write[]; committed(): void }>;
+  /** The rows that count claimed messages of `account` in, and set the timer that they ask for, now that their sender is confirmed. */
+  confirmed(account: string, records: readonly InboxRecord[]): Promise<Write[]>;
+  /** Forgets what has waited for too long. */
+  prune(): Promise<void>;
+}
+
+/** A message's sort key: 14 hex digits of its counter, and its id. */
+export function orderKey(order: number, id: string): string {
+  return order.toString(16).padStart(14, '0') + id;
+}
+
+/** The value of a `got` row: when a message came, and which conversation a message of one's own other devices belongs to. */
+export function gotValue(nowMs: number, conversation?: string): Uint8Array {
+  const name = encodeUtf8(conversation ?? '')!;
+  const value = new Uint8Array(8 + name.length);
+  value.set(u64(nowMs));
+  value.set(name, 8);
+  return value;
+}
+
+/** Reverse of `gotValue`. */
+export function readGot(value: Uint8Array): { readonly atMs: number; readonly conversation: string } {
+  return { atMs: reader(value.subarray(0, 8)).u64(), conversation: decodeUtf8(value.subarray(8)) ?? '' };
+}
+
+/** Whether a message's time is over. Clocks can only be believed: one that jumps ahead ends it early, one that goes back ends it late. */
+export function isExpired(
+  { receivedAtMs, disappearAfterMs }: Pick<InboxRecord, 'receivedAtMs' | 'disappearAfterMs'>,
+  nowMs: number,
+): boolean {
+  return disappearAfterMs !== undefined && nowMs - receivedAtMs > disappearAfterMs;
+}
+
+/** Where counters end: nobody gets there by `talkLimits.orderJump` in less than a million messages. */
+const ORDER_MAX = Number.MAX_SAFE_INTEGER;
+
+/** Whose a message is: this account's, the other's, or no message of this conversation. */
+type Side = 'own' | 'theirs';
+
+function targetOf(content: Content): string | undefined {
+  return content.kind === 'edit' || content.kind === 'reaction' || content.kind === 'deletion' ? content.target : undefined;
+}
+
+/** Order, timers and authors in `ctx.db`. */
+export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' | 'observer'>): Promise<Talk> {
+  const { db } = ctx;
+  const own = ctx.device().account;
+  /** What something waits for, and how much: a name and a target each. */
+  const awaited = new Map<string, number>();
+  const awaitedName = (...name: readonly string[]): string => JSON.stringify(name);
+  const count = (name: string, by: 1 | -1): void => {
+    const left = (awaited.get(name) ?? 0) + by;
+    if (left === 0) awaited.delete(name);
+    else awaited.set(name, left);
+  };
+  for (const { key } of await db.list(['early'])) count(awaitedName(key[1]!, key[2]!, key[3]!), 1);
+
+  const load = async (account: string): Promise<TalkRecord> => {
+    const row = await db.read(keys.talk(account));
+    return row === undefined ? { greatest: 0 } : talkRecord.decode(row);
+  };
+  const next = ({ greatest }: TalkRecord): number =>
+    greatest === 0 ? Math.max(1, Math.floor(ctx.now() / 1_000)) : Math.min(greatest + 1, ORDER_MAX);
+  /** The row of a conversation that has one message more. */
+  const placed = (account: string, known: TalkRecord, order: number, id: string, content: Content): Write => {
+    const key = orderKey(order, id);
+    const isTimer = content.kind === 'timer' && !(known.timerOrder !== undefined && known.timerOrder >= key);
+    const timer = isTimer ? { timerMs: content.disappearAfterMs, timerOrder: key } : {};
+    const value = talkRecord.encode({ ...known, greatest: Math.max(known.greatest, order), ...timer });
+    return { key: keys.talk(account), value };
+  };
+
+  /** Whose message of the conversation it is; `'elsewhere'` for one of this account's in another, `undefined` if nothing is known of it. */
+  const sideOf = async (account: string, id: string): Promise<Side | 'elsewhere' | undefined> => {
+    const [sentRow, copied, got] = await Promise.all([keys.sent(id), keys.got(own, id), keys.got(account, id)].map(db.read));
+    const sent = sentRow && sentRecord.decode(sentRow);
+    const conversation = sent?.isControl === true ? undefined : (sent?.to ?? (copied && readGot(copied).conversation));
+    if (conversation !== undefined) return conversation === account ? 'own' : 'elsewhere';
+    return got === undefined ? undefined : 'theirs';
+  };
+  /** Whether somebody may say this of a message: `undefined` as long as nothing is known of it. */
+  const mayTalk = (by: Side, content: Content, side: Awaited<ReturnType<typeof sideOf>>): boolean | undefined => {
+    if (side === undefined || side === 'elsewhere') return side && false;
+    return content.kind === 'reaction' || side === by;
+  };
+
+  /** Whether something may wait for its target. A claimed sender's may not: its messages are bounded elsewhere, and go all at once. */
+  const canWait = async (account: string, by: Side, isClaimed: boolean): Promise<boolean> =>
+    !isClaimed && (await db.list(['early', account, by], talkLimits.earlyCount)).length < talkLimits.earlyCount;
+
+  /** What had waited for a message that is there now. What its author may not say of it goes. */
+  const release = async (
+    account: string,
+    target: string,
+    side: Side,
+  ): Promise<{ messages: InboxRecord[]; writes: Write[]; freed: string[] }> => {
+    const found: { messages: InboxRecord[]; writes: Write[]; freed: string[] } = { messages: [], writes: [], freed: [] };
+    for (const by of ['own', 'theirs'] as const) {
+      const name = awaitedName(account, by, target);
+      if (!awaited.has(name)) continue;
+      for (const { key, value } of await db.list(['early', account, by, target])) {
+        const record = inboxRecord.decode(value);
+        found.writes.push({ key, value: null });
+        found.freed.push(name);
+        if (mayTalk(by, decodeContent(record.payload).content, side) === true) found.messages.push(record);
+        else ctx.observer.log('warn', 'not-the-author');
+      }
+    }
+    return found;
+  };
+
+  const nothing = { messages: [], writes: [], committed: () => {} };
+
+  return {
+    async outgoing(account, id, payload) {
+      const { content } = decodeContent(payload);
+      const target = targetOf(content);
+      if (target !== undefined && mayTalk('own', content, await sideOf(account, target)) !== true) {
+        const rule = content.kind === 'reaction' ? 'a message' : 'a message of your own';
+        const days = limits.targetAgeMs / 86_400_000;
+        throw new UsageError('ERR_ARGUMENT', `content.target must be ${rule} in this conversation, at most ${days} days old`, {
+          field: 'content.target',
+        });
+      }
+      const known = await load(account);
+      const order = next(known);
+      const disappearAfterMs = content.kind === 'timer' ? undefined : known.timerMs || undefined;
+      // What is deleted is not sent again either.
+      const forgotten = content.kind === 'deletion' ? forget(content.target) : [];
+      return {
+        payload: stampContent(payload, { order, disappearAfterMs }),
+        order,
+        disappearAfterMs,
+        isQuiet: hasReceipts(content) ? undefined : true,
+        writes: [placed(account, known, order, id, content), ...forgotten],
+      };
+    },
+    async incoming(arrival, isClaimed) {
+      const { account: from, id } = arrival;
+      const account = arrival.to ?? from;
+      const by: Side = from === own ? 'own' : 'theirs';
+      const known = await sideOf(account, id);
+      if (known !== undefined) {
+        // A second copy is nothing new; somebody else's under an id of ours would take our message's place.
+        if (known !== by) ctx.observer.log('warn', 'message-id-taken');
+        return nothing;
+      }
+      const { content, stamp } = decodeContent(arrival.payload);
+      const target = targetOf(content);
+      const may = target === undefined ? true : mayTalk(by, content, await sideOf(account, target));
+      if (may === false) {
+        ctx.observer.log('warn', 'not-the-author');
+        return nothing;
+      }
+      if (may === undefined && !(await canWait(account, by, isClaimed))) {
+        ctx.observer.log('warn', 'target-unknown');
+        return nothing;
+      }
+      const conversation = await load(account);
+      const most = Math.min(conversation.greatest + talkLimits.orderJump, ORDER_MAX);
+      const order = Math.min(stamp?.order ?? next(conversation), most);
+      const message: InboxRecord = { ...arrival, order, disappearAfterMs: stamp?.disappearAfterMs };
+      const rows: Write[] = [{ key: keys.got(from, id), value: gotValue(arrival.receivedAtMs, by === 'own' ? account : undefined) }];
+      if (!isClaimed) rows.push(placed(account, conversation, order, id, content));
+      if (may === undefined) {
+        const early: Write = { key: keys.early(account, by, target!, id), value: inboxRecord.encode(message) };
+        return { messages: [], writes: [...rows, early], committed: () => count(awaitedName(account, by, target!), 1) };
+      }
+      const { messages, writes, freed } = await release(account, id, by);
+      return {
+        messages: [message, ...messages],
+        writes: [...rows, ...writes],
+        committed() {
+          for (const name of freed) count(name, -1);
+        },
+      };
+    },
+    async confirmed(account, records) {
+      let known = await load(account);
+      const rows = records.map(({ id, order = 0, payload }) => {
+        const row = placed(account, known, order, id, decodeContent(payload).content);
+        known = talkRecord.decode(row.value!);
+        return row;
+      });
+      return rows.slice(-1);
+    },
+    async prune() {
+      for (const { key, value } of await db.list(['early'])) {
+        if (ctx.now() - inboxRecord.decode(value).receivedAtMs <= talkLimits.earlyMs) continue;
+        await ctx.lock(`talk ${key[1]}`, async () => {
+          if ((await db.read(key)) === undefined) return;
+          await db.commit([{ key, value: null }]);
+          count(awaitedName(key[1]!, key[2]!, key[3]!), -1);
+        });
+      }
+    },
+  };
+}
