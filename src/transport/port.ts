@@ -28,7 +28,11 @@ export interface Transport {
   close(): Promise<void>;
 }
 
-/** Whose keys are whose. All bytes are signed and opaque: a directory stores, hands each one-time entry out at most once, never parses. */
+/**
+ * Whose keys are whose. All bytes are signed and opaque: a directory stores, hands each one-time entry out at most once, need not parse.
+ * One that verifies device lists may forget the devices that a newer list of their account does not name, as the reference relay does;
+ * its transport then refuses for good what is sent to them, and the sender asks the directory again.
+ */
 export interface Directory {
   /** Idempotent; a batch id that is already known adds nothing. */
   publish(keys: DeviceKeys, options?: { signal?: AbortSignal | undefined }): Promise<void>;
@@ -57,7 +61,8 @@ export interface Login {
   readonly address: Address;
   /**
    * Signs a fresh challenge for one service. Throws `ERR_STORE_ROLLBACK` if `lastProof`, made by this device earlier, is ahead of
-   * the store. The result is opaque: keep it and give it back as `lastProof` next time.
+   * the store, or was made by a copy of it. The result is opaque: keep it and give it back as `lastProof` next time, and again until
+   * the device is known to have been given it.
    */
   prove(challenge: { audience: string; nonce: Uint8Array; lastProof?: Uint8Array | undefined }): Promise<Uint8Array<ArrayBuffer>>;
 }
