@@ -33,10 +33,12 @@ export interface Machine {
   readonly name: string;
   readonly account: string;
   store: GlassStore;
+  /** Nothing runs here any more: what is left of its device can't be recovered, or it was removed. */
+  isRetired: boolean;
   /** Every address that it ever had. */
   readonly addresses: Address[];
   /** By message id: what its application was shown. */
-  readonly shown: Map<string, { readonly from: Address; readonly text: string }>;
+  readonly shown: Map<string, { readonly from: Address; readonly conversation: string; readonly text: string }>;
   /** Ids that came again although they had been acknowledged. */
   readonly shownAfterAck: string[];
   readonly undecryptable: Extract<ClientEvent, { type: 'undecryptable' }>[];
@@ -147,13 +149,16 @@ export function machine(name: string, account: string, store: GlassStore, { rela
   };
   const show = (message: Message): void => {
     if (acked.has(message.id)) self.shownAfterAck.push(message.text);
-    self.shown.set(message.id, { from: message.from, text: message.text });
+    const { conversation } = message;
+    const other = conversation.kind === 'person' ? conversation.account : conversation.id;
+    self.shown.set(message.id, { from: message.from, conversation: other, text: message.text });
   };
 
   const self: Machine = {
     name,
     account,
     store,
+    isRetired: false,
     addresses: [],
     shown: new Map(),
     shownAfterAck: [],
@@ -167,7 +172,7 @@ export function machine(name: string, account: string, store: GlassStore, { rela
     latestMs: () => latestMs,
     refusal: () => life?.refusal,
     start() {
-      if (life?.isDead === false) return;
+      if (life?.isDead === false || self.isRetired) return;
       // A process that is dead has no link any more; one that lives has this machine's.
       const begun: Life = { client: undefined, refusal: undefined, link: ownLink(), isDead: false };
       life = begun;

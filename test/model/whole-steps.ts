@@ -1,9 +1,9 @@
 /** What can happen in the model of the whole: one step at a time, each to one machine. */
 
 import fc from 'fast-check';
+import { decodeDevice } from '../../src/identity/index.js';
 import { textsIn } from '../helpers/text-watch.js';
-import type { Machine } from './machine.js';
-import { machine } from './machine.js';
+import { codeOf, type Machine, machine } from './machine.js';
 import { addressName, addressOf, send, type World } from './world.js';
 
 const HOUR_MS = 3_600_000;
@@ -142,15 +142,26 @@ const STEPS = {
     clone.stop();
     return '';
   },
-  async recover({ faults }, at) {
-    const client = at.client();
-    if (client?.status.state !== 'halted') return undefined;
-    client.recover().catch((error: unknown) => {
-      if (!at.isDead()) faults.push(`${at.name} did not recover: ${String(error)}`);
-    });
-    return '';
+  async recover(world, at) {
+    if (at.client()?.status.state !== 'halted') return undefined;
+    await recover(world, at);
+    return at.isRetired ? 'in vain' : '';
   },
 } satisfies Record<string, Act>;
+
+/** A halted device goes on as a new one. One without the account key can't: it has to be linked again. */
+export async function recover({ time, faults }: World, at: Machine): Promise<void> {
+  const isPrimary = decodeDevice(at.store.rows().get('["device"]')!).accountKey.secretKey !== undefined;
+  at.client()!
+    .recover()
+    .catch((error: unknown) => {
+      if (at.isDead()) return;
+      if (!isPrimary && codeOf(error) === 'ERR_DEVICE_UNTRUSTED') at.isRetired = true;
+      else faults.push(`${at.name} did not recover: ${codeOf(error)}`);
+    });
+  await time.settle();
+  if (at.isRetired) at.stop();
+}
 
 /** The machine runs on its own disk, connects, and ends. */
 async function showOnceMore({ time }: World, at: Machine): Promise<void> {
@@ -170,7 +181,8 @@ function expectHalted({ faults }: World, at: Machine): void {
 
 /** Does one step, lets all that follows from it happen, and a second pass. What has died begins again with its next step. */
 export async function take(world: World, { does, at, n }: Step): Promise<void> {
-  const chosen = world.machines[at % world.machines.length]!;
+  const living = world.machines.filter(({ isRetired }) => !isRetired);
+  const chosen = living[at % living.length]!;
   if (chosen.client() === undefined && does !== 'stop') chosen.start();
   await world.time.settle();
   const act: Act = STEPS[does];

@@ -1,9 +1,14 @@
 /** The world of the model of the whole: machines, a relay, time, and what should come true of every message. */
 
-import { contactRecord } from '../../src/client/records.js';
+import { openDatabase } from '../../src/client/database.js';
+import { contactRecord, keys } from '../../src/client/records.js';
+import { deviceRows } from '../../src/client/recovery.js';
+import { decodeDevice, encodeDevice, entryOf, generateDeviceKeys, relist } from '../../src/identity/index.js';
 import type { Address } from '../../src/step.js';
+import type { Write } from '../../src/store/port.js';
 import { parseDeviceList } from '../../src/wire/objects.js';
-import { glassStore } from '../helpers/people.js';
+import { type GlassStore, glassStore } from '../helpers/people.js';
+import { testRng } from '../helpers/rng.js';
 import { type DirectoryChange, type StepRelay, stepRelay } from '../helpers/step-relay.js';
 import { type Timeline, timeline } from '../helpers/timeline.js';
 import { type Backup, codeOf, filled, type Machine, machine } from './machine.js';
@@ -22,7 +27,7 @@ export interface Outgoing {
   /** `unknown`: the process died before it could say. */
   state: 'unsaid' | 'promised' | 'refused' | 'unknown';
   id: string | undefined;
-  /** Devices of the recipient that the sender knew. */
+  /** Devices of the recipient, and of its own account, that the sender knew. */
   readonly known: ReadonlySet<string>;
   /** Devices for which the relay has lost it. */
   readonly lostFor: Set<string>;
@@ -64,12 +69,14 @@ export function addressOf(each: Machine): Address | undefined {
   return each.addresses.at(-1);
 }
 
-/** The devices of an account that a machine's disk knows. */
-export function knownDevices(each: Machine, account: string): Set<string> {
-  const row = each.store.rows().get(JSON.stringify(['contact', account]));
-  if (row === undefined) return new Set();
-  const { entries } = parseDeviceList(contactRecord.decode(row).list);
-  return new Set(entries.map(({ device }) => addressName({ account, device })));
+/** The devices to which a machine would send by what its disk says now: those of an account, and its own others. */
+function knownDevices({ store, account: own }: Machine, account: string): Set<string> {
+  const [contact, device] = [['contact', account], ['device']].map((key) => store.rows().get(JSON.stringify(key)));
+  const lists: [string, Uint8Array][] = [[own, decodeDevice(device!).deviceList]];
+  if (contact !== undefined) lists.push([account, contactRecord.decode(contact).list]);
+  return new Set(
+    lists.flatMap(([owner, list]) => parseDeviceList(list).entries.map((entry) => addressName({ account: owner, device: entry.device }))),
+  );
 }
 
 /** Sends one more message; what comes of it is noted as it comes. */
@@ -120,23 +127,24 @@ async function makeTemplate({ devices, haveMet }: Shape): Promise<Template> {
   const relay = stepRelay();
   relay.isSwift = true;
   const faults: string[] = [];
+  const machines: Machine[] = [];
+  const world: World = { relay, time, machines, accounts: NAMES, messages: [], backups: new Map(), faults, log: [] };
   try {
-    const machines = devices.map((_, i) =>
-      machine(`${NAMES[i]}/1`, NAMES[i]!, glassStore(), surroundings(relay, time, `shape ${devices}`, faults)),
-    );
-    const world: World = { relay, time, machines, accounts: NAMES, messages: [], backups: new Map(), faults, log: [] };
-    for (const each of machines) {
-      each.start();
-      await time.pass(MINUTE_MS);
+    for (const [i, count] of devices.entries()) {
+      const account = NAMES[i]!;
+      for (let n = 1; n <= count; n++) {
+        const each = machine(`${account}/${n}`, account, glassStore(), surroundings(relay, time, `shape ${devices}`, faults));
+        if (n > 1) await join(world, each, machines.find((other) => other.account === account)!);
+        machines.push(each);
+        each.start();
+        await time.pass(MINUTE_MS);
+      }
     }
     for (let i = 0; haveMet && i < 2; i++) {
       for (const from of machines) {
-        for (const to of machines) {
-          if (from === to) continue;
-          send(world, from, to.account);
-          await time.pass(MINUTE_MS);
-          await readAll(world);
-        }
+        for (const to of new Set(machines.map(({ account }) => account))) if (to !== from.account) send(world, from, to);
+        await time.pass(MINUTE_MS);
+        await readAll(world);
       }
     }
     const addresses = machines.map((each) => addressOf(each)!);
@@ -151,6 +159,33 @@ async function makeTemplate({ devices, haveMet }: Shape): Promise<Template> {
   } finally {
     time.end();
   }
+}
+
+/** Makes a device on an empty disk one of the account of `primary`. */
+async function join({ time }: World, joining: Machine, primary: Machine): Promise<void> {
+  primary.stop();
+  await time.settle();
+  const rng = testRng(`join ${joining.name}`);
+  const first = decodeDevice(primary.store.rows().get('["device"]')!);
+  const { entries } = parseDeviceList(first.deviceList);
+  const own = generateDeviceKeys(rng, entries);
+  const next = relist(
+    first,
+    [...entries, entryOf(own)].sort((a, b) => a.device - b.device),
+    time.now(),
+    rng,
+  );
+  const accountKey = { publicKey: first.accountKey.publicKey, secretKey: undefined };
+  const device = { account: first.account, accountKey, ...own, deviceList: next.deviceList };
+  const write = async (store: GlassStore, rows: readonly Write[]): Promise<void> => {
+    const db = await openDatabase(store, { rng, now: time.now, onCommit: () => {}, onLost: () => {} });
+    await db.commit(rows);
+    await db.close();
+  };
+  await write(joining.store, deviceRows(device, rng, time.now()));
+  await write(primary.store, [{ key: keys.device, value: encodeDevice(next) }]);
+  primary.start();
+  await time.settle();
 }
 
 /** A world of that shape, its machines running; `time.end()` is the caller's. */
