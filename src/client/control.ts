@@ -36,6 +36,8 @@ export interface ControlSender {
   /** H(AIK) and H(DIK), 64 bytes each. */
   readonly accountKeyHash: Uint8Array;
   readonly deviceKeyHash: Uint8Array;
+  /** The session in which it came, 16 bytes. */
+  readonly session: Uint8Array;
 }
 
 /** What a control message causes. */

@@ -154,7 +154,7 @@ export async function receiver(
     const greeted = isEstablished ? await greetings.answered(account) : undefined;
     const isRecovered = greeted !== undefined || (before === undefined && (await sessions.hasReplaced(owner, contact?.devices)));
     const after: LiveSession = { id: live.id, facts: { ...live.facts, silentSinceMs: undefined }, state: step.next, init: null };
-    const from: ControlSender = { account, device, accountKeyHash, deviceKeyHash: owner.deviceKeyHash };
+    const from: ControlSender = { account, device, accountKeyHash, deviceKeyHash: owner.deviceKeyHash, session: id };
     const control = contact === undefined ? undefined : opened?.control;
     const effect = control && (await handle(from, control));
     const heard = await repair.heard(owner, peer, id, control?.t === 'retry' && effect !== undefined ? control : undefined);

@@ -132,6 +132,9 @@ export function repair(
     },
     async retry(from, { session, missing }) {
       const names = checkNames(session, missing);
+      // What is encrypted anew for the session that can't be read would race with what is under way there.
+      if (equal(session, from.session))
+        throw new DecodeError('ERR_DECODE', 'a request in the session that it is about', { field: 'session' });
       const resends = await log.take(from, session, names);
       const posts = resends.map((resend) => outbox.postAgain(from.account, resend, from.deviceKeyHash));
       return {

@@ -86,7 +86,13 @@ async function device(account: string, mode: Mode = 'delivered-and-read', seed =
       self.messages.announce(idOf(n), record, 'accepted');
     },
     async told(from: string, { delivered = [], read = [] }: { delivered?: readonly unknown[]; read?: readonly unknown[] }) {
-      const sender = { account: from, device: 1, accountKeyHash: new Uint8Array(64), deviceKeyHash: new Uint8Array(64) };
+      const sender = {
+        account: from,
+        device: 1,
+        accountKeyHash: new Uint8Array(64),
+        deviceKeyHash: new Uint8Array(64),
+        session: new Uint8Array(16),
+      };
       const { writes, committed } = await self.messages.receipts(sender, { t: 'receipts', delivered, read });
       await db.commit([...writes]);
       committed?.();

@@ -110,8 +110,11 @@ describe('T28: requests to send again', () => {
       [id, [7]],
     ];
     for (const [session, missing] of wrong) await flight(request(session, missing));
+    // One about the session in which it comes itself, too.
+    const own = sessionsWith(alice.store, 'mallory').find(({ status }) => status === 'active')!;
+    await network.inject(alice.address, mallory.next(mallory.raw(request(own.id, [name]), 'control')));
     await quiet();
-    expect(alice.observations.filter((record) => record.kind === 'log' && record.event === 'control-void')).toHaveLength(wrong.length);
+    expect(alice.observations.filter((record) => record.kind === 'log' && record.event === 'control-void')).toHaveLength(wrong.length + 1);
     expect(toMallory()).toHaveLength(2);
     expect(sessionsWith(alice.store, 'mallory').some(({ dead }) => dead)).toBe(false);
   });
