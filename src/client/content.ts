@@ -14,6 +14,14 @@ export interface Stamp {
   /** The conversation's timer. */
   readonly disappearAfterMs?: number | undefined;
 }
+/**
+ * Whether a message's time is over. Clocks can only be believed: one that jumps ahead ends it early, one that goes back ends it late.
+ * `receivedAtMs` is when it came, or left.
+ */
+export function isExpired(message: { readonly receivedAtMs: number } & Pick<Stamp, 'disappearAfterMs'>, nowMs: number): boolean {
+  return message.disappearAfterMs !== undefined && nowMs - message.receivedAtMs > message.disappearAfterMs;
+}
+
 /** Room that `encodeContent` leaves for a stamp: values, of those that one payload may have. */
 const MAX_NODES = 4_096 - 2;
 const ID_BYTES = 16;

@@ -5,11 +5,12 @@ import { UsageError } from '../errors.js';
 import { limits } from '../limits.js';
 import type { Write } from '../store/port.js';
 import type { Contacts } from './contacts.js';
+import { isExpired } from './content.js';
 import type { Context } from './context.js';
 import type { Calls, InboxMessage } from './engine.js';
 import { abortReason, nextTask } from './platform.js';
 import { type InboxRecord, inboxRecord, keys } from './records.js';
-import { isExpired, orderKey } from './talk.js';
+import { orderKey } from './talk.js';
 
 /** The inbox of one client. */
 export interface Inbox {

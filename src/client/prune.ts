@@ -6,7 +6,7 @@ import type { StoreKey, StoreRecord, Write } from '../store/port.js';
 import type { Context } from './context.js';
 import { keys, logRecord, sentRecord } from './records.js';
 import { isPast } from './sendlog.js';
-import { isExpired, readGot } from './talk.js';
+import { readGot } from './talk.js';
 
 const PAGE = 256;
 
@@ -21,19 +21,13 @@ export async function prune(ctx: Context): Promise<void> {
     const row = await ctx.db.read(keys.sent(toHex(value)));
     return row === undefined || isOld(sentRecord.decode(row).atMs, limits.idempotencyKeyMs);
   });
-  await sweep(ctx, ['log'], async ({ key, value }) => isPast(ctx, key[1]!, logRecord.decode(value).atMs));
   await sweep(ctx, ['told'], async ({ key }) => (await ctx.db.read(keys.sent(key[1]!))) === undefined);
   await sweep(ctx, ['got'], async ({ value }) => isOld(readGot(value).atMs, limits.targetAgeMs));
 }
 
-/** Forgets the plaintext of sent messages whose time is over, as the conversation's timer says: it is not sent again either. */
+/** Forgets what sent messages said once that can't be sent again, be it that a conversation's timer says so. */
 export async function expire(ctx: Context): Promise<void> {
-  await sweep(ctx, ['log'], async ({ key }) => {
-    const row = await ctx.db.read(keys.sent(key[1]!));
-    const sent = row && sentRecord.decode(row);
-    const { acceptedAtMs, disappearAfterMs } = sent ?? {};
-    return acceptedAtMs !== undefined && isExpired({ receivedAtMs: acceptedAtMs, disappearAfterMs }, ctx.now());
-  });
+  await sweep(ctx, ['log'], async ({ key, value }) => isPast(ctx, key[1]!, logRecord.decode(value).atMs));
 }
 
 async function sweep(

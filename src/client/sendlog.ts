@@ -10,6 +10,7 @@ import { compare, equal, toHex } from '../bytes.js';
 import { sessionLimits } from '../limits.js';
 import type { MessageName } from '../step.js';
 import type { Write } from '../store/port.js';
+import { isExpired } from './content.js';
 import type { Context } from './context.js';
 import { keys, logRecord, nameBytes, sentRecord } from './records.js';
 
@@ -63,12 +64,14 @@ interface StoredName {
   readonly tries: number;
 }
 
-/** Whether a row of the log is past its time. One that still waits for the relay is not. */
+/** Whether a row of the log is past its time, or its message past that of the conversation's timer. One that still waits for the relay is not. */
 export async function isPast({ db, now }: Pick<Context, 'db' | 'now'>, id: string, atMs: number): Promise<boolean> {
   const row = await db.read(keys.sent(id));
   const sent = row === undefined ? undefined : sentRecord.decode(row);
   if (sent?.state === 'queued' || sent?.state === 'held') return false;
-  return Math.abs(now() - (sent?.acceptedAtMs ?? atMs)) > sessionLimits.sendLogMs;
+  const sinceMs = sent?.acceptedAtMs ?? atMs;
+  const hasDisappeared = isExpired({ receivedAtMs: sinceMs, disappearAfterMs: sent?.disappearAfterMs }, now());
+  return hasDisappeared || Math.abs(now() - sinceMs) > sessionLimits.sendLogMs;
 }
 
 /** The log in `ctx.db`. In memory are the ids alone, and for each its names: a flood of questions costs no reads. */

@@ -71,14 +71,6 @@ export function readGot(value: Uint8Array): { readonly atMs: number; readonly co
   return { atMs: reader(value.subarray(0, 8)).u64(), conversation: decodeUtf8(value.subarray(8)) ?? '' };
 }
 
-/** Whether a message's time is over. Clocks can only be believed: one that jumps ahead ends it early, one that goes back ends it late. */
-export function isExpired(
-  { receivedAtMs, disappearAfterMs }: Pick<InboxRecord, 'receivedAtMs' | 'disappearAfterMs'>,
-  nowMs: number,
-): boolean {
-  return disappearAfterMs !== undefined && nowMs - receivedAtMs > disappearAfterMs;
-}
-
 /** Where counters end: nobody gets there by `talkLimits.orderJump` in less than a million messages. */
 const ORDER_MAX = Number.MAX_SAFE_INTEGER;
 

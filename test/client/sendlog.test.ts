@@ -123,6 +123,17 @@ describe('what is over is over', () => {
     expect(await isPast({ db, now: () => clock.ms }, idOf(1), START)).toBe(true);
   });
 
+  test('a message that was to disappear is not sent again once it has', async () => {
+    const record = { to: 'bob', state: 'accepted', atMs: START, seq: 1, waitingFor: [], accepted: 1, acceptedAtMs: clock.ms };
+    await add(1, [name(phone, 7)]);
+    await db.commit([{ key: keys.sent(idOf(1)), value: sentRecord.encode({ ...record, disappearAfterMs: HOUR }) }]);
+    clock.ms += HOUR;
+    expect(await taken(bob(phone), [7])).toEqual([idOf(1)]);
+    clock.ms += 1;
+    expect(await taken(bob(phone), [7])).toEqual([]);
+    expect(await isPast({ db, now: () => clock.ms }, idOf(1), START)).toBe(true);
+  });
+
   test('a message that was deleted is not sent again, and leaves no row', async () => {
     await add(1, [name(phone, 7)]);
     await db.commit(forget(idOf(1)));

@@ -1,4 +1,4 @@
-import { concat } from '../../src/bytes.js';
+import { concat, fromHex } from '../../src/bytes.js';
 import { keyHash, signDeviceList } from '../../src/identity/account.js';
 import { type DeviceSecrets, generateDevice } from '../../src/identity/device.js';
 import { verifyBundle } from '../../src/pqxdh/bundle.js';
@@ -32,8 +32,8 @@ export interface EvilPeer {
   text(text: string): Uint8Array;
   /** What a directory would hold of this peer. */
   published(): BundleBytes;
-  /** Any payload bytes as plaintext of a kind. */
-  raw(payload: Uint8Array, kind?: 'app' | 'control'): Uint8Array;
+  /** Any payload bytes as plaintext of a kind, under message id `id` of 32 hex digits. */
+  raw(payload: Uint8Array, kind?: 'app' | 'control', id?: string): Uint8Array;
 }
 
 /** `deviceId` claims a number, such as that of somebody's real device. */
@@ -46,8 +46,15 @@ export function evilPeer(account: string, seed: string, nowMs: number, deviceId?
     state = next;
     return out;
   };
-  const raw = (payload: Uint8Array, kind: 'app' | 'control' = 'app'): Uint8Array =>
-    encodePlaintext({ kind, messageId: rng(16), ownListVersion: nowMs, peerListVersion: nowMs, ownListHash: rng(8), payload });
+  const raw = (payload: Uint8Array, kind: 'app' | 'control' = 'app', id?: string): Uint8Array =>
+    encodePlaintext({
+      kind,
+      messageId: id === undefined ? rng(16) : fromHex(id)!,
+      ownListVersion: nowMs,
+      peerListVersion: nowMs,
+      ownListHash: rng(8),
+      payload,
+    });
   const self: EvilPeer = {
     device,
     initiate(bundle, plaintext) {
