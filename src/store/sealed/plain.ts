@@ -16,6 +16,7 @@ export const PLAIN_SPACES: readonly string[] = [
   'greet',
   'inbox',
   'init',
+  'log',
   'login',
   'meta',
   'once',
@@ -25,6 +26,7 @@ export const PLAIN_SPACES: readonly string[] = [
   'prekeys',
   'publish',
   'receipt',
+  'salt',
   'seen',
   'sent',
   'session',
@@ -32,6 +34,7 @@ export const PLAIN_SPACES: readonly string[] = [
   'tag',
   'talk',
   'told',
+  'trouble',
   'unsent',
 ];
 
