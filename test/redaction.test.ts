@@ -116,6 +116,7 @@ beforeAll(async () => {
   await network.settled();
   const contact = alice.client.contact(BOB);
   const number = await contact.safetyNumber();
+  shown.push(['Diagnosis', await alice.client.diagnose()], ['Diagnosis of the other', await bob.client.diagnose()]);
   shown.push(['Client', alice.client], ['Contact', contact], ['identity', await contact.identity()], ['SafetyNumber', number]);
   shown.push(...logins.map((login, i): [string, unknown] => [`Login ${i}`, login]), ['status', alice.client.status]);
 

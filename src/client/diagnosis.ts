@@ -60,9 +60,11 @@ export async function troubles(ctx: Context): Promise<Troubles> {
 }
 
 /** One sentence for developers on each cause that has more to say than its class. */
-const ADVICE: Partial<Readonly<Record<ErrorCode | 'healthy' | 'healed', string>>> = {
+const ADVICE: Partial<Readonly<Record<ErrorCode | 'healthy' | 'healed' | 'unsettled', string>>> = {
   healthy: 'Nothing is wrong that this client knows of.',
   healed: 'It has healed: a new session is in use, and what the sender still had was sent again.',
+  unsettled:
+    'A session is broken whose other side is not confirmed, or has changed its identity: once that is settled, a message to it starts another.',
   ERR_DECRYPT:
     'Messages arrived damaged, or the two sides have drifted apart (a restored copy of a store does that): the session is being replaced, and what was lost is asked for.',
   ERR_SKIP_LIMIT: 'More messages were lost in a row than can be bridged: the session is being replaced, and what was lost is asked for.',
@@ -143,7 +145,7 @@ export function diagnosis(ctx: Context, { sessions, keyring, status, isSealed }:
         askedFor: found?.askedCount ?? 0,
         sessionsWithDevice: peer.sessions.length,
       },
-      healed ? ADVICE.healed : undefined,
+      healed ? ADVICE.healed : told === 'needs-person' ? ADVICE.unsettled : undefined,
     );
   };
 

@@ -1,0 +1,216 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { openDatabase } from '../../src/client/database.js';
+import { troubles } from '../../src/client/diagnosis.js';
+import { keys, troubleRecord } from '../../src/client/records.js';
+import type { Diagnosis } from '../../src/client/types.js';
+import { sessionLimits } from '../../src/limits.js';
+import { memoryStore } from '../../src/store/memory.js';
+import { rawKeySlot, sealedStore } from '../../src/store/sealed.js';
+import { rowCount, sessionsWith } from '../helpers/broken-session.js';
+import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
+import { coded } from '../helpers/matchers.js';
+import { type Clock, glassStore, type Person, person, START } from '../helpers/people.js';
+import { testRng } from '../helpers/rng.js';
+
+const HOUR = 3_600_000;
+const ALICE = 'alice-of-the-long-name';
+const BOB = 'bob-of-the-long-name';
+const SECRET = 'burn this after reading it';
+const clock: Clock = { ms: START };
+let network: HostileNetwork;
+beforeEach(() => {
+  clock.ms = START;
+  network = hostileNetwork();
+});
+
+async function talking(): Promise<{ alice: Person; bob: Person }> {
+  const alice = await person(ALICE, network, clock);
+  const bob = await person(BOB, network, clock);
+  await alice.client.send(BOB, SECRET);
+  await bob.read();
+  await bob.client.send(ALICE, SECRET);
+  await alice.read();
+  await network.settled();
+  return { alice, bob };
+}
+/** The relay changes a byte of the next three frames for bob, which alice sends. */
+async function breakOnce(alice: Person): Promise<void> {
+  let left = 3;
+  network.route = ({ to, bytes }) => {
+    const copy = bytes.slice();
+    if (to.account === BOB && left-- > 0) copy[copy.length - 1]! ^= 1;
+    return [{ to, bytes: copy }];
+  };
+  for (let i = 0; i < 3; i++) await (await alice.client.send(BOB, SECRET)).until('accepted');
+}
+const references = ({ events }: Person): string[] => events.flatMap((event) => (event.type === 'undecryptable' ? [event.reference] : []));
+
+/** Nothing in a diagnosis says who, what or with which keys. */
+function expectRedacted(diagnosis: Diagnosis, ...people: readonly Person[]): void {
+  const json = JSON.stringify(diagnosis);
+  for (const word of [ALICE, BOB, SECRET, 'long-name', 'burn']) expect(json).not.toContain(word);
+  expect(json).not.toMatch(/[0-9a-f]{17}/i);
+  expect(json).not.toMatch(/[A-Za-z0-9+/=_-]{40}/);
+  for (const { address, store, account } of people) {
+    expect(json).not.toContain(String(address.device));
+    const other = account === ALICE ? BOB : ALICE;
+    for (const { id } of sessionsWith(store, other)) {
+      const hex = Buffer.from(id).toString('hex');
+      for (let at = 0; at + 8 <= hex.length; at += 2) expect(json).not.toContain(hex.slice(at, at + 8));
+    }
+    for (const name of store.rows().keys()) {
+      for (const part of JSON.parse(name) as string[]) if (part.length >= 16) expect(json).not.toContain(part.slice(0, 16));
+    }
+  }
+}
+
+describe('what became of messages that could not be read', () => {
+  test('broken, then mended: told by the reference of the event, without a word of whom', async () => {
+    const { alice, bob } = await talking();
+    network.answer = () => Promise.reject(new TypeError('fetch failed'));
+    await breakOnce(alice);
+    await bob.seen('undecryptable');
+    const [reference] = references(bob);
+    const before = await bob.client.diagnose(reference);
+    expect(before).toMatchObject({ cause: 'ERR_DECRYPT', heals: 'by-itself', facts: { healed: 'no', failedMessages: 3, askedFor: 3 } });
+    network.answer = (_account, honest) => honest;
+    network.cut(bob.address);
+    for (let i = 0; i < 3; i++) expect((await bob.read()).text).toBe(SECRET);
+    const after = await bob.client.diagnose(reference);
+    expect(after).toMatchObject({ cause: 'ERR_DECRYPT', heals: 'by-itself', facts: { healed: 'yes', sessionsWithDevice: 2 } });
+    expect(after.advice).not.toBe(before.advice);
+    expect(bob.count('undecryptable')).toBe(1);
+    for (const each of [before, after]) expectRedacted(each, alice, bob);
+    await Promise.all([alice.client.close(), bob.client.close()]);
+  });
+
+  test('reports of one device can be told to be about one contact, also after a restart; those of others can’t', async () => {
+    const { alice, bob } = await talking();
+    await breakOnce(alice);
+    for (let i = 0; i < 3; i++) await bob.read();
+    clock.ms += HOUR;
+    await breakOnce(alice);
+    for (let i = 0; i < 3; i++) await bob.read();
+    const [first, second] = references(bob);
+    const one = await bob.client.diagnose(first);
+    await bob.client.close();
+    const again = await person(BOB, network, clock, { store: bob.store, seed: 'again' });
+    const two = await again.client.diagnose(second);
+    expect(one.facts['account']).toMatch(/^[0-9a-f]{16}$/);
+    expect([two.facts['account'], two.facts['device']]).toEqual([one.facts['account'], one.facts['device']]);
+    expect(two.facts['session']).not.toBe(one.facts['session']);
+    expect([one.facts['minutesAgo'], two.facts['minutesAgo']]).toEqual([60, 0]);
+    // The same contact, seen by another store.
+    const carol = await person('carol', network, clock);
+    await alice.client.send('carol', 'x');
+    await carol.read();
+    await carol.store.commit([
+      { key: keys.trouble('r'), value: troubleRecord.encode({ account: ALICE, code: 'ERR_VERSION', heals: 'needs-person', atMs: START }) },
+    ]);
+    const other = await carol.client.diagnose('r');
+    expect(other).toMatchObject({ cause: 'ERR_VERSION', heals: 'needs-person', facts: { healed: 'no' } });
+    expect(other.facts['account']).not.toBe(one.facts['account']);
+    await Promise.all([alice, again, carol].map(({ client }) => client.close()));
+  });
+
+  test('an unknown reference, and what is none', async () => {
+    const alice = await person(ALICE, network, clock);
+    await expect(alice.client.diagnose('nothing')).rejects.toThrow(coded('ERR_ARGUMENT'));
+    await expect(alice.client.diagnose(7 as never)).rejects.toThrow(coded('ERR_ARGUMENT'));
+    await alice.client.close();
+    await expect(alice.client.diagnose()).rejects.toThrow(coded('ERR_CLOSED'));
+  });
+
+  test('the last 100 are remembered, also after a restart', async () => {
+    const store = glassStore();
+    const db = await openDatabase(store, { rng: testRng('db'), now: () => clock.ms, onCommit: () => {}, onLost: () => {} });
+    const events: string[] = [];
+    const emit = (event: { reference?: string }): void => void events.push(event.reference!);
+    const ctx = { db, rng: testRng('troubles'), now: () => clock.ms, events: { emit } } as never;
+    for (let run = 0; run < 3; run++) {
+      const all = await troubles(ctx);
+      for (let i = 0; i < 60; i++) {
+        clock.ms += 1;
+        const { writes, committed } = all.report({ account: 'bob', code: 'ERR_VERSION', heals: 'needs-person' });
+        await db.commit(writes);
+        committed();
+      }
+    }
+    expect(rowCount(store, 'trouble')).toBe(sessionLimits.troubleCount);
+    for (const reference of events.slice(-sessionLimits.troubleCount)) {
+      expect(store.rows().has(JSON.stringify(keys.trouble(reference)))).toBe(true);
+    }
+  });
+});
+
+describe('how the client stands', () => {
+  test('healthy, in numbers and words', async () => {
+    const { alice, bob } = await talking();
+    await alice.seen('status', ({ status }) => status.state === 'online');
+    clock.ms += 2 * HOUR;
+    const diagnosis = await alice.client.diagnose();
+    expect(diagnosis).toMatchObject({ cause: 'healthy', heals: 'by-itself' });
+    expect(diagnosis.facts).toMatchObject({
+      connection: 'online',
+      queued: 0,
+      unacknowledged: 0,
+      sessionsActive: 1,
+      sessionsSuspect: 0,
+      sessionsDead: 0,
+      listAgeHours: 2,
+      store: 'as it was given',
+      clock: 'no doubt',
+    });
+    expect(diagnosis.facts['oneTimePrekeysHeld']).toBeGreaterThan(0);
+    expectRedacted(diagnosis, alice, bob);
+    clock.ms -= 5 * HOUR;
+    expect((await alice.client.diagnose()).facts['clock']).not.toBe('no doubt');
+    await Promise.all([alice.client.close(), bob.client.close()]);
+  });
+
+  test('why messages are held, and how many', async () => {
+    const alice = await person(ALICE, network, clock, { store: sealedStore(memoryStore(), rawKeySlot(testRng('key')(32))) as never });
+    for (let i = 0; i < 2; i++)
+      await expect((await alice.client.send('nobody', SECRET)).until('accepted')).rejects.toThrow(coded('ERR_NO_SESSION'));
+    await alice.seen('status', ({ status }) => status.state === 'online');
+    const diagnosis = await alice.client.diagnose();
+    expect(diagnosis).toMatchObject({
+      cause: 'ERR_NO_SESSION',
+      heals: 'by-itself',
+      facts: { 'held ERR_NO_SESSION': 2, queued: 2, store: 'sealed' },
+    });
+    expect(JSON.stringify(diagnosis)).not.toContain('nobody');
+    await alice.client.close();
+  });
+
+  test('a broken session that may not be replaced yet', async () => {
+    const { alice, bob } = await talking();
+    await breakOnce(alice);
+    for (let i = 0; i < 3; i++) await bob.read();
+    await network.settled();
+    await breakOnce(alice);
+    await bob.seen('undecryptable', () => bob.count('undecryptable') === 2);
+    expect(await bob.client.diagnose()).toMatchObject({
+      cause: 'ERR_SESSION_DEAD',
+      heals: 'by-itself',
+      facts: { sessionsSuspect: 2, sessionsActive: 0 },
+    });
+    await Promise.all([alice.client.close(), bob.client.close()]);
+  });
+
+  test('a client that has halted says why', async () => {
+    const { alice, bob } = await talking();
+    await bob.client.close();
+    const [row] = await bob.store.list(['session'], 1);
+    await bob.store.commit([{ key: row!.key, value: row!.value.slice(0, -1) }]);
+    const again = await person(BOB, network, clock, { store: bob.store, seed: 'again' });
+    await (await alice.client.send(BOB, SECRET)).until('accepted');
+    await again.seen('status', ({ status }) => status.state === 'halted');
+    expect(await again.client.diagnose()).toMatchObject({
+      cause: 'ERR_STORE_CORRUPT',
+      heals: 'needs-person',
+      facts: { connection: 'halted' },
+    });
+    await Promise.all([alice.client.close(), again.client.close()]);
+  });
+});
