@@ -3,7 +3,8 @@
 import { copy, equal, toHex } from '../bytes.js';
 import { sha256 } from '../crypto/suite.js';
 import { isCyphrError, TransportError, TrustError, UsageError } from '../errors.js';
-import { compareSafetyQr, keyHash, listsUnder, safetyNumber, type VerifiedDeviceList } from '../identity/index.js';
+import { compareSafetyQr, keyHash, safetyNumber, type VerifiedDeviceList } from '../identity/index.js';
+import type { VerifiedRootStatement } from '../identity/root.js';
 import { keyLimits, sessionLimits } from '../limits.js';
 import { type VerifiedBundle, verifyBundle } from '../pqxdh/bundle.js';
 import type { Address, BundleBytes } from '../step.js';
@@ -12,15 +13,20 @@ import { VERSION } from '../wire/codec.js';
 import { type DeviceEntry, parseDeviceList } from '../wire/objects.js';
 import type { Context } from './context.js';
 import type { Calls } from './engine.js';
+import { ghosts } from './ghosts.js';
 import { deviceChanges, type OwnList } from './own-list.js';
 import { abortable } from './platform.js';
 import { type ContactRecord, contactRecord, deviceRecord, keys } from './records.js';
 import type { Trust } from './types.js';
+import { vouching } from './vouching.js';
 
 /** A contact with what is derived from its record. */
 export interface KnownContact extends ContactRecord {
+  readonly account: string;
   /** H(AIK), 64 bytes: the pin. */
   readonly pin: Uint8Array;
+  /** Whether the organisation vouches for the pin. */
+  readonly vouched: boolean;
   /** The entries of the newest list, which was verified before it was stored. */
   readonly devices: readonly DeviceEntry[];
   readonly listVersion: number;
@@ -55,6 +61,11 @@ export interface Contacts {
   learn(account: string, list: VerifiedDeviceList): Promise<void>;
   /** What a device says of its own keys in a session with it, verified as if the directory had said so. Throws `ERR_BUNDLE`. */
   told(bundle: BundleBytes): Promise<void>;
+  /**
+   * A contact as another device of this account has it, its list verified. It is taken over where nothing is pinned here; where the same
+   * identity is, what is newer of the two. A person who decided otherwise here is not overruled.
+   */
+  brought(account: string, record: ContactRecord): Promise<void>;
   /** Asks the directory in the background for the newest list and sets, once in ten minutes for each account; `newest` is what it should show. */
   askFor(account: string, newest?: number): void;
   /**
@@ -84,19 +95,21 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   const known = new Map<string, KnownContact>();
   const isOwn = (account: string): boolean => account === ctx.device().account;
   const find = (account: string): KnownContact | undefined => (isOwn(account) ? own.contact() : known.get(account));
-  /** Devices of which it was said that the account key did not sign them. */
-  const refused = new Set<string>();
+  const refuseGhosts = ghosts(ctx);
   const listeners: ((account: string) => void)[] = [];
   const verifiedListeners: ((account: string, bundles: readonly VerifiedBundle[]) => void)[] = [];
+  const organisation = vouching(ctx);
   const withPin = (record: ContactRecord): KnownContact => {
-    const { entries, version, tbs } = parseDeviceList(record.list);
-    return { ...record, pin: keyHash(record.identity), devices: entries, listVersion: version, listHash: sha256(tbs).slice(0, 8) };
+    const { account, entries: devices, version: listVersion, tbs } = parseDeviceList(record.list);
+    const pin = keyHash(record.identity);
+    const vouched = organisation.vouches(record.statement, pin);
+    return { ...record, account, pin, vouched, devices, listVersion, listHash: sha256(tbs).slice(0, 8) };
   };
   for (const { key, value } of await ctx.db.list(['contact'])) known.set(key[1]!, withPin(contactRecord.decode(value)));
 
   const save = async (account: string, record: ContactRecord, others: readonly Write[] = []): Promise<KnownContact> => {
-    const { identity, sinceMs, verified, list, changedTo, changedList, former } = record;
-    const stored = { identity, sinceMs, verified, list, changedTo, changedList, former };
+    const { identity, sinceMs, verified, list, changedTo, changedList, former, statement } = record;
+    const stored = { identity, sinceMs, verified, list, changedTo, changedList, former, statement };
     await ctx.db.commit([{ key: keys.contact(account), value: contactRecord.encode(stored) }, ...others]);
     const before = known.get(account);
     const contact = withPin(stored);
@@ -104,6 +117,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     const isNews =
       before === undefined ||
       before.verified !== verified ||
+      before.vouched !== contact.vouched ||
       (before.changedTo === undefined) !== (changedTo === undefined) ||
       !equal(before.pin, contact.pin);
     if (isNews) for (const listener of listeners) listener(account);
@@ -115,7 +129,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   const savePin = async (
     account: string,
     { pin, former = [] }: KnownContact,
-    next: Pick<ContactRecord, 'identity' | 'list' | 'verified'>,
+    next: Pick<ContactRecord, 'identity' | 'list' | 'verified' | 'statement'>,
   ): Promise<KnownContact> => {
     const devices = await ctx.db.list(['contact-device', account]);
     return save(
@@ -124,8 +138,8 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
       devices.map(({ key }): Write => ({ key, value: null })),
     );
   };
-  const trustOf = (contact: KnownContact): Trust =>
-    contact.changedTo !== undefined ? 'changed' : contact.verified ? 'verified' : 'unverified';
+  const trustInPin = ({ verified, vouched }: KnownContact) => (verified ? 'verified' : vouched ? 'vouched' : 'unverified');
+  const trustOf = (contact: KnownContact): Trust => (contact.changedTo !== undefined ? 'changed' : trustInPin(contact));
   const device = async (account: string, id: number): Promise<ContactDevice | undefined> => {
     const row = await ctx.db.read(keys.contactDevice(account, id));
     return row === undefined ? undefined : deviceRecord.decode(row);
@@ -162,12 +176,19 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   };
 
   /** The directory shows another identity than the pinned one, and it is properly signed: remember it, say so once. */
-  const identityChanged = async (account: string, contact: KnownContact, identity: Uint8Array, list: Uint8Array): Promise<KnownContact> => {
-    const was = contact.verified ? 'verified' : 'unverified';
+  const identityChanged = async (
+    account: string,
+    contact: KnownContact,
+    { accountKey: identity, accountKeyHash, list: { bytes: list } }: VerifiedBundle,
+    offered: VerifiedRootStatement | undefined,
+  ): Promise<KnownContact> => {
+    const was = trustInPin(contact);
     const isNews = contact.changedTo === undefined || !equal(contact.changedTo, identity);
-    const mayGoOn = ctx.settings.trust === 'warn' && !contact.verified;
+    // What a person has verified, only a person gives up.
+    const mayGoOn = !contact.verified && (ctx.settings.trust === 'warn' || organisation.confirms(contact, offered, accountKeyHash));
+    const statement = organisation.kept(contact.statement, offered, accountKeyHash);
     const next = mayGoOn
-      ? await savePin(account, contact, { identity, list, verified: false })
+      ? await savePin(account, contact, { identity, list, verified: false, statement })
       : isNews
         ? await save(account, { ...contact, changedTo: identity, changedList: list })
         : contact;
@@ -176,30 +197,11 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     return next;
   };
 
-  /** Says once which of the devices that the directory shows are none: neither listed now, nor under an earlier list of the same account key. */
-  const refuseGhosts = (account: string, bundles: readonly BundleBytes[], identity: Uint8Array, listed: readonly DeviceEntry[]): void => {
-    const wasListed = ({ address, identity: bytes }: BundleBytes): boolean => {
-      try {
-        const deviceHash = keyHash(bytes.subarray(bytes.length - identity.length));
-        return listsUnder(identity, [bytes]).some(({ entries }) =>
-          entries.some((entry) => entry.device === address.device && equal(entry.keyHash, deviceHash)),
-        );
-      } catch (error) {
-        if (isCyphrError(error)) return false;
-        throw error;
-      }
-    };
-    const ghosts = bundles
-      .filter(({ address }) => !listed.some(({ device: id }) => id === address.device))
-      .filter(({ address }) => !refused.has(`${address.device} ${account}`))
-      .filter((bundle) => !wasListed(bundle))
-      .map(({ address }) => address.device);
-    if (ghosts.length === 0) return;
-    for (const ghost of ghosts) if (refused.size < COMPARED_MAX) refused.add(`${ghost} ${account}`);
-    ctx.events.emit({ type: 'devicesChanged', account, added: [], removed: [], refused: ghosts });
-  };
-
-  const accept = async (account: string, bundles: readonly BundleBytes[]): Promise<readonly VerifiedBundle[]> => {
+  const accept = async (
+    account: string,
+    bundles: readonly BundleBytes[],
+    offered?: VerifiedRootStatement,
+  ): Promise<readonly VerifiedBundle[]> => {
     const before = find(account);
     const verified: VerifiedBundle[] = [];
     let fault: unknown;
@@ -220,7 +222,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     const isChanged = before !== undefined && !isPinned(first);
     // One's own account has one identity, and it is not the directory's to change.
     if (isChanged && isOwn(account)) throw changedError();
-    const contact = isChanged ? await identityChanged(account, before, first.accountKey, first.list.bytes) : before;
+    const contact = isChanged ? await identityChanged(account, before, first, offered) : before;
     const lists = agreed.map(({ list }) => list);
     const claimed = before === undefined ? claimedLists.get(claimName(account, first.accountKeyHash)) : undefined;
     if (claimed !== undefined) lists.push(claimed);
@@ -248,10 +250,11 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
       return usable.filter(({ address }) => address.device !== ctx.device().device);
     }
     // Where the directory shows the pinned identity (again) there is nothing left to decide.
+    const statement = organisation.kept(contact?.statement, offered, first.accountKeyHash);
     const record: ContactRecord =
       contact === undefined
-        ? { identity: first.accountKey, sinceMs: ctx.now(), verified: false, list: newest.bytes, former: [] }
-        : { ...contact, list: newest.bytes, changedTo: undefined, changedList: undefined };
+        ? { identity: first.accountKey, sinceMs: ctx.now(), verified: false, list: newest.bytes, former: [], statement }
+        : { ...contact, list: newest.bytes, changedTo: undefined, changedList: undefined, statement };
     await save(account, record, deviceWrites);
     for (const listener of verifiedListeners) listener(account, usable);
     return usable;
@@ -277,9 +280,11 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   const current = async (account: string, signal: AbortSignal | undefined): Promise<KnownContact> => {
     ctx.life.assertOpen();
     const contact = known.get(account);
-    // A changed one is asked for again: perhaps the directory has taken it back.
+    // A changed one is asked for again: perhaps the directory has taken it back. And one for which nobody has spoken: perhaps somebody has.
+    const isOpen =
+      contact?.changedTo !== undefined || (organisation.isPossible && contact !== undefined && trustInPin(contact) === 'unverified');
     if (contact === undefined) await abortable(self.refresh(account, []), signal);
-    else if (contact.changedTo !== undefined) await abortable(self.refresh(account, []).catch(nothing), signal);
+    else if (isOpen) await abortable(self.refresh(account, []).catch(nothing), signal);
     return known.get(account)!;
   };
   const ownIdentity = (): { account: string; accountKeyHash: Uint8Array } => {
@@ -303,9 +308,10 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     },
     assertSendable(contact) {
       if (contact?.changedTo !== undefined) throw changedError();
-      if (ctx.settings.trust === 'pinned-only' && contact?.verified !== true) {
-        throw new TrustError('ERR_DEVICE_UNTRUSTED', 'this contact is not verified, and only verified contacts are written to');
-      }
+      if (ctx.settings.trust !== 'pinned-only' || contact?.verified === true || contact?.vouched === true) return;
+      if (contact !== undefined && organisation.isPossible) askFor(contact.account);
+      const message = 'this contact is neither verified nor vouched for, and only such contacts are written to';
+      throw new TrustError('ERR_DEVICE_UNTRUSTED', message);
     },
     mayShow(account, accountKeyHash, device) {
       const contact = find(account);
@@ -320,7 +326,8 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
         const message = 'the directory knows no device of this account: what is sent to it is held, and goes out once there is one';
         throw new UsageError('ERR_NO_SESSION', message, { field: 'to' });
       }
-      return ctx.lock(`contact ${account}`, () => accept(account, bundles));
+      const offered = isOwn(account) ? undefined : await organisation.ask(account, known.get(account), bundles);
+      return ctx.lock(`contact ${account}`, () => accept(account, bundles, offered));
     },
     learn: (account, list) =>
       ctx.lock(`contact ${account}`, async () => {
@@ -334,6 +341,16 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
       const { account } = bundle.address;
       await ctx.lock(`contact ${account}`, () => accept(account, [bundle]));
     },
+    brought: (account, record) =>
+      ctx.lock(`contact ${account}`, async () => {
+        if (isOwn(account)) return;
+        const contact = known.get(account);
+        if (contact === undefined) return void (await save(account, record));
+        if (!equal(contact.pin, keyHash(record.identity))) return;
+        const list = parseDeviceList(record.list).version > contact.listVersion ? record.list : contact.list;
+        const verified = contact.verified || record.verified;
+        if (list !== contact.list || verified !== contact.verified) await save(account, { ...contact, list, verified });
+      }),
     askFor,
     async standing(account, identity) {
       const nowMs = ctx.now();
@@ -376,8 +393,9 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
           const contact = known.get(account);
           const now = contact?.changedTo ?? contact?.identity;
           if (contact === undefined || now === undefined || !equal(now, identity)) throw changedError();
-          const { changedTo, changedList } = contact;
-          if (changedTo !== undefined) await savePin(account, contact, { identity, list: changedList ?? contact.list, verified });
+          const { changedTo, changedList, statement } = contact;
+          if (changedTo !== undefined)
+            await savePin(account, contact, { identity, list: changedList ?? contact.list, verified, statement });
           else if (verified) await save(account, { ...contact, verified });
         }),
       async scan({ account, identity, payload }) {

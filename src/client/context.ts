@@ -16,6 +16,7 @@ export interface Settings {
   readonly trust: NonNullable<ClientOptions['trust']>;
   readonly bandwidth: ClientOptions['bandwidth'];
   readonly metadata: NonNullable<ClientOptions['metadata']>;
+  readonly organisation: ClientOptions['organisation'];
   readonly receipts: NonNullable<ClientOptions['receipts']>;
 }
 

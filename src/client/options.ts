@@ -1,6 +1,6 @@
 /** The arguments of the client, checked: every fault is a `UsageError` that names the field. */
 
-import { encodeUtf8 } from '../bytes.js';
+import { copy, encodeUtf8 } from '../bytes.js';
 import { UsageError } from '../errors.js';
 import { limits } from '../limits.js';
 import type { Settings } from './context.js';
@@ -142,6 +142,17 @@ export function checkFunction(value: unknown, field: string): void {
   if (typeof value !== 'function') throw wrong(field, 'must be a function');
 }
 
+const ROOT_KEY_BYTES = 48;
+
+/** A copy of an organisation's public key. Throws `ERR_ARGUMENT`, `ERR_LENGTH`. */
+function checkOrganisation(value: unknown): Uint8Array | undefined {
+  if (value === undefined) return undefined;
+  if (!(value instanceof Uint8Array)) throw wrong('organisation', 'must be a Uint8Array');
+  if (value.length === ROOT_KEY_BYTES) return copy(value);
+  const message = `organisation must have ${ROOT_KEY_BYTES} bytes`;
+  throw new UsageError('ERR_LENGTH', message, { field: 'organisation', got: value.length, max: ROOT_KEY_BYTES });
+}
+
 const CLIENT_OPTIONS: Readonly<Record<keyof ClientOptions, true>> = {
   account: true,
   store: true,
@@ -151,6 +162,7 @@ const CLIENT_OPTIONS: Readonly<Record<keyof ClientOptions, true>> = {
   bandwidth: true,
   metadata: true,
   receipts: true,
+  organisation: true,
   observe: true,
   rng: true,
   now: true,
@@ -170,8 +182,9 @@ export function checkOptions(options: ClientOptions): Settings {
   for (const field of ['observe', 'rng', 'now'] as const) {
     if (options[field] !== undefined) checkFunction(options[field], field);
   }
+  const organisation = checkOrganisation(options.organisation);
   checkSignal(options.signal);
   checkNames(options, Object.keys(CLIENT_OPTIONS));
   const { trust = 'block', bandwidth, metadata = 'tag', receipts = 'off' } = options;
-  return { trust, bandwidth, metadata, receipts };
+  return { trust, bandwidth, metadata, receipts, organisation };
 }

@@ -1,7 +1,7 @@
 /** The ports of one client: its own while it lives; those of the network bound to its login, and with every failure as an error of ours. */
 
 import { InternalError, isCyphrError, TransportError, UsageError } from '../errors.js';
-import { linkLimits } from '../limits.js';
+import { linkLimits, wireLimits } from '../limits.js';
 import type { BundleBytes } from '../step.js';
 import type { Bound, Directory, Login, Transport } from '../transport/port.js';
 import { checkPort } from './options.js';
@@ -69,14 +69,26 @@ function checkLeft(answer: unknown): Uint8Array | undefined {
   throw new TransportError('ERR_REJECTED', 'the directory answered no bytes');
 }
 
+/** An organisation's statement, if it can be one. Throws `ERR_REJECTED`. */
+function checkStatement(answer: unknown): Uint8Array | undefined {
+  if (answer === undefined || (answer instanceof Uint8Array && answer.length <= wireLimits.rootStatementBytes)) return answer;
+  throw new TransportError('ERR_REJECTED', 'the directory answered no statement');
+}
+
 /** Binds a directory. Throws `ERR_ARGUMENT` if it is none. */
 export function bindDirectory(port: Bound<Directory>, login: Login): Directory {
   const directory = bind('directory', port, login);
-  const { remaining, leave, pickUp } = directory;
+  const { remaining, leave, pickUp, statement } = directory;
   return {
     publish: (keys, options) => guarded(() => directory.publish(keys, options), options?.signal),
     fetch: async (account, options) => checkBundles(await guarded(() => directory.fetch(account, options), options?.signal)),
     ...(remaining === undefined ? {} : { remaining: () => guarded(() => remaining.call(directory)) }),
+    ...(statement === undefined
+      ? {}
+      : {
+          statement: async (account, options) =>
+            checkStatement(await guarded(() => statement.call(directory, account, options), options?.signal)),
+        }),
     ...(leave === undefined || pickUp === undefined
       ? {}
       : {

@@ -139,6 +139,8 @@ export const contactRecord = record('contact', {
   /** Earlier pins, H(AIK). */
   former: 'list',
 });
+  /** RootStatement TBS, verified: the newest that named a pin of this contact. */
+  statement: 'bytes?',
 export type ContactRecord = ReturnType<typeof contactRecord.decode>;
 
 /** What is known of one device of a contact: its newest SignedSet, by hash and by what sealing to it needs. */

@@ -35,7 +35,7 @@ export type Content =
   /** From here on the conversation's messages are to disappear this long after they came, on both sides; 0: not any more. */
   | { readonly kind: 'timer'; readonly disappearAfterMs: number };
 
-/** How a contact's identity is known: pinned at first use, verified by a person, vouched for by an organisation, or changed. */
+/** How a contact's identity is known: pinned at first use, verified by a person, else vouched for by an organisation, or changed. */
 export type Trust = 'unverified' | 'verified' | 'vouched' | 'changed';
 
 /** Options of `createClient`. */
@@ -57,6 +57,12 @@ export interface ClientOptions {
    * `'off'`. Told encrypted, together, and 1–30 s later at random: even so, when a device is online shows.
    */
   readonly receipts?: 'off' | 'delivered' | 'delivered-and-read' | undefined;
+  /**
+   * An organisation's public key, 48 bytes, as `npx @cyphr/e2ee keygen-root` wrote it: contacts for whose identity its root has signed are
+   * `vouched`. It only adds trust: a changed identity is accepted by itself only where a vouched contact's new one has a newer statement,
+   * and never of a verified contact. With a wrong key nobody is vouched. Needs a directory that has `statement`.
+   */
+  readonly organisation?: Uint8Array | undefined;
   /** Called with every observation: never with ids, keys or content. What it throws never reaches the protocol. */
   readonly observe?: ((record: Observation) => void) | undefined;
   /** Mixed into the platform's generator where there is one. */
@@ -232,6 +238,77 @@ export interface Contact {
 }
 
 /** One device of one account. */
+/** A device of one's own account. */
+export interface DeviceFacts {
+  readonly device: number;
+  /** Whether it is this one. */
+  readonly self: boolean;
+  /** Whether it has the account key, and so links and revokes; a device knows it of itself only. */
+  readonly isPrimary?: boolean | undefined;
+}
+
+/**
+ * The devices of one's own account. A device that was linked has no account key: what only a primary device can do throws
+ * `ERR_DEVICE_UNTRUSTED` there.
+ */
+export interface Devices {
+  /** As the newest list of the account says that this device knows, by device number. */
+  list(): Promise<readonly DeviceFacts[]>;
+  /**
+   * Shows a code for a new device, which passes it to `joinAccount`. It is good for one request within ten minutes, until another code is
+   * made, and while this client is open. Nobody should get one over the phone or from a page: whoever reads a code can ask.
+   *
+   * Throws `ERR_DEVICE_UNTRUSTED` without the account key, `ERR_ARGUMENT` (`directory`: it has no drop box), `ERR_LENGTH` for a 65th device,
+   * `ERR_OFFLINE` and what else the directory says, or `signal.reason`.
+   */
+  link(options?: { signal?: AbortSignal | undefined }): Promise<Linking>;
+  /**
+   * Takes a device out of the account: nothing is encrypted for it any more, here at once, by contacts as soon as they hear of it. What it
+   * has received it keeps.
+   *
+   * Throws `ERR_DEVICE_UNTRUSTED` without the account key, `ERR_ARGUMENT` for this device itself and one that the account has not.
+   */
+  revoke(device: number): Promise<void>;
+  /** H(AIK), which every device of the account has in common: 128 hex digits. An organisation signs it. */
+  fingerprint(): Promise<string>;
+}
+
+/** A code that is shown to a new device: `qr` as bytes for a QR code, `typed` for people. Secret while it is good. */
+export interface Linking {
+  readonly qr: Uint8Array<ArrayBuffer>;
+  readonly typed: string;
+  readonly expiresAtMs: number;
+  /**
+   * Waits for the new device. Throws `ERR_TIMEOUT` once the code is no longer good, `ERR_DEVICE_UNTRUSTED` if something else than a new
+   * device has used it up, or `signal.reason`.
+   */
+  request(options?: { signal?: AbortSignal | undefined }): Promise<LinkRequest>;
+}
+
+/** A new device that asks. */
+export interface LinkRequest {
+  /** Two groups of six digits. Confirm only if the new device, in a hand that you know, shows the same. */
+  readonly confirmation: string;
+  /** Commits the list with the new device; publishing it and answering go on by themselves. Throws `ERR_TIMEOUT` once the code is no longer good. */
+  confirm(): Promise<void>;
+  /** Tells the new device so. */
+  reject(): Promise<void>;
+}
+
+/** Options of `joinAccount`. */
+export interface JoinOptions extends ClientOptions {
+  /** What the other device shows: the bytes of its QR code, or what was typed. */
+  readonly code: Uint8Array | string;
+}
+
+/** A device that has asked to be linked. */
+export interface Joining {
+  /** To be compared with what the other device shows. */
+  readonly confirmation: string;
+  /** This device's client, once the other device has confirmed. The same promise every time. */
+  client(): Promise<Client>;
+}
+
 export interface Client extends AsyncDisposable {
   readonly account: string;
   /** u32, drawn at registration; another one after `recover()`. */

@@ -44,6 +44,11 @@ export interface Directory {
   /** This device's own one-time prekeys that are left. */
   remaining?(): Promise<number>;
   /**
+   * What an organisation has signed about an account: at most 16,422 bytes that the client verifies; `undefined` if it has not. Clients
+   * ask again until there is one, and when an account's identity changes.
+   */
+  statement?(account: string, options?: { signal?: AbortSignal | undefined }): Promise<Uint8Array | undefined>;
+  /**
    * A drop box, with `pickUp`: what linking a device needs. Leaves 1 to 65,536 bytes in a slot, a name of 32 lowercase hex digits, for at
    * least 15 minutes. Needs no login: the device that is being linked has none. The first write wins; another one rejects with
    * `ERR_REJECTED`, the same bytes again do not.
