@@ -269,15 +269,14 @@ export async function outbox(
     return isReplaced(account, device);
   };
   /** Puts a message back where it waits for sessions, with its id; `false` if its plaintext is not here, as before format 2. */
-  const encryptAgain = (account: string, id: string): Promise<boolean> =>
+  const encryptAgain = (account: string, id: string, device: number): Promise<boolean> =>
     ctx.lock(`peer ${account}`, () =>
       ctx.lock(`sent ${id}`, async () => {
         const record = await messages.load(id);
         if (record === undefined || !isLeaving(record)) return true;
         if (record.isControl === true) {
-          // It was for that device, or is told again when it matters.
-          await db.commit([...rowsOf(record), messages.write(id, { ...record, state: 'cancelled' })]);
-          dequeue(account, id);
+          // Nobody else needs what that device was to be told; the others are.
+          await settle(account, id, { ...record, waitingFor: record.waitingFor.filter((other) => other !== device) }, [device]);
           return true;
         }
         const writes = requeued(id, record, await db.read(keys.unsent(account, record.seq)));
@@ -297,7 +296,7 @@ export async function outbox(
       await accepted(account, id, device);
     } catch (error) {
       if (!isForGood(error)) throw error;
-      if (error.code === 'ERR_REJECTED' && (await hasLeft(account, device)) && (await encryptAgain(account, id))) return;
+      if (error.code === 'ERR_REJECTED' && (await hasLeft(account, device)) && (await encryptAgain(account, id, device))) return;
       await finish(id, 'failed', error);
     } finally {
       const count = inFlight.get(id)! - 1;
@@ -322,7 +321,7 @@ export async function outbox(
         // Cancelled since the page was read.
         if (!isWaiting(account, id)) continue;
         const device = Number(key[3]);
-        if ((await isReplaced(account, device)) && (await encryptAgain(account, id))) continue;
+        if ((await isReplaced(account, device)) && (await encryptAgain(account, id, device))) continue;
         const task = isTooOld(ctx, atMs) ? finish(id, 'failed', tooOld()) : transmitOne(account, device, id, bytes);
         const flight: Promise<void> = task.then(
           () => void flying.delete(flight),

@@ -4,11 +4,12 @@ import { openDatabase } from '../../src/client/database.js';
 import { publishWrite } from '../../src/client/keyring.js';
 import { keys } from '../../src/client/records.js';
 import { deviceRows } from '../../src/client/recovery.js';
+import { TransportError } from '../../src/errors.js';
 import { type DeviceSecrets, decodeDevice, encodeDevice, entryOf, generateDeviceKeys, relist } from '../../src/identity/index.js';
 import { decodePrekeys, deviceKeys } from '../../src/pqxdh/prekeys.js';
 import type { Write } from '../../src/store/port.js';
 import { memoryNetwork } from '../../src/transport/memory.js';
-import type { Network } from '../../src/transport/port.js';
+import type { Network, Transport } from '../../src/transport/port.js';
 import { parseDeviceList } from '../../src/wire/objects.js';
 import { hostileNetwork } from '../helpers/hostile-network.js';
 import { type Clock, type GlassStore, glassStore, type Person, person, START } from '../helpers/people.js';
@@ -174,5 +175,47 @@ describe('an account with two devices', () => {
     await expect(laptop.client.recover()).rejects.toMatchObject({ code: 'ERR_DEVICE_UNTRUSTED' });
     expect(await bob.readAll()).toEqual([]);
     await closeAll([again, laptop, bob]);
+  });
+
+  test('what was to reach two own devices still reaches one after the other has left', async () => {
+    const clock = { ms: START };
+    const memory = memoryNetwork();
+    const unreachable = new Set<number>();
+    const network: Network = {
+      ...memory,
+      transport(login) {
+        const port = memory.transport(login);
+        const send: Transport['send'] = async (to, bytes, options) => {
+          if (unreachable.has(to.device)) throw new TransportError('ERR_OFFLINE', 'no way there');
+          await port.send(to, bytes, options);
+        };
+        return { ...port, send };
+      },
+    };
+    const { phone, laptop, bob } = await people(clock, network);
+    await phone.client.close();
+    const { store, list } = await joined(phone, clock, 'tablet');
+    await list();
+    const tablet = await person('alice', network, clock, { seed: 'tablet', store });
+    await published(tablet);
+    const before = await person('alice', network, clock, { seed: 'three', store: phone.store });
+    // Sessions with both, so that copies are encrypted at once.
+    await before.client.send('bob', 'first');
+    await Promise.all([bob.read(), laptop.read(), tablet.read()]);
+    for (const { client } of [laptop, tablet]) unreachable.add(client.device);
+    await before.client.send('bob', 'second');
+    await bob.read();
+    while ([...phone.store.rows().keys()].filter((key) => key.startsWith('["outbox","alice"')).length < 2) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await before.client.close();
+    const device = decodeDevice(phone.store.rows().get('["device"]')!);
+    const { entries } = parseDeviceList(device.deviceList);
+    const left = entries.filter((entry) => entry.device !== laptop.client.device);
+    await write(phone.store, [{ key: keys.device, value: encodeDevice(relist(device, left, clock.ms, testRng('left'))) }]);
+    unreachable.clear();
+    const again = await person('alice', network, clock, { seed: 'again', store: phone.store });
+    expect((await tablet.read()).text).toBe('second');
+    await closeAll([again, laptop, tablet, bob]);
   });
 });
