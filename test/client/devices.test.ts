@@ -211,11 +211,13 @@ describe('an account with two devices', () => {
     await before.client.close();
     const device = decodeDevice(phone.store.rows().get('["device"]')!);
     const { entries } = parseDeviceList(device.deviceList);
-    const left = entries.filter((entry) => entry.device !== laptop.client.device);
+    // The one whose envelope would leave first.
+    const [lost, kept] = [laptop, tablet].sort((a, b) => a.client.device - b.client.device) as [Person, Person];
+    const left = entries.filter((entry) => entry.device !== lost.client.device);
     await write(phone.store, [{ key: keys.device, value: encodeDevice(relist(device, left, clock.ms, testRng('left'))) }]);
     unreachable.clear();
     const again = await person('alice', network, clock, { seed: 'again', store: phone.store });
-    expect((await tablet.read()).text).toBe('second');
+    expect((await kept.read()).text).toBe('second');
     await closeAll([again, laptop, tablet, bob]);
   });
 });
