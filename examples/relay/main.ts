@@ -7,6 +7,7 @@ import { defaultLimits, type RelayLimits } from './limits.js';
 import { startRelay } from './relay.js';
 
 speakPlainly(`npm run relay -- [--port 8787] [--host 127.0.0.1] [--data .demo/relay] [--name relay.example]… [--limit sendsPerMinute=100]… [--log info]
+                       [--statements FOLDER]
   --port 0 takes a free one; the relay prints its address. Limits: ${Object.keys(defaultLimits).join(', ')}`);
 const { values } = parseArgs({
   options: {
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     name: { type: 'string', multiple: true },
     limit: { type: 'string', multiple: true, default: [] },
     log: { type: 'string', default: 'warn' },
+    statements: { type: 'string' },
   },
 });
 
@@ -37,6 +39,7 @@ const relay = await startRelay({
   names: values.name,
   limits: parseLimits(values.limit),
   logLevel: values.log,
+  statements: values.statements,
 });
 console.log(relay.url);
 

@@ -18,6 +18,7 @@ import { defaultLimits, Later, Refused, type RelayLimits, rateLimiters } from '.
 import { openMailboxes } from './mailboxes.js';
 import { createRoutes } from './routes.js';
 import { type Online, serveSocket } from './socket.js';
+import { openStatements } from './statements.js';
 
 const FRAME_MAX_BYTES = 512 * 1024;
 const SWEEP_MS = 3_600_000;
@@ -38,6 +39,8 @@ export interface RelayOptions {
   /** The hosts, with port, by which clients may call this relay, and to which their logins are bound. Default: this machine's. */
   readonly names?: readonly string[] | undefined;
   readonly limits?: Partial<RelayLimits> | undefined;
+  /** Folder with an organisation's statements; see statements.ts. Throws at the start if it is missing. */
+  readonly statements?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly logTo?: DestinationStream | undefined;
 }
@@ -51,6 +54,7 @@ export interface Relay {
 /** Starts a relay; resolves when it listens. `close` finishes what was begun, then closes the databases. */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const limits: RelayLimits = { ...defaultLimits, ...options.limits };
+  const statements = await openStatements(options.statements);
   const logger = pino({ level: options.logLevel ?? 'info', base: null }, options.logTo ?? pino.destination(2));
   const online = new Map<string, Online>();
   const auth = createAuth();
@@ -65,7 +69,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   });
   const mailboxes = await openMailboxes(join(options.data, 'mailboxes'), limits, (mailbox) => online.get(mailbox)?.wake());
   const dropBox = createDropBox(limits);
-  const routes = createRoutes({ auth, directory, dropBox, limits, spend });
+  const routes = createRoutes({ auth, directory, dropBox, statements, limits, spend });
   const names = new Set(options.names);
 
   const server = createServer((request, response) => {

@@ -5,6 +5,7 @@ import type { Address, Auth, Claim, Session } from './auth.js';
 import type { Directory, PublishedKeys } from './directory.js';
 import type { DropBox } from './dropbox.js';
 import { Refused, type RelayLimits, type Spend } from './limits.js';
+import type { Statements } from './statements.js';
 
 const BODY_MAX_BYTES = 1024 * 1024;
 const ACCOUNT_MAX_BYTES = 64;
@@ -27,13 +28,14 @@ export interface RouteServices {
   readonly auth: Auth;
   readonly directory: Directory;
   readonly dropBox: DropBox;
+  readonly statements: Statements;
   readonly limits: RelayLimits;
   readonly spend: Spend;
 }
 
 type Handler = (call: Call) => Promise<unknown>;
 
-export function createRoutes({ auth, directory, dropBox, spend }: RouteServices): ReadonlyMap<string, Handler> {
+export function createRoutes({ auth, directory, dropBox, statements, spend }: RouteServices): ReadonlyMap<string, Handler> {
   const from = (request: IncomingMessage): string => request.socket.remoteAddress ?? '';
   /** Whose token comes with the request; a token shows that the answer to its login has come. */
   const visitor = async (request: IncomingMessage): Promise<Session | undefined> => {
@@ -87,6 +89,12 @@ export function createRoutes({ auth, directory, dropBox, spend }: RouteServices)
 
   const remaining: Handler = async ({ request }) => ({ remaining: (await directory.stock(await session(request))).remaining });
 
+  const statement: Handler = async ({ request, query }) => {
+    await spend.read(from(request));
+    const found = await statements(accountOf(query.get('account')));
+    return found === undefined ? {} : { statement: found.toString('base64url') };
+  };
+
   const leave: Handler = async ({ request }) => {
     await spend.leave(from(request));
     const body = await json(request);
@@ -109,6 +117,7 @@ export function createRoutes({ auth, directory, dropBox, spend }: RouteServices)
     ['PUT /v1/keys', publish],
     ['GET /v1/keys', fetch],
     ['GET /v1/remaining', remaining],
+    ['GET /v1/statement', statement],
     ['PUT /v1/slots', leave],
     ['GET /v1/slots', pickUp],
   ]);

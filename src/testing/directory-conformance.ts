@@ -14,12 +14,15 @@ import { testLogin } from './login.js';
 export interface DirectoryConformanceSetup {
   /** The directory as one device sees it. Where a service verifies logins, replace this one by a real one for the same address. */
   open(login: Login): Directory | Promise<Directory>;
+  /** Puts an organisation's statement where the directory finds it; without this `statement` is only asked where there is none. */
+  vouch?(account: string, statement: Uint8Array): Promise<void>;
 }
 
 /** What a case works with: an account of its own. */
 interface Context {
   readonly account: string;
   open(device: number, account?: string): Promise<Directory>;
+  readonly vouch: DirectoryConformanceSetup['vouch'];
 }
 
 interface DirectoryCase {
@@ -265,6 +268,31 @@ const CASES: readonly DirectoryCase[] = [
     },
   },
   {
+    name: 'T34: hands out the statement about an account, and no other, where it has statements',
+    async run({ account, open, vouch }) {
+      const directory = await open(1);
+      if (directory.statement === undefined) return;
+      const names = [account, `${account}/../x`, `${account}%2F`, `${account}:`, '..', '.', '__proto__', 'toString'];
+      for (const name of names) assertSame(await directory.statement(name), undefined, `the statement about ${JSON.stringify(name)}`);
+      const stop = new AbortController();
+      const reason = new Error('enough');
+      stop.abort(reason);
+      const aborted = await rejection(() => directory.statement!(account, stop), 'an aborted statement');
+      assert(aborted === reason, 'an aborted statement must reject with the reason of its signal');
+      if (vouch === undefined) return;
+      for (const name of names) await vouch(name, fill(`${name} statement`, 16_422));
+      for (let i = 0; i < 2; i++) {
+        for (const name of names) {
+          const found = await directory.statement(name);
+          assertBytes(found, fill(`${name} statement`, 16_422), `the statement about ${JSON.stringify(name)}`);
+          found.fill(0);
+        }
+      }
+      await vouch(account, fill('newer', 16_300));
+      assertBytes(await directory.statement(account), fill('newer', 16_300), 'a statement that was replaced');
+    },
+  },
+  {
     name: 'T31: keeps what is left in a slot for whoever asks, where it has a drop box',
     async run({ account, open }) {
       const [box, other] = [await dropBox(open), await dropBox(open, `${account}-other`)];
@@ -359,6 +387,9 @@ const CASES: readonly DirectoryCase[] = [
 export function directoryConformance(setup: DirectoryConformanceSetup): readonly ConformanceCase[] {
   return CASES.map(({ name, run }, i) => {
     const account = `directory-${i + 1}`;
-    return { name, run: () => run({ account, open: async (device, of = account) => setup.open(testLogin(of, device)) }) };
+    return {
+      name,
+      run: () => run({ account, vouch: setup.vouch, open: async (device, of = account) => setup.open(testLogin(of, device)) }),
+    };
   });
 }

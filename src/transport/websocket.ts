@@ -169,6 +169,7 @@ function createLink(place: SocketPlace, login: Login, forget: () => void): Link 
     publish: (keys, { signal } = {}) => http.publish(keys, signal),
     fetch: (account, { take = 'all', signal } = {}) => http.fetch(account, take, signal),
     remaining: () => http.remaining(),
+    statement: (account, { signal } = {}) => http.statement(account, signal),
     leave: (slot, bytes, { signal } = {}) => http.leave(slot, bytes, signal),
     pickUp: (slot, { signal } = {}) => http.pickUp(slot, signal),
   };

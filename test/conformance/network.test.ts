@@ -25,6 +25,23 @@ describe('withRetry over a transport', () => {
   for (const { name, run } of transportConformance({ connect: (login) => withRetry(network.transport(login)) })) test(name, run);
 });
 
+describe('a directory with statements', () => {
+  const network = memoryNetwork();
+  const statements = new Map<string, Uint8Array>();
+  const suite = directoryConformance({
+    open: (login) => ({
+      ...network.directory(login),
+      async statement(account, { signal } = {}) {
+        signal?.throwIfAborted();
+        const found = statements.get(account);
+        return found && new Uint8Array(found);
+      },
+    }),
+    vouch: async (account, statement) => void statements.set(account, statement),
+  });
+  for (const { name, run } of suite) test(name, run);
+});
+
 describe('memoryNetwork: directory', () => {
   const network = memoryNetwork();
   for (const { name, run } of directoryConformance({ open: network.directory })) test(name, run);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,6 +26,7 @@ vi.mock('@cyphr/e2ee', () => ({
 
 const folder = mkdtempSync(join(tmpdir(), 'cyphr-relay-'));
 const tcp = new Set<Socket>();
+const statements = join(folder, 'statements');
 let relay: Relay;
 let url = '';
 
@@ -45,7 +47,8 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => wire.listen(0, '127.0.0.1', resolve));
   const host = `127.0.0.1:${(wire.address() as AddressInfo).port}`;
   const limits = { takesPerHour: 1e6, challengesPerMinute: 1e6, readsPerMinute: 1e6, leavesPerMinute: 1e6 };
-  relay = await startRelay({ data: folder, names: [host], limits, logLevel: 'silent' });
+  mkdirSync(statements);
+  relay = await startRelay({ data: folder, statements, names: [host], limits, logLevel: 'silent' });
   url = `ws://${host}`;
   await directory(reader).publish(keysOf(reader));
 });
@@ -84,11 +87,13 @@ describe('the WebSocket adapter and the reference relay: transport', () => {
 describe('the WebSocket adapter and the reference relay: directory', () => {
   // Who takes one-time prekeys must be a known device, so a known one reads for devices that have not published yet.
   const suite = directoryConformance({
+    vouch: (account, statement) => writeFile(join(statements, `${encodeURIComponent(account)}.bin`), statement),
     open(login) {
       const own = directory(login);
       return {
         publish: own.publish,
         leave: own.leave!,
+        statement: own.statement!,
         pickUp: own.pickUp!,
         fetch: directory(reader).fetch,
         async remaining() {

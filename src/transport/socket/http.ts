@@ -7,6 +7,7 @@
  * PUT  /v1/keys            {account, device, nonce, proof, identity, signedSet, batch?: {id, head, entries}} → {}
  * GET  /v1/keys?account=A&take=all|1,2|  [cyphr-session, unless take is empty] → {devices: [{device, identity, signedSet, oneTime?: {head, entry}}]}
  * GET  /v1/remaining       [cyphr-session]                                → {remaining}
+ * GET  /v1/statement?account=A                                             → {statement?}
  * PUT  /v1/slots           {slot, bytes}                                  → {}
  * GET  /v1/slots?slot=S    waits up to 25 s                               → {bytes?}
  * ```
@@ -50,6 +51,7 @@ export interface RelayHttp {
   publish(keys: DeviceKeys, signal: AbortSignal | undefined): Promise<void>;
   fetch(account: string, take: 'all' | readonly number[], signal: AbortSignal | undefined): Promise<BundleBytes[]>;
   remaining(): Promise<number>;
+  statement(account: string, signal: AbortSignal | undefined): Promise<Uint8Array | undefined>;
   leave(slot: string, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<void>;
   pickUp(slot: string, signal: AbortSignal | undefined): Promise<Uint8Array | undefined>;
 }
@@ -169,9 +171,7 @@ export function relayHttp(place: Place, login: Login): RelayHttp {
     },
     async fetch(of, take, signal) {
       if (signal?.aborted) throw abortReason(signal);
-      if (encodeUtf8(of) === undefined) throw new UsageError('ERR_ARGUMENT', 'account is not valid Unicode', { field: 'account' });
-      // In the query, not in the path: an account may be called `..`.
-      const path = `/v1/keys?account=${encodeURIComponent(of)}&take=${take === 'all' ? take : take.join(',')}`;
+      const path = `/v1/keys?${queryOf(of)}&take=${take === 'all' ? take : take.join(',')}`;
       const answer =
         take === 'all' || take.length > 0
           ? await withSession((session) => call('GET', path, { session, signal }))
@@ -188,6 +188,11 @@ export function relayHttp(place: Place, login: Login): RelayHttp {
     async remaining() {
       return (await withSession((session) => call('GET', '/v1/remaining', { session }))).count('remaining');
     },
+    async statement(of, signal) {
+      if (signal?.aborted) throw abortReason(signal);
+      const answer = await call('GET', `/v1/statement?${queryOf(of)}`, { signal });
+      return answer.has('statement') ? answer.bytes('statement') : undefined;
+    },
     async leave(slot, bytes, signal) {
       if (signal?.aborted) throw abortReason(signal);
       checkLeave(slot, bytes);
@@ -200,6 +205,12 @@ export function relayHttp(place: Place, login: Login): RelayHttp {
       return answer.has('bytes') ? answer.bytes('bytes') : undefined;
     },
   };
+}
+
+/** In the query, not in the path: an account may be called `..`. Throws `ERR_ARGUMENT`. */
+function queryOf(account: string): string {
+  if (encodeUtf8(account) === undefined) throw new UsageError('ERR_ARGUMENT', 'account is not valid Unicode', { field: 'account' });
+  return `account=${encodeURIComponent(account)}`;
 }
 
 /** A JSON object from the relay, read field by field; whatever is missing or of another type makes the relay unusable: `ERR_OFFLINE`. */
