@@ -7,6 +7,7 @@
 
 export { createClient } from './client/client.js';
 export { eraseStore } from './client/erasure.js';
+export { joinAccount } from './client/join.js';
 export { type ExportOptions, exportAccount, type ImportOptions, importAccount } from './client/transfer.js';
 export type * from './client/types.js';
 export {

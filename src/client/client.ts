@@ -12,7 +12,7 @@ import type { Settings } from './context.js';
 import { type CoreHost, openCore } from './core.js';
 import { GENERATION, storeCall } from './database.js';
 import { destroyStore } from './erasure.js';
-import { contactView, messageLoops, sentHandle } from './handles.js';
+import { contactView, devicesView, messageLoops, sentHandle } from './handles.js';
 import {
   checkAccount,
   checkEventType,
@@ -172,6 +172,7 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
   };
   const client: Omit<Client, typeof Symbol.asyncDispose> = {
     account: options.account,
+    devices: devicesView(seat),
     get device() {
       return seat.device();
     },

@@ -21,6 +21,8 @@ const CONTROLS = {
    * nothing is to be sent on it again.
    */
   retry: { session: 'bytes', missing: 'list' },
+  /** To a device that was just linked: contacts as the one that linked it has them, each with its `account` and its stored record, `contact`. */
+  contacts: { entries: 'list' },
   /** Messages that came, and those that were read: ids of 16 bytes, at most 256 together. */
   receipts: { delivered: 'list', read: 'list' },
 } as const;

@@ -282,7 +282,7 @@ export async function openCore(
     if (signal?.aborted === true) throw abortReason(signal);
     watch.done('open', now() - startMs);
     // Not before the next macrotask: listeners that are added at once miss nothing.
-    stopTimers = nextTask(verdict === undefined ? start : statusChanged);
+    life.onEnd(nextTask(verdict === undefined ? start : statusChanged));
 
     return {
       device: device.device,

@@ -4,7 +4,7 @@
  */
 
 import type { Shape } from './records.js';
-import type { ClientStatus, Diagnosis, SentState, Trust } from './types.js';
+import type { ClientStatus, DeviceFacts, Diagnosis, SentState, Trust } from './types.js';
 
 /** Every call, and the shape of what it is given. */
 export const CALLS = {
@@ -21,6 +21,12 @@ export const CALLS = {
   settle: { account: 'string', identity: 'bytes', verified: 'boolean' },
   scan: { account: 'string', identity: 'bytes', payload: 'bytes' },
   unverify: { account: 'string' },
+  devices: {},
+  fingerprint: {},
+  linkOpen: {},
+  linkRequest: { id: 'string' },
+  linkAnswer: { id: 'string', isConfirmed: 'boolean' },
+  revoke: { device: 'number' },
   diagnose: { reference: 'string?' },
   recover: {},
 } as const;
@@ -75,6 +81,15 @@ export interface Answers {
   settle(): void;
   scan(): 'match' | 'mismatch' | 'other-person' | 'unreadable';
   unverify(): void;
+  devices(): readonly DeviceFacts[];
+  /** H(AIK) in hex. */
+  fingerprint(): string;
+  /** Shows a code; an earlier one is no longer good. `id` names it in this engine. */
+  linkOpen(): { readonly id: string; readonly qr: Uint8Array<ArrayBuffer>; readonly typed: string; readonly expiresAtMs: number };
+  /** Waits for the one request of that code. */
+  linkRequest(): { readonly confirmation: string };
+  linkAnswer(): void;
+  revoke(): void;
   /** Works on a halted engine, too. */
   diagnose(): Diagnosis;
   /** Out of a halt: a new engine follows. */

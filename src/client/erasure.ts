@@ -18,6 +18,8 @@ const REST = [
   'pending',
   'unsent',
   'log',
+  'grant',
+  'share',
   'inbox',
   'early',
   'outbox',

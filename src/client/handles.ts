@@ -6,7 +6,7 @@ import type { InboxMessage, SentFacts } from './engine.js';
 import { checkWaitOptions } from './options.js';
 import { hasReceipts } from './receipts.js';
 import type { Seat } from './seat.js';
-import type { Contact, Message, MessageId, ReceiveOptions, SafetyNumber, Sent } from './types.js';
+import type { Contact, Devices, Message, MessageId, ReceiveOptions, SafetyNumber, Sent } from './types.js';
 
 /** The handle of a sent message. */
 export function sentHandle(seat: Seat, { id, account, state, order }: SentFacts): Sent {
@@ -23,6 +23,30 @@ export function sentHandle(seat: Seat, { id, account, state, order }: SentFacts)
       return seat.call('until', { id, state, until }, signal);
     },
     cancel: () => seat.call('cancel', { id, account }),
+  };
+}
+
+/** A view of the account's devices. */
+export function devicesView(seat: Seat): Devices {
+  return {
+    list: () => seat.call('devices', {}),
+    async link(options = {}) {
+      const { id, ...shown } = await seat.call('linkOpen', {}, checkWaitOptions(options).signal);
+      const answer = (isConfirmed: boolean): Promise<void> => seat.call('linkAnswer', { id, isConfirmed });
+      return {
+        ...shown,
+        async request(options = {}) {
+          const { confirmation } = await seat.call('linkRequest', { id }, checkWaitOptions(options).signal);
+          return { confirmation, confirm: () => answer(true), reject: () => answer(false) };
+        },
+      };
+    },
+    async revoke(device) {
+      if (!Number.isSafeInteger(device))
+        throw new UsageError('ERR_ARGUMENT', 'device must be a number of devices.list()', { field: 'device' });
+      return seat.call('revoke', { device });
+    },
+    fingerprint: () => seat.call('fingerprint', {}),
   };
 }
 

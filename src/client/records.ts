@@ -17,6 +17,7 @@
  * | `log/<message>` | what was sent lately, to be sent again to a device that could not read it |
  * | `trouble/<reference>`, `salt` | what was known of a message that could not be read; what makes ids in reports unreadable |
  * | `greet/<account>` | a contact that has not answered the device which replaced a lost one |
+ * | `grant/<slot>`, `share/<H(DIK)>` | answers to new devices that were confirmed, not left yet; new devices that wait for contacts |
  * | `talk/<account>` | the counter of a conversation, and its timer |
  * | `early/<account>/<side>/<target>/<message>` | edits, reactions and deletions, `own` or `theirs`, that came before their target |
  * | `receipt/<account>/<message>`, `told/<message>` | receipts that wait to be given; those that came: 1 delivered, 2 read |
@@ -138,9 +139,9 @@ export const contactRecord = record('contact', {
   changedList: 'bytes?',
   /** Earlier pins, H(AIK). */
   former: 'list',
-});
   /** RootStatement TBS, verified: the newest that named a pin of this contact. */
   statement: 'bytes?',
+});
 export type ContactRecord = ReturnType<typeof contactRecord.decode>;
 
 /** What is known of one device of a contact: its newest SignedSet, by hash and by what sealing to it needs. */
@@ -270,12 +271,11 @@ export const pendingRecord = record('pending', {
 
 export const outboxRecord = record('outbox', { id: 'string', bytes: 'bytes', atMs: 'number' });
 
-/** A message that was sent lately: `devices` are {to, session, name, tries}, see sendlog.ts; `kind` as in `pending`. */
+/** A message that was sent lately: `devices` are {to, session, name, tries}, see sendlog.ts. */
 export const logRecord = record('log', {
   account: 'string',
   accountKeyHash: 'bytes',
   payload: 'bytes',
-  kind: 'string?',
   atMs: 'number',
   devices: 'list',
 });
@@ -293,6 +293,12 @@ export type TroubleRecord = ReturnType<typeof troubleRecord.decode>;
 
 /** `hellos` are {device, bytes} that the relay has not accepted; not `isStarted`: they are not made yet. */
 export const greetRecord = record('greet', { isStarted: 'boolean', hellos: 'list' });
+
+/** `bytes` is to lie in the slot of the key, for `device`; in vain after `untilMs`. */
+export const grantRecord = record('grant', { device: 'number', bytes: 'bytes', untilMs: 'number' });
+
+/** `after`: the last account that was queued for the device of the key. */
+export const shareRecord = record('share', { after: 'string?' });
 
 export const inboxRecord = record('inbox', {
   id: 'string',
@@ -334,6 +340,8 @@ export const keys = {
   claimed: (id: string): StoreKey => ['claimed', id],
   skipped: (id: string, tag: string): StoreKey => ['skipped', id, tag],
   tag: (tag: string): StoreKey => ['tag', tag],
+  grant: (slot: string): StoreKey => ['grant', slot],
+  share: (deviceKeyHash: Uint8Array): StoreKey => ['share', toHex(deviceKeyHash)],
   sent: (id: string): StoreKey => ['sent', id],
   once: (key: string): StoreKey => ['once', key],
   pending: (account: string, seq: number): StoreKey => ['pending', account, seqKey(seq)],

@@ -330,6 +330,8 @@ export interface Client extends AsyncDisposable {
   subscribe(handler: (message: Message) => void | Promise<void>, options?: ReceiveOptions): Promise<void>;
   /** No I/O. */
   contact(account: string): Contact;
+  /** The devices of this account. */
+  readonly devices: Devices;
   /**
    * Returns how to stop listening. A listener that throws stops neither the client nor other listeners: its error is thrown anew on a
    * microtask, uncaught. That ends a Node process, so catch what yours may throw. A promise that it returns is not looked at.

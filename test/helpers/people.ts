@@ -78,15 +78,24 @@ export interface Person {
   observed(matches: (record: Observation) => boolean, from?: number): Promise<Observation>;
 }
 
-const EVENTS = ['status', 'sent', 'devicesChanged', 'identityChanged', 'sessionEstablished', 'prekeysLow', 'lastResortUsed', 'undecryptable'] as const;
+const EVENTS = [
+  'status',
+  'sent',
+  'devicesChanged',
+  'identityChanged',
+  'sessionEstablished',
+  'prekeysLow',
+  'lastResortUsed',
+  'undecryptable',
+] as const;
 
 export async function person(
   account: string,
   network: Network,
   clock: Clock,
-  options: Partial<ClientOptions> & { readonly seed?: string } = {},
+  options: Partial<ClientOptions> & { readonly seed?: string; readonly open?: typeof createTestClient } = {},
 ): Promise<Person> {
-  const { seed = account, ...given } = options;
+  const { seed = account, open = createTestClient, ...given } = options;
   const store = (given.store as GlassStore | undefined) ?? glassStore();
   const observations: Observation[] = [];
   const events: ClientEvent[] = [];
@@ -101,7 +110,7 @@ export async function person(
       await new Promise<void>((resolve) => waiting.push(resolve));
     }
   };
-  const client = await createTestClient({
+  const client = await open({
     account,
     transport: network.transport,
     directory: network.directory,

@@ -1,0 +1,132 @@
+/**
+ * The new device's side of a linking: reads the code, asks, waits for the answer. The other side is linking.ts.
+ *
+ * Nothing is written before the answer is a grant; then all rows of the device are one commit, and the client opens on them as on any
+ * store. A process that dies before leaves an empty store, and a device in the account's list that nobody has the keys of.
+ */
+
+import { wipe } from '../bytes.js';
+import { isCyphrError, TransportError, TrustError, UsageError } from '../errors.js';
+import { type DeviceSecrets, entryOf, generateDeviceKeys } from '../identity/index.js';
+import { type LinkExchange, openLinkAnswer, parseLinkCode, requestLink } from '../identity/linking.js';
+import { linkLimits } from '../limits.js';
+import type { Now, Rng } from '../step.js';
+import type { Directory } from '../transport/port.js';
+import { openClient } from './client.js';
+import { openDatabase, storeCall } from './database.js';
+import { noDropBox } from './linking.js';
+import { checkOptions } from './options.js';
+import { abortable, clientClock, clientRng, timer } from './platform.js';
+import { bindDirectory, isRefusedForGood } from './ports.js';
+import { greetRecord, keys } from './records.js';
+import { deviceRows } from './recovery.js';
+import { assertUnsealed } from './registration.js';
+import type { Client, ClientOptions, Joining, JoinOptions } from './types.js';
+
+/** Pause before the network is tried again. */
+const PAUSE_MS = 5_000;
+
+/**
+ * Makes this device one of an account that is open elsewhere: `code` is what `client.devices.link()` shows there, as the bytes of its QR
+ * code or as it was typed. For an empty store, which stays empty until the other device has confirmed. Both devices show `confirmation`:
+ * a person compares, and confirms on the other one. `client()` then resolves with this device's client, and rejects if the person refused.
+ *
+ * What the other device knows of contacts comes by itself afterwards, encrypted. Messages of before don't.
+ *
+ * Throws `ERR_ARGUMENT` (`code`: it is none, or has a typing error; `account`: it is of another account; `store`: it is not empty;
+ * `directory`: it has no drop box), `ERR_TIMEOUT` (the code is not, or no longer, good here), `ERR_DEVICE_UNTRUSTED` (another device has
+ * asked with this code; from `client()`: the person refused), `ERR_DECRYPT` (somebody has tampered with the drop box), what
+ * `createClient` throws, or `signal.reason`.
+ *
+ * @example
+ * const joining = await joinAccount({ account: 'alice', store: idbStore('alice'), ...relay('wss://relay.example'), code: await scan() });
+ * show(joining.confirmation);
+ * const alice = await joining.client();
+ */
+export function joinAccount(options: JoinOptions): Promise<Joining> {
+  return joinWith(options, clientRng);
+}
+
+/** `joinAccount` with the way its generator is made. */
+export async function joinWith({ code, ...options }: JoinOptions, makeRng: (given: Rng | undefined) => Rng): Promise<Joining> {
+  checkOptions(options);
+  const { account, store, signal } = options;
+  const read = parseLinkCode(code, account);
+  const rng = makeRng(options.rng);
+  const now = clientClock(options.now);
+  const [meta, device] = await storeCall(() => store.read([keys.meta, keys.device]));
+  if (meta !== undefined || device !== undefined) throw new UsageError('ERR_ARGUMENT', 'the store is not empty', { field: 'store' });
+  await storeCall(() => assertUnsealed(store));
+  const box = dropBoxOf(options);
+  const untilMs = now() + linkLimits.codeMs;
+
+  const offer = await abortable(box.pickUp(read.offerSlot, { signal }), signal);
+  if (offer === undefined) throw new TransportError('ERR_TIMEOUT', 'no device shows this code: it has expired, or is of another relay');
+  const made = generateDeviceKeys(rng);
+  const { dhKey } = entryOf(made);
+  const asked = requestLink(read, offer, account, { device: made.device, deviceKey: made.deviceKey.publicKey, dhKey }, rng);
+  try {
+    await abortable(box.leave(read.requestSlot, asked.request, { signal }), signal);
+  } catch (error) {
+    if (!isRefusedForGood(error)) throw error;
+    throw new TrustError('ERR_DEVICE_UNTRUSTED', 'another device has asked with this code: it is good for one', { cause: error });
+  }
+
+  const open = async (): Promise<Client> => {
+    const answer = await answerIn(box, asked, untilMs, now, signal);
+    const { accountKey, deviceList } = openLinkAnswer(asked, answer);
+    wipe(asked.answerKeys);
+    const joined: DeviceSecrets = {
+      ...made,
+      account,
+      accountKey: { publicKey: accountKey, secretKey: undefined },
+      deviceList: deviceList.bytes,
+    };
+    await found(options, joined, rng, now);
+    return openClient(options, () => rng);
+  };
+  let client: Promise<Client> | undefined;
+  return { confirmation: asked.confirmation, client: () => (client ??= open()) };
+}
+
+type DropBox = Required<Pick<Directory, 'leave' | 'pickUp'>>;
+
+function dropBoxOf({ account, directory }: ClientOptions): DropBox {
+  // Who is being linked has nothing to log in with; a drop box asks for no login.
+  const prove = (): Promise<never> => Promise.reject(new TransportError('ERR_OFFLINE', 'no device to log in with'));
+  const { leave, pickUp } = bindDirectory(directory, { address: { account, device: 1 }, prove });
+  if (leave === undefined || pickUp === undefined) throw noDropBox();
+  return { leave, pickUp };
+}
+
+/** Waits for the answer as long as a code is good, over a network that may fail meanwhile. */
+async function answerIn(
+  box: DropBox,
+  { grantSlot }: LinkExchange,
+  untilMs: number,
+  now: Now,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  for (;;) {
+    try {
+      const found = await abortable(box.pickUp(grantSlot, { signal }), signal);
+      if (found !== undefined) return found;
+    } catch (error) {
+      if (signal?.aborted === true || !isCyphrError(error) || error.action !== 'retry') throw error;
+      await abortable(new Promise<void>((resolve) => void timer(resolve, PAUSE_MS)), signal);
+    }
+    if (now() >= untilMs) throw new TransportError('ERR_TIMEOUT', 'the other device did not answer', { max: linkLimits.codeMs });
+  }
+}
+
+/** Makes the store that of a linked device, which greets the others of its account: one commit. */
+async function found({ account, store }: ClientOptions, device: DeviceSecrets, rng: Rng, now: Now): Promise<void> {
+  const db = await openDatabase(store, { rng, now, renew: true, onCommit: () => {}, onLost: () => {} });
+  try {
+    const greet = { key: keys.greet(account), value: greetRecord.encode({ isStarted: false, hellos: [] }) };
+    const [first, ...others] = [...deviceRows(device, rng, now()), greet];
+    await db.commit([{ ...first!, ifRev: 0 }, ...others]);
+  } finally {
+    await db.close();
+  }
+}

@@ -1,0 +1,347 @@
+/**
+ * One's own devices, on the device with the account key: it links new ones and revokes old ones.
+ *
+ * A linking lives in memory, with the code that is shown: a code is good for minutes, for one request, and for this run. What a person has
+ * confirmed is committed with the list that names the new device, and finds its way from there: publication, the grant in the drop
+ * box, then the contacts, through the first session. The other side is join.ts.
+ */
+
+import { equal, toHex, wipe } from '../bytes.js';
+import { DecodeError, InternalError, isCyphrError, TransportError, TrustError, UsageError } from '../errors.js';
+import { keyHash, verifyDeviceList } from '../identity/index.js';
+import {
+  acceptLinkRequest,
+  generateLinkOffer,
+  type LinkExchange,
+  type LinkOffer,
+  sealLinkGrant,
+  sealLinkRefusal,
+} from '../identity/linking.js';
+import { linkLimits, wireLimits } from '../limits.js';
+import type { Write } from '../store/port.js';
+import type { DeviceEntry } from '../wire/objects.js';
+import type { Contacts } from './contacts.js';
+import type { Context } from './context.js';
+import type { ControlEffect, ControlOf, ControlSender } from './control.js';
+import type { Calls } from './engine.js';
+import type { Outbox } from './outbox.js';
+import type { OwnList } from './own-list.js';
+import { abortable, timer } from './platform.js';
+import { isRefusedForGood } from './ports.js';
+import { bySchema, contactRecord, grantRecord, keys, shareRecord } from './records.js';
+import type { Sessions } from './sessions.js';
+
+/** Contacts in one message: each has up to 8 KiB of keys and list, and a message holds 64. */
+const CONTACTS_PER_MESSAGE = 4;
+/** Pause before the network is tried again. */
+const PAUSE_MS = 5_000;
+
+/** The linking of one client. */
+export interface Linking {
+  readonly calls: Pick<Calls, 'devices' | 'fingerprint' | 'linkOpen' | 'linkRequest' | 'linkAnswer' | 'revoke'>;
+  /** The handler of `contacts`. */
+  contacts(from: ControlSender, control: ControlOf<'contacts'>): Promise<ControlEffect>;
+  /** Brings on its way what was confirmed, also by an earlier run; once it has begun it goes on by itself. */
+  deliver(): void;
+}
+
+/** The code that is shown. */
+interface Shown {
+  readonly id: string;
+  readonly offer: LinkOffer;
+  readonly expiresAtMs: number;
+  asked?: Promise<LinkExchange> | undefined;
+  /** Set once a person has answered, or nothing more can come of it. */
+  isOver: boolean;
+}
+
+/** The linking of `ctx`. `publish` sends to the directory what waits to be published. */
+export function linking(
+  ctx: Context,
+  own: OwnList,
+  contacts: Contacts,
+  sessions: Sessions,
+  outbox: Outbox,
+  publish: () => Promise<void>,
+): Linking {
+  const { directory } = ctx;
+  let shown: Shown | undefined;
+
+  const forget = (): void => {
+    if (shown !== undefined) wipe(shown.offer.seed);
+    shown = undefined;
+  };
+  ctx.life.onEnd(forget);
+
+  const pause = (signal?: AbortSignal): Promise<void> => {
+    let stop = (): void => {};
+    const paused = new Promise<void>((resolve) => {
+      stop = timer(resolve, PAUSE_MS);
+    });
+    return abortable(ctx.life.race(paused), signal).finally(() => stop());
+  };
+
+  const dropBox = (): Required<Pick<typeof directory, 'leave' | 'pickUp'>> => {
+    const { leave, pickUp } = directory;
+    if (leave === undefined || pickUp === undefined) throw noDropBox();
+    return { leave, pickUp };
+  };
+
+  const assertPrimary = (): void => {
+    ctx.life.assertOpen();
+    if (ctx.device().accountKey.secretKey === undefined) {
+      throw new TrustError('ERR_DEVICE_UNTRUSTED', 'this device does not have the account key: only a primary device can do that');
+    }
+  };
+
+  /** The linking of that name, while its code is good. */
+  const current = (id: string): Shown => {
+    assertPrimary();
+    if (shown?.id !== id || shown.isOver || ctx.now() >= shown.expiresAtMs) throw expired();
+    return shown;
+  };
+
+  /** What lies in the slot of requests; `undefined` if the network failed, or nothing came for a while. */
+  const look = async (slot: string, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> => {
+    const over = new AbortController();
+    const end = (): void => over.abort();
+    const unlisten = ctx.life.onEnd(end);
+    signal?.addEventListener('abort', end, { once: true });
+    try {
+      return await abortable(ctx.life.race(dropBox().pickUp(slot, over)), signal);
+    } catch (error) {
+      if (over.signal.aborted || !isCyphrError(error) || error.action !== 'retry') throw error;
+      await pause(signal);
+      return undefined;
+    } finally {
+      unlisten();
+      signal?.removeEventListener('abort', end);
+    }
+  };
+
+  const request = async (link: Shown, signal: AbortSignal | undefined): Promise<LinkExchange> => {
+    for (;;) {
+      const found = await look(link.offer.requestSlot, signal);
+      current(link.id);
+      if (found !== undefined) return accept(link, found);
+    }
+  };
+
+  /** The one request that a code is good for: where it is not one, nothing comes of the code. */
+  const accept = (link: Shown, bytes: Uint8Array): LinkExchange => {
+    try {
+      const exchange = acceptLinkRequest(link.offer, bytes);
+      assertNew(ctx.ownList().entries, exchange.entry);
+      return exchange;
+    } catch (cause) {
+      link.isOver = true;
+      if (!isCyphrError(cause)) throw cause;
+      throw new TrustError('ERR_DEVICE_UNTRUSTED', 'what came for this code is no request of a new device: show another code', { cause });
+    }
+  };
+
+  const confirm = async (exchange: LinkExchange): Promise<void> => {
+    const { entry, grantSlot } = exchange;
+    const untilMs = ctx.now() + linkLimits.slotMs;
+    await own.sign(
+      (entries) => {
+        assertNew(entries, entry);
+        return [...entries, entry].sort((a, b) => a.device - b.device);
+      },
+      ({ accountKey, deviceList }): Write[] => {
+        const grant = sealLinkGrant(exchange, accountKey.publicKey, deviceList);
+        return [
+          { key: keys.grant(grantSlot), value: grantRecord.encode({ device: entry.device, bytes: grant, untilMs }) },
+          { key: keys.share(entry.keyHash), value: shareRecord.encode({}) },
+        ];
+      },
+    );
+    self.deliver();
+  };
+
+  /** Leaves each grant, once the list is published. One that nobody waits for any more is dropped. */
+  const leaveGrants = async (): Promise<void> => {
+    for (const { key, value } of await ctx.db.list(['grant'])) {
+      const { bytes, untilMs } = grantRecord.decode(value);
+      if (ctx.now() < untilMs) {
+        await publish();
+        await ctx.life.race(dropBox().leave(key[1]!, bytes)).catch((error: unknown) => {
+          if (!isRefusedForGood(error)) throw error;
+          ctx.observer.log('warn', 'grant-refused', error.code);
+        });
+      }
+      await ctx.db.commit([{ key, value: null }]);
+    }
+  };
+
+  /** Queues the contacts for the devices that have just been linked, a few in each message. */
+  const share = async (): Promise<void> => {
+    const account = ctx.device().account;
+    for (const { key, value } of await ctx.db.list(['share'])) {
+      let { after } = shareRecord.decode(value);
+      const to = ctx.ownList().entries.find((entry) => toHex(entry.keyHash) === key[1]);
+      for (;;) {
+        const page =
+          to === undefined
+            ? []
+            : await ctx.db.list(['contact'], CONTACTS_PER_MESSAGE, after === undefined ? undefined : ['contact', after]);
+        if (page.length === 0) break;
+        const entries = page.map((row) => ({ account: row.key[1]!, contact: row.value }));
+        const { writes, committed } = outbox.post(account, { t: 'contacts', entries }, { only: [to!.keyHash] });
+        after = page.at(-1)!.key[1]!;
+        await ctx.db.commit([...writes, { key, value: shareRecord.encode({ after }) }]);
+        committed();
+      }
+      await ctx.db.commit([{ key, value: null }]);
+    }
+  };
+
+  /** Until nothing is left to bring, or something that trying again can't mend is in the way. */
+  const deliverAll = async (): Promise<void> => {
+    while (isDue) {
+      isDue = false;
+      try {
+        await leaveGrants();
+        await share();
+      } catch (error) {
+        if (ctx.life.hasEnded() || !isCyphrError(error) || error.action !== 'retry') throw error;
+        await pause();
+        isDue = true;
+      }
+    }
+  };
+  let isDue = false;
+  let isRunning = false;
+
+  const self: Linking = {
+    calls: {
+      async devices() {
+        ctx.life.assertOpen();
+        const { device: self, accountKey } = ctx.device();
+        return ctx
+          .ownList()
+          .entries.map(({ device }) =>
+            device === self ? { device, self: true, isPrimary: accountKey.secretKey !== undefined } : { device, self: false },
+          );
+      },
+      async fingerprint() {
+        ctx.life.assertOpen();
+        return toHex(keyHash(ctx.device().accountKey.publicKey));
+      },
+      async linkOpen(_input, signal) {
+        assertPrimary();
+        const { leave } = dropBox();
+        assertRoom(ctx.ownList().entries);
+        forget();
+        const offer = generateLinkOffer(ctx.device().account, ctx.rng);
+        const link: Shown = { id: offer.offerSlot, offer, expiresAtMs: ctx.now() + linkLimits.codeMs, isOver: false };
+        shown = link;
+        await abortable(ctx.life.race(leave(offer.offerSlot, offer.offer, { signal })), signal);
+        return { id: link.id, qr: offer.qr, typed: offer.typed, expiresAtMs: link.expiresAtMs };
+      },
+      async linkRequest({ id }, signal) {
+        const link = current(id);
+        link.asked ??= request(link, signal).catch((error: unknown) => {
+          link.asked = undefined;
+          throw error;
+        });
+        const { confirmation } = await abortable(link.asked, signal);
+        return { confirmation };
+      },
+      async linkAnswer({ id, isConfirmed }) {
+        const link = current(id);
+        if (link.asked === undefined) throw new UsageError('ERR_ARGUMENT', 'no device has asked yet', { field: 'request' });
+        const exchange = await link.asked;
+        current(id);
+        // Before anything is awaited: a linking is answered once.
+        link.isOver = true;
+        try {
+          if (isConfirmed) await confirm(exchange);
+          else await ctx.life.race(dropBox().leave(exchange.grantSlot, sealLinkRefusal(exchange)));
+        } catch (error) {
+          link.isOver = false;
+          throw error;
+        }
+        wipe(exchange.answerKeys);
+        if (shown === link) forget();
+      },
+      async revoke({ device }) {
+        assertPrimary();
+        const { account, device: self } = ctx.device();
+        if (device === self) throw new UsageError('ERR_ARGUMENT', 'a device does not revoke itself: erase() it', { field: 'device' });
+        await ctx.lock(`peer ${account}`, async () => {
+          const entry = ctx.ownList().entries.find((each) => each.device === device);
+          if (entry === undefined) throw new UsageError('ERR_ARGUMENT', 'the account has no such device', { field: 'device' });
+          const gone = await sessions.removal({ account, deviceKeyHash: entry.keyHash });
+          const grants = (await ctx.db.list(['grant'])).filter(({ value }) => grantRecord.decode(value).device === device);
+          const rows = [...grants.map(({ key }) => key), keys.share(entry.keyHash)].map((key): Write => ({ key, value: null }));
+          await own.sign(
+            (entries) => entries.filter((each) => each.device !== device),
+            () => [...gone.writes, ...rows],
+          );
+          gone.install();
+        });
+      },
+    },
+    async contacts(from, { entries }) {
+      if (from.account !== ctx.device().account) throw malformed('account');
+      for (const each of entries) {
+        const { account, contact } = bySchema(entrySchema, each, malformed);
+        await contacts.brought(account, readContact(account, contact));
+      }
+      return { writes: [] };
+    },
+    deliver() {
+      isDue = true;
+      if (isRunning) return;
+      isRunning = true;
+      deliverAll()
+        .catch((error: unknown) => {
+          if (!ctx.life.hasEnded()) ctx.observer.log('info', 'linking-failed', isCyphrError(error) ? error.code : 'ERR_BUG');
+        })
+        .finally(() => {
+          isRunning = false;
+        });
+    },
+  };
+  return self;
+}
+
+const entrySchema = { account: 'string', contact: 'bytes' } as const;
+
+/** A contact as another device has it. Its list is verified here as it was there. */
+function readContact(account: string, bytes: Uint8Array): ReturnType<typeof contactRecord.decode> {
+  try {
+    const record = contactRecord.decode(bytes);
+    if (verifyDeviceList(record.list, record.identity).account === account) return record;
+  } catch (error) {
+    if (!isCyphrError(error) || error instanceof InternalError) throw error;
+  }
+  throw malformed('contact');
+}
+
+function assertRoom(entries: readonly DeviceEntry[]): void {
+  if (entries.length < wireLimits.devicesPerList) return;
+  const numbers = { field: 'devices', got: entries.length, max: wireLimits.devicesPerList };
+  throw new UsageError('ERR_LENGTH', 'the account has as many devices as it can: revoke one first', numbers);
+}
+
+/** Neither the number nor the key of a new device may be in use: a list says which key is whose. */
+function assertNew(entries: readonly DeviceEntry[], entry: DeviceEntry): void {
+  assertRoom(entries);
+  if (!entries.some((each) => each.device === entry.device || equal(each.keyHash, entry.keyHash))) return;
+  throw new TrustError('ERR_DEVICE_UNTRUSTED', 'a device of the account has this number or key');
+}
+
+/** What a directory without a drop box answers to linking. */
+export function noDropBox(): UsageError {
+  return new UsageError('ERR_ARGUMENT', 'this directory has no drop box: it lacks leave and pickUp', { field: 'directory' });
+}
+
+function expired(): TransportError {
+  return new TransportError('ERR_TIMEOUT', 'the code is no longer good: show another one', { max: linkLimits.codeMs });
+}
+
+function malformed(field: string): DecodeError {
+  return new DecodeError('ERR_DECODE', 'control content does not follow its schema', { field });
+}

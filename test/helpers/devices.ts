@@ -1,0 +1,34 @@
+import { joinWith } from '../../src/client/join.js';
+import type { JoinOptions, Linking } from '../../src/client/types.js';
+import type { Network } from '../../src/transport/port.js';
+import { type Clock, glassStore, type Person, person } from './people.js';
+import { testRng } from './rng.js';
+
+/** A further device of the account of `old`, linked as two people with two screens do it. */
+export async function linked(
+  old: Person,
+  network: Network,
+  clock: Clock,
+  options: Parameters<typeof person>[3] & { readonly link?: Linking } = {},
+): Promise<Person> {
+  const { link = await old.client.devices.link(), ...given } = options;
+  const seed = given.seed ?? `${old.account} linked`;
+  return person(old.account, network, clock, {
+    ...given,
+    seed,
+    async open(opening) {
+      const joining = await joinWith({ ...opening, code: link.qr }, (rng) => rng!);
+      const asked = await link.request();
+      if (asked.confirmation !== joining.confirmation) throw new Error('the two screens differ');
+      await asked.confirm();
+      return joining.client();
+    },
+  });
+}
+
+/** The options with which a device that has nothing yet joins; its randomness is `seed`'s. */
+export function joining(account: string, network: Network, clock: Clock, code: JoinOptions['code'], seed: string, store = glassStore()) {
+  const { transport, directory } = network;
+  const join = joinWith({ account, transport, directory, store, rng: testRng(seed), now: () => clock.ms, code }, (rng) => rng!);
+  return { store, join };
+}
