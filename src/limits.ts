@@ -130,6 +130,11 @@ export const tabLimits = {
 export const talkLimits = {
   /** How far a message may stand beyond all that is known of its conversation: 136 years in seconds, since a clock may begin its counter. */
   orderJump: 2 ** 32,
+  /**
+   * What is known of sent and received messages is kept this long: an edit within `targetAgeMs` finds its target also where the one or the
+   * other was on its way for as long as messages may be, 30 days.
+   */
+  knownMs: 150 * DAY_MS,
   /** Edits, reactions and deletions that wait for their target, of one author in one conversation; more are dropped. */
   earlyCount: 64,
   earlyMs: 7 * DAY_MS,

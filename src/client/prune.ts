@@ -1,7 +1,7 @@
 /** Forgets what is past its time: what is known of sent messages and of received ones, and idempotency keys. In the background, in small commits. */
 
 import { toHex } from '../bytes.js';
-import { limits } from '../limits.js';
+import { limits, talkLimits } from '../limits.js';
 import type { StoreKey, StoreRecord, Write } from '../store/port.js';
 import type { Context } from './context.js';
 import { keys, logRecord, sentRecord } from './records.js';
@@ -15,14 +15,14 @@ export async function prune(ctx: Context): Promise<void> {
   const isOld = (atMs: number, ageMs: number): boolean => ctx.now() - atMs > ageMs;
   await sweep(ctx, ['sent'], async ({ value }) => {
     const { atMs, state } = sentRecord.decode(value);
-    return state !== 'queued' && state !== 'held' && isOld(atMs, limits.targetAgeMs);
+    return state !== 'queued' && state !== 'held' && isOld(atMs, talkLimits.knownMs);
   });
   await sweep(ctx, ['once'], async ({ value }) => {
     const row = await ctx.db.read(keys.sent(toHex(value)));
     return row === undefined || isOld(sentRecord.decode(row).atMs, limits.idempotencyKeyMs);
   });
   await sweep(ctx, ['told'], async ({ key }) => (await ctx.db.read(keys.sent(key[1]!))) === undefined);
-  await sweep(ctx, ['got'], async ({ value }) => isOld(readGot(value).atMs, limits.targetAgeMs));
+  await sweep(ctx, ['got'], async ({ value }) => isOld(readGot(value).atMs, talkLimits.knownMs));
 }
 
 /** Forgets what sent messages said once that can't be sent again, be it that a conversation's timer says so. */

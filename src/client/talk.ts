@@ -74,8 +74,14 @@ export function readGot(value: Uint8Array): { readonly atMs: number; readonly co
 /** Where counters end: nobody gets there by `talkLimits.orderJump` in less than a million messages. */
 const ORDER_MAX = Number.MAX_SAFE_INTEGER;
 
-/** Whose a message is: this account's, the other's, or no message of this conversation. */
+/** Whose a message is: this account's, or the other's. */
 type Side = 'own' | 'theirs';
+
+/** A message of which something is known: `'elsewhere'` is one of this account's in another conversation. */
+interface Known {
+  readonly side: Side | 'elsewhere';
+  readonly atMs: number;
+}
 
 function targetOf(content: Content): string | undefined {
   return content.kind === 'edit' || content.kind === 'reaction' || content.kind === 'deletion' ? content.target : undefined;
@@ -110,19 +116,17 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
     return { key: keys.talk(account), value };
   };
 
-  /** Whose message of the conversation it is; `'elsewhere'` for one of this account's in another, `undefined` if nothing is known of it. */
-  const sideOf = async (account: string, id: string): Promise<Side | 'elsewhere' | undefined> => {
+  /** What is known of a message by its id, in one conversation. */
+  const find = async (account: string, id: string): Promise<Known | undefined> => {
     const [sentRow, copied, got] = await Promise.all([keys.sent(id), keys.got(own, id), keys.got(account, id)].map(db.read));
     const sent = sentRow && sentRecord.decode(sentRow);
-    const conversation = sent?.isControl === true ? undefined : (sent?.to ?? (copied && readGot(copied).conversation));
-    if (conversation !== undefined) return conversation === account ? 'own' : 'elsewhere';
-    return got === undefined ? undefined : 'theirs';
+    const ours = sent === undefined || sent.isControl === true ? copied && readGot(copied) : { atMs: sent.atMs, conversation: sent.to };
+    if (ours !== undefined) return { side: ours.conversation === account ? 'own' : 'elsewhere', atMs: ours.atMs };
+    return got && { side: 'theirs', atMs: readGot(got).atMs };
   };
-  /** Whether somebody may say this of a message: `undefined` as long as nothing is known of it. */
-  const mayTalk = (by: Side, content: Content, side: Awaited<ReturnType<typeof sideOf>>): boolean | undefined => {
-    if (side === undefined || side === 'elsewhere') return side && false;
-    return content.kind === 'reaction' || side === by;
-  };
+  /** Whether `by` may say this of a message. */
+  const mayTalk = (by: Side, content: Content, side: Known['side']): boolean =>
+    side !== 'elsewhere' && (content.kind === 'reaction' || side === by);
 
   /** Whether something may wait for its target. A claimed sender's may not: its messages are bounded elsewhere, and go all at once. */
   const canWait = async (account: string, by: Side, isClaimed: boolean): Promise<boolean> =>
@@ -142,8 +146,8 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
         const record = inboxRecord.decode(value);
         found.writes.push({ key, value: null });
         found.freed.push(name);
-        if (mayTalk(by, decodeContent(record.payload).content, side) === true) found.messages.push(record);
-        else ctx.observer.log('warn', 'not-the-author');
+        if (mayTalk(by, decodeContent(record.payload).content, side)) found.messages.push(record);
+        else ctx.observer.log('warn', 'message-refused');
       }
     }
     return found;
@@ -155,7 +159,9 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
     async outgoing(account, id, payload) {
       const { content } = decodeContent(payload);
       const target = targetOf(content);
-      if (target !== undefined && mayTalk('own', content, await sideOf(account, target)) !== true) {
+      const aim = target === undefined ? undefined : await find(account, target);
+      const isFresh = aim !== undefined && ctx.now() - aim.atMs <= limits.targetAgeMs;
+      if (target !== undefined && !(isFresh && mayTalk('own', content, aim.side))) {
         const rule = content.kind === 'reaction' ? 'a message' : 'a message of your own';
         const days = limits.targetAgeMs / 86_400_000;
         throw new UsageError('ERR_ARGUMENT', `content.target must be ${rule} in this conversation, at most ${days} days old`, {
@@ -179,21 +185,21 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
       const { account: from, id } = arrival;
       const account = arrival.to ?? from;
       const by: Side = from === own ? 'own' : 'theirs';
-      const known = await sideOf(account, id);
-      if (known !== undefined) {
-        // A second copy is nothing new; somebody else's under an id of ours would take our message's place.
-        if (known !== by) ctx.observer.log('warn', 'message-id-taken');
-        return nothing;
-      }
+      const known = await find(account, id);
+      if (known !== undefined && known.side !== by) ctx.observer.log('warn', 'message-id-taken');
+      // A second one is nothing new, and somebody else's under an id of ours would take our message's place. Ours takes its own, if that
+      // somebody was faster here than the device that sent it.
+      if (known !== undefined && !(known.side === 'theirs' && by === 'own')) return nothing;
       const { content, stamp } = decodeContent(arrival.payload);
       const target = targetOf(content);
-      const may = target === undefined ? true : mayTalk(by, content, await sideOf(account, target));
-      if (may === false) {
-        ctx.observer.log('warn', 'not-the-author');
+      const aim = target === undefined ? undefined : await find(account, target);
+      const isEarly = target !== undefined && aim === undefined;
+      if (aim !== undefined && !mayTalk(by, content, aim.side)) {
+        ctx.observer.log('warn', 'message-refused');
         return nothing;
       }
-      if (may === undefined && !(await canWait(account, by, isClaimed))) {
-        ctx.observer.log('warn', 'target-unknown');
+      if (isEarly && !(await canWait(account, by, isClaimed))) {
+        ctx.observer.log('warn', 'message-unplaced');
         return nothing;
       }
       const conversation = await load(account);
@@ -202,9 +208,9 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
       const message: InboxRecord = { ...arrival, order, disappearAfterMs: stamp?.disappearAfterMs };
       const rows: Write[] = [{ key: keys.got(from, id), value: gotValue(arrival.receivedAtMs, by === 'own' ? account : undefined) }];
       if (!isClaimed) rows.push(placed(account, conversation, order, id, content));
-      if (may === undefined) {
-        const early: Write = { key: keys.early(account, by, target!, id), value: inboxRecord.encode(message) };
-        return { messages: [], writes: [...rows, early], committed: () => count(awaitedName(account, by, target!), 1) };
+      if (isEarly) {
+        const early: Write = { key: keys.early(account, by, target, id), value: inboxRecord.encode(message) };
+        return { messages: [], writes: [...rows, early], committed: () => count(awaitedName(account, by, target), 1) };
       }
       const { messages, writes, freed } = await release(account, id, by);
       return {

@@ -437,8 +437,8 @@ describe('opening', () => {
       shared: {
         ...shared!,
         join(onMessage: (message: unknown) => void) {
-          const channel = shared!.join((message) => onMessage({ ...(message as object), cyphr: 2 }));
-          return { ...channel, post: (message: unknown) => channel.post({ ...(message as object), cyphr: 2 }) };
+          const channel = shared!.join((message) => onMessage({ ...(message as object), cyphr: 99 }));
+          return { ...channel, post: (message: unknown) => channel.post({ ...(message as object), cyphr: 99 }) };
         },
       },
     };
@@ -504,7 +504,7 @@ test('malformed messages change nothing', async () => {
   await second.client.sent('x');
   const term = (at.said.filter((message) => (message as { kind: string }).kind === 'call').at(-1) as { term: string }).term;
   const from = 'somebody';
-  const base = { cyphr: 1, term, from, id: 1 };
+  const base = { cyphr: 2, term, from, id: 1 };
   for (const message of [
     undefined,
     null,
@@ -512,14 +512,14 @@ test('malformed messages change nothing', async () => {
     'x',
     [],
     {},
-    { cyphr: 1 },
-    { cyphr: 1, kind: '__proto__' },
-    { cyphr: 1, kind: 'constructor' },
-    { cyphr: 1, kind: 'leading' },
-    { cyphr: 1, kind: 'leading', term, account: 5, device: 'x', status: [] },
-    { cyphr: 1, kind: 'event', term, event: 5 },
-    { cyphr: 1, kind: 'answer', term, to: from, id: 'x' },
-    { cyphr: 1, kind: 'answer', term, to: from, id: 9, value: [1] },
+    { cyphr: 2 },
+    { cyphr: 2, kind: '__proto__' },
+    { cyphr: 2, kind: 'constructor' },
+    { cyphr: 2, kind: 'leading' },
+    { cyphr: 2, kind: 'leading', term, account: 5, device: 'x', status: [] },
+    { cyphr: 2, kind: 'event', term, event: 5 },
+    { cyphr: 2, kind: 'answer', term, to: from, id: 'x' },
+    { cyphr: 2, kind: 'answer', term, to: from, id: 9, value: [1] },
     { cyphr: 7, kind: 'erased' },
     { ...base, kind: 'call' },
     { ...base, kind: 'call', name: 'toString', input: {} },

@@ -6,7 +6,7 @@ import { mutex } from '../../src/client/platform.js';
 import { type InboxRecord, keys, sentRecord } from '../../src/client/records.js';
 import { type Arrival, orderKey, type Talk, talk } from '../../src/client/talk.js';
 import type { Content, MessageId } from '../../src/client/types.js';
-import { talkLimits } from '../../src/limits.js';
+import { limits, talkLimits } from '../../src/limits.js';
 import { memoryStore } from '../../src/store/memory.js';
 import { usage } from '../helpers/matchers.js';
 import { START } from '../helpers/people.js';
@@ -201,7 +201,7 @@ test.each([
       const said = stamped(idOf(1), saying[kind], 6);
       const got = by === 'alice' ? await bob.receive('alice', said) : await bob.receive('bob', said, { to: 'alice' });
       expect(ids(got), kind).toEqual((kind === 'reaction' ? mayReact : may) ? [idOf(1)] : []);
-      if (got.length === 0) expect(bob.logs, kind).toEqual(['not-the-author']);
+      if (got.length === 0) expect(bob.logs, kind).toEqual(['message-refused']);
     }
   },
 );
@@ -223,6 +223,27 @@ test('T14: nobody can take the place of a message of one’s own, by its id', as
       expect(bob.logs).toEqual(['message-id-taken']);
     }
   }
+});
+
+test('T14: one’s own message has its id, also where somebody was faster with it than the device that sent it', async () => {
+  const bob = await device('bob');
+  await bob.receive('alice', stamped(target, text('not what you wrote'), 5));
+  expect(ids(await bob.receive('bob', stamped(target, text('from my phone'), 5), { to: 'alice' }))).toEqual([target]);
+  expect(await bob.receive('alice', stamped(idOf(1), saying.edit, 6))).toEqual([]);
+  expect(await bob.receive('bob', stamped(idOf(2), saying.edit, 6), { to: 'alice' })).toHaveLength(1);
+  expect(bob.logs).toEqual(['message-id-taken', 'message-refused']);
+});
+
+test('what may be said of a message may be said for 90 days, and arrives later too', async () => {
+  const time = { ms: START };
+  const bob = await device('bob', time);
+  await bob.send('alice', target, text('x'));
+  time.ms += limits.targetAgeMs;
+  await bob.send('alice', idOf(1), saying.edit);
+  time.ms += 1;
+  for (const content of Object.values(saying))
+    await expect(bob.send('alice', idOf(2), content)).rejects.toThrow(usage('ERR_ARGUMENT', 'content.target'));
+  expect(await bob.receive('alice', stamped(idOf(3), saying.reaction, 9))).toHaveLength(1);
 });
 
 test('T14: the sending side refuses what would not arrive', async () => {
@@ -268,7 +289,7 @@ test('T14: what waited for a message of somebody else’s goes when that comes',
   await bob.receive('alice', stamped(idOf(2), saying.reaction, 6));
   const got = await bob.receive('bob', stamped(target, text('from my phone'), 5), { to: 'alice' });
   expect(ids(got)).toEqual([target, idOf(2)]);
-  expect(bob.logs).toEqual(['not-the-author']);
+  expect(bob.logs).toEqual(['message-refused']);
   expect(await bob.db.list(['early'])).toEqual([]);
 });
 
@@ -277,7 +298,7 @@ test('what waits is bounded, in number for each author, and in time; a claimed s
   const early = (n: number) => stamped(idOf(n), { kind: 'deletion', target: idOf(1_000 + n) }, 6);
   for (let n = 0; n < talkLimits.earlyCount + 3; n++) expect(await bob.receive('alice', early(n))).toEqual([]);
   expect(await bob.db.list(['early'])).toHaveLength(talkLimits.earlyCount);
-  expect(bob.logs).toEqual(['target-unknown', 'target-unknown', 'target-unknown']);
+  expect(bob.logs).toEqual(['message-unplaced', 'message-unplaced', 'message-unplaced']);
   await bob.receive('bob', early(500), { to: 'alice' });
   await bob.receive('carol', early(501));
   expect(await bob.receive('dave', early(502), { isClaimed: true })).toEqual([]);

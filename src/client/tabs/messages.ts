@@ -21,7 +21,7 @@ import { bySchema, type Shape } from '../records.js';
 import type { ClientEvent, ClientStatus } from '../types.js';
 
 /** Version of all that follows. Of another one only `hello`, `ping` and what answers them are understood: enough to refuse, or to wait. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** `term` names one leadership, `from` and `to` one attachment of a tab to it. */
 const KINDS = {
