@@ -212,7 +212,7 @@ describe('an account with two devices', () => {
     const device = decodeDevice(phone.store.rows().get('["device"]')!);
     const { entries } = parseDeviceList(device.deviceList);
     // The one whose envelope would leave first.
-    const [lost, kept] = [laptop, tablet].sort((a, b) => a.client.device - b.client.device) as [Person, Person];
+    const [lost, kept] = [laptop, tablet].sort((a, b) => (String(a.client.device) < String(b.client.device) ? -1 : 1)) as [Person, Person];
     const left = entries.filter((entry) => entry.device !== lost.client.device);
     await write(phone.store, [{ key: keys.device, value: encodeDevice(relist(device, left, clock.ms, testRng('left'))) }]);
     unreachable.clear();
