@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { decodeFacts, encodeFacts } from '../../src/client/records.js';
 import { sessionLimits } from '../../src/limits.js';
 import { rowCount, sessionsWith, spoilSessions } from '../helpers/broken-session.js';
 import { type Envelope, type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
+import { coded } from '../helpers/matchers.js';
 import { type Clock, type Person, person, START } from '../helpers/people.js';
 
 const HOUR = 3_600_000;
@@ -150,6 +152,73 @@ describe('a broken session mends by itself', () => {
     expect(await texts(bob, 3)).toEqual(['4', '5', '6']);
     await closed(alice, bob);
   });
+});
+
+describe('what was asked for and did not come', () => {
+  test('a request that was lost is made again after an hour, when the other side still writes on the broken session', async () => {
+    const { alice, bob } = await talking();
+    network.route = (envelope) => (envelope.to.account === 'bob' ? [flipped(envelope)] : []);
+    await sendAll(alice, 'bob', ['1', '2', '3', '4', '5']);
+    await bob.seen('undecryptable');
+    await network.settled();
+    clock.ms += HOUR - 1;
+    await sendAll(alice, 'bob', ['6']);
+    await network.settled();
+    const requests = (): number => network.sent.filter(({ to }) => to.account === 'alice').length;
+    const before = requests();
+    clock.ms += 1;
+    corrupting('bob', 1);
+    await sendAll(alice, 'bob', ['7']);
+    expect(await texts(bob, 7)).toEqual(['1', '2', '3', '4', '5', '6', '7']);
+    expect(requests()).toBe(before + 1);
+    expect(bob.count('undecryptable')).toBe(1);
+    await closed(alice, bob);
+  });
+
+  test('more than 64 that failed: the first 64 come again, the rest is lost, and the conversation goes on', {
+    timeout: 60_000,
+  }, async () => {
+    const { alice, bob: before } = await talking();
+    await before.client.close();
+    await spoilSessions(before.store);
+    for (let i = 0; i < 70; i++) await (await alice.client.send('bob', `${100 + i}`)).until('accepted');
+    await alice.client.close();
+    const bob = await person('bob', network, clock, { store: before.store, seed: 'bob again' });
+    await bob.observed(() => bob.dropped().length === 70);
+    const again = await person('alice', network, clock, { store: alice.store, seed: 'alice again' });
+    expect(await texts(bob, 64)).toEqual(Array.from({ length: 64 }, (_, i) => `${100 + i}`));
+    await sendAll(again, 'bob', ['on']);
+    expect((await bob.read()).text).toBe('on');
+    await closed(again, bob);
+  });
+
+  test('one or two that failed on a session which was replaced for another reason are asked for, too', async () => {
+    const { alice, bob } = await talking();
+    corrupting('bob', 2);
+    await sendAll(alice, 'bob', ['1', '2']);
+    await network.settled();
+    expect(bob.count('undecryptable')).toBe(0);
+    // The other side has a reason of its own, and may start a session again.
+    clock.ms += HOUR;
+    await alice.client.close();
+    await spoilSessions(alice.store);
+    const again = await person('alice', network, clock, { store: alice.store, seed: 'alice again' });
+    await sendAll(bob, 'alice', ['3', '4', '5']);
+    expect(await texts(again, 3)).toEqual(['3', '4', '5']);
+    expect(await texts(bob, 2)).toEqual(['1', '2']);
+    await closed(again, bob);
+  });
+});
+
+test('facts of sessions as stores of before hold them: nothing failed, nothing was asked for', () => {
+  const before = { id: new Uint8Array(16), initiatedByUs: true, createdAtMs: 1, status: 'active', retiredAtMs: 0, dead: false };
+  const facts = decodeFacts(before);
+  expect(facts).toEqual({ ...before, answeredAtMs: null, suspect: false, failed: [], askedCount: 0, askedAtMs: 0 });
+  expect(encodeFacts(facts)).toEqual(before);
+  const name = { tag: new Uint8Array(16).fill(9), n: 0xffff_ffff };
+  const broken = { ...facts, answeredAtMs: 5, suspect: true, failed: [name, { ...name, n: 0 }], askedCount: 1, askedAtMs: 7 };
+  expect(decodeFacts(encodeFacts(broken))).toEqual(broken);
+  expect(() => decodeFacts({ ...before, failed: [new Uint8Array(19)] })).toThrow(coded('ERR_STORE_CORRUPT'));
 });
 
 describe('T28: a storm of bad messages', () => {
