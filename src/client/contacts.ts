@@ -3,7 +3,7 @@
 import { copy, equal, toHex } from '../bytes.js';
 import { sha256 } from '../crypto/suite.js';
 import { isCyphrError, TransportError, TrustError, UsageError } from '../errors.js';
-import { compareSafetyQr, keyHash, safetyNumber, type VerifiedDeviceList } from '../identity/index.js';
+import { compareSafetyQr, keyHash, safetyNumber, type VerifiedDeviceList, verifyDeviceList } from '../identity/index.js';
 import type { VerifiedRootStatement } from '../identity/root.js';
 import { keyLimits, sessionLimits } from '../limits.js';
 import { type VerifiedBundle, verifyBundle } from '../pqxdh/bundle.js';
@@ -76,7 +76,7 @@ export interface Contacts {
   readonly calls: Pick<Calls, 'identity' | 'number' | 'settle' | 'scan' | 'unverify'>;
   /** Calls back with keys that were verified for an account under its pin. */
   onVerified(listener: (account: string, bundles: readonly VerifiedBundle[]) => void): void;
-  /** Calls back after a pin was made, changed, verified or put in doubt; not after a mere refresh. */
+  /** Calls back after a pin was made, changed, verified or put in doubt, or its devices have changed; not after a mere refresh. */
   onPinned(listener: (account: string) => void): void;
 }
 
@@ -120,8 +120,8 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
       before.vouched !== contact.vouched ||
       (before.changedTo === undefined) !== (changedTo === undefined) ||
       !equal(before.pin, contact.pin);
-    if (isNews) for (const listener of listeners) listener(account);
     const changes = before !== undefined && equal(before.pin, contact.pin) ? deviceChanges(before.devices, contact.devices) : undefined;
+    if (isNews || changes !== undefined) for (const listener of listeners) listener(account);
     if (changes !== undefined) ctx.events.emit({ type: 'devicesChanged', account, ...changes, refused: [] });
     return contact;
   };
@@ -144,6 +144,15 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     const row = await ctx.db.read(keys.contactDevice(account, id));
     return row === undefined ? undefined : deviceRecord.decode(row);
   };
+
+  /**
+   * Whether a list may be gone by: one that is past its freshness adds no device that was not known before. Whoever withholds a newer
+   * list must not bring a device back that it removes.
+   */
+  const mayTake = (contact: KnownContact | undefined, { freshUntil, entries }: VerifiedDeviceList): boolean =>
+    contact === undefined ||
+    ctx.now() <= freshUntil ||
+    entries.every((entry) => contact.devices.some(({ keyHash: hash }) => equal(hash, entry.keyHash)));
 
   /** The newest list of each identity that claims an account which is not pinned. */
   const claimedLists = new Map<string, VerifiedDeviceList>();
@@ -226,7 +235,9 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     const lists = agreed.map(({ list }) => list);
     const claimed = before === undefined ? claimedLists.get(claimName(account, first.accountKeyHash)) : undefined;
     if (claimed !== undefined) lists.push(claimed);
-    const newest = lists.reduce((a, b) => (b.version > a.version ? b : a));
+    const fitting = lists.filter((list) => mayTake(contact, list));
+    const newest =
+      fitting.length === 0 ? verifyDeviceList(contact!.list, contact!.identity) : fitting.reduce((a, b) => (b.version > a.version ? b : a));
     refuseGhosts(account, bundles, first.accountKey, newest.entries);
     const usable = newest.entries.flatMap(
       ({ device: id, keyHash: hash }) =>
@@ -334,7 +345,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
         if (isOwn(account)) return own.adopt(list);
         const contact = known.get(account);
         if (contact === undefined) return rememberClaim(account, list);
-        if (!equal(contact.pin, list.accountKeyHash) || list.version <= contact.listVersion) return;
+        if (!equal(contact.pin, list.accountKeyHash) || list.version <= contact.listVersion || !mayTake(contact, list)) return;
         await save(account, { ...contact, list: list.bytes });
       }),
     async told(bundle) {

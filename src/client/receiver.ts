@@ -79,7 +79,10 @@ function readControl(bytes: Uint8Array, hello: Hello | undefined): Control | und
 }
 
 /** Whether the pinned account doesn't name the device of this session, in its newest list that is known here: it was replaced. */
-function isReplaced({ pin, devices }: KnownContact, { accountKeyHash, deviceKeyHash }: LiveSession['facts']): boolean {
+function isReplaced(
+  { pin, devices }: KnownContact,
+  { accountKeyHash, deviceKeyHash }: Pick<LiveSession['facts'], 'accountKeyHash' | 'deviceKeyHash'>,
+): boolean {
   return equal(pin, accountKeyHash) && !devices.some(({ keyHash }) => equal(keyHash, deviceKeyHash));
 }
 
@@ -276,6 +279,9 @@ export async function receiver(
     const step = acceptInit(keyring.prekeys(), ctx.device(), init, { pinnedIdentity: contact?.pin, storedList: contact?.list }, ctx.now());
     const { secrets, ratchetMessage, replayable, sessionId, initId, peer } = step.out;
     await contacts.learn(init.account, peer.list);
+    // A device that only a list past its freshness names: its account says so anew, or it waits with the relay.
+    const known = contact && (await contacts.load(init.account));
+    if (known !== undefined && ctx.now() > peer.list.freshUntil && isReplaced(known, peer)) throw new Later('pin');
     const state = acceptRatchet(secrets);
     wipe(secrets.rootKey, secrets.headerKeyA, secrets.nextHeaderKeyB, secrets.sckaSecret, secrets.signedPrekey.secretKey);
     const { account, device } = peer.address;

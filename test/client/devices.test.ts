@@ -220,4 +220,31 @@ describe('an account with two devices', () => {
     expect((await kept.read()).text).toBe('second');
     await closeAll([again, laptop, tablet, bob]);
   });
+
+  test('T30: a list past its freshness brings no device that was not known; a fresh one does, and what had waited comes', async () => {
+    const clock = { ms: START };
+    const network = hostileNetwork();
+    const first = await person('alice', network, clock, { seed: 'phone' });
+    const bob = await person('bob', network, clock);
+    await bob.client.send('alice', 'hello');
+    await first.read();
+    await first.client.close();
+    const { store, list } = await joined(first, clock, 'laptop');
+    await list();
+    // A week later the phone, which could sign a fresh list, is off.
+    clock.ms += 8 * 86_400_000;
+    const laptop = await person('alice', network, clock, { seed: 'laptop again', store });
+    await published(laptop);
+    await laptop.client.send('bob', 'who am I?');
+    await bob.observed((record) => record.kind === 'span' && record.name === 'receive');
+    expect(bob.count('devicesChanged')).toBe(0);
+    await bob.client.send('alice', 'to the phone alone');
+    expect(await bob.client.contact('alice').identity()).toMatchObject({ devices: [first.client.device] });
+    const phone = await person('alice', network, clock, { seed: 'phone again', store: first.store });
+    expect([(await phone.read()).text, (await phone.read()).text].sort()).toEqual(['to the phone alone', 'who am I?']);
+    await phone.client.send('bob', 'here I am');
+    expect([(await bob.read()).text, (await bob.read()).text].sort()).toEqual(['here I am', 'who am I?']);
+    expect(await bob.seen('devicesChanged')).toMatchObject({ added: [laptop.client.device] });
+    await closeAll([phone, laptop, bob]);
+  });
 });
