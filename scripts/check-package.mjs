@@ -47,6 +47,10 @@ try {
     run('npm', ['install', '--no-audit', '--no-fund', ...aliases], work);
     nodes.push(...Object.keys(OTHER_NODES).map((major) => join(work, 'node_modules', `node-${major}`, 'bin', 'node')));
   }
+  check('the command', () => {
+    const output = run('npx', ['--no-install', 'cyphr', '--help'], project);
+    if (!output.includes('keygen-root')) throw new Error(`printed: ${output}`);
+  });
   for (const node of nodes) {
     const version = run(node, ['--version']).trim();
     for (const file of ['quick-start.mjs', 'quick-start.cjs']) {

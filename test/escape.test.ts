@@ -79,6 +79,7 @@ describe('hostile arguments', () => {
       'trust',
       'bandwidth',
       'metadata',
+      'organisation',
       'observe',
       'rng',
       'now',
@@ -214,7 +215,17 @@ describe('hostile ports', () => {
 
   const network = memoryNetwork();
   let accounts = 0;
-  const good = (): ClientOptions => ({ account: `user ${accounts++}`, store: memoryStore(), ...network });
+  let known: Client;
+  beforeAll(async () => {
+    known = await createClient({ account: 'bob', store: memoryStore(), ...network });
+  });
+  afterAll(() => known.close());
+  const good = (): ClientOptions => ({
+    account: `user ${accounts++}`,
+    store: memoryStore(),
+    ...network,
+    organisation: new Uint8Array(48),
+  });
 
   it.each(['read', 'list', 'commit', 'close'] as const)('a store whose %s fails, at once or later', async (method) => {
     for (const broken of FAILING) {
@@ -228,11 +239,11 @@ describe('hostile ports', () => {
     }
   });
 
-  it.each(['publish', 'fetch', 'remaining'] as const)('a directory whose %s fails', async (method) => {
+  it.each(['publish', 'fetch', 'remaining', 'statement'] as const)('a directory whose %s fails', async (method) => {
     for (const broken of FAILING) await use({ ...good(), directory: (login) => ({ ...network.directory(login), [method]: broken }) });
   });
 
-  it.each(['fetch', 'remaining'] as const)('a directory whose %s answers nonsense', async (method) => {
+  it.each(['fetch', 'remaining', 'statement'] as const)('a directory whose %s answers nonsense', async (method) => {
     const nonsense = [
       undefined,
       null,
@@ -246,7 +257,7 @@ describe('hostile ports', () => {
       [{ address: {} }],
       [{ address: { account: 'bob', device: 1 }, identity: 'x', signedSet: 7 }],
     ];
-    for (const answer of method === 'fetch' ? nonsense : nonsense.slice(0, 5)) {
+    for (const answer of method === 'fetch' ? nonsense : [...nonsense.slice(0, 5), new Uint8Array(7), new Uint8Array(70_000)]) {
       await use({ ...good(), directory: (login) => ({ ...network.directory(login), [method]: async () => answer as never }) });
     }
   });

@@ -35,7 +35,7 @@ const PRODUCTION: Readonly<Record<string, string>> = {
   '@noble/ciphers': 'ChaCha20-Poly1305',
   '@noble/curves': 'X25519, Ed25519',
   '@noble/hashes': 'SHA-2, SHA-3, HMAC, HKDF',
-  '@noble/post-quantum': 'ML-KEM, ML-DSA',
+  '@noble/post-quantum': 'ML-KEM, ML-DSA, SLH-DSA',
   idb: 'IndexedDB with promises',
   ws: 'WebSocket on Node 20',
 };
