@@ -1,22 +1,25 @@
 /** What the chat page does without a browser: what it watches changes nothing, and what it writes goes out once. */
 
 import { afterEach, describe, expect, test } from 'vitest';
+import { breaker, DAMAGED_COUNT } from '../../examples/web/src/breaking.js';
 import { type History, type Line, openHistory } from '../../examples/web/src/history.js';
 import { relayLog } from '../../examples/web/src/relay-log.js';
 import { openSession, type Session, type Talk } from '../../examples/web/src/session.js';
-import { type Client, createClient, type Network, type Store } from '../../src/index.js';
+import { type Client, type ClientOptions, createClient, joinAccount, type Network, type Store } from '../../src/index.js';
 import { memoryStore } from '../../src/store/memory.js';
 import { directoryConformance } from '../../src/testing/directory-conformance.js';
 import { transportConformance } from '../../src/testing/transport-conformance.js';
 import { memoryNetwork } from '../../src/transport/memory.js';
 
+const looked = (network: Network): Network => breaker().watch(relayLog().watch(network));
+
 describe('the network that is watched: transport', () => {
-  const network = relayLog().watch(memoryNetwork());
+  const network = looked(memoryNetwork());
   for (const { name, run } of transportConformance({ connect: network.transport })) test(name, run);
 });
 
 describe('the network that is watched: directory', () => {
-  const network = relayLog().watch(memoryNetwork());
+  const network = looked(memoryNetwork());
   for (const { name, run } of directoryConformance({ open: network.directory })) test(name, run);
 });
 
@@ -36,10 +39,12 @@ function profile(account: string, network: Network) {
   const kept = durable(memoryStore());
   return {
     history: () => openHistory(kept, name, () => {}),
-    async open(wrap: (client: Client) => Client = (client) => client): Promise<Session> {
-      const log = relayLog();
-      const client = await createClient({ account, store, ...log.watch(network) });
-      const session = await openSession(wrap(client), log, (onElsewhere): History => openHistory(kept, name, onElsewhere));
+    async open(
+      wrap: (client: Client) => Client = (client) => client,
+      create: (options: ClientOptions) => Promise<Client> = createClient,
+    ): Promise<Session> {
+      const client = await create({ account, store, ...looked(network) });
+      const session = await openSession(wrap(client), (onElsewhere): History => openHistory(kept, name, onElsewhere));
       sessions.push(session);
       return session;
     },
@@ -54,6 +59,16 @@ function until(session: Session, condition: () => boolean): Promise<void> {
     };
     session.onChange(look);
     look();
+  });
+}
+/** Another device of an account that is open. */
+async function linked(account: string, network: Network, old: Session): Promise<Session> {
+  const linking = await old.client.devices.link();
+  return profile(account, network).open(undefined, async (options) => {
+    const [joining, request] = await Promise.all([joinAccount({ ...options, code: linking.typed }), linking.request()]);
+    expect(joining.confirmation).toBe(request.confirmation);
+    await request.confirm();
+    return joining.client();
   });
 }
 const texts = (session: Session): string[] => session.talks().flatMap(({ lines }) => lines.map(({ text }) => text));
@@ -132,4 +147,87 @@ test('a message that was shown and not acknowledged is not shown again', async (
   await alice.write(alice.talks()[0]!, 'Hello again');
   await until(again, () => texts(again).includes('Hello again'));
   expect(texts(again)).toEqual(['Hello', 'Hello again']);
+});
+
+test('edits, reactions, deletions: what one page says of a message, the other one shows', async () => {
+  const network = memoryNetwork();
+  const alice = await profile('alice', network).open();
+  const theirs = profile('bob', network);
+  const bob = await theirs.open();
+  const talk = await alice.begin('bob');
+  await alice.write(talk, 'Helo');
+  const [line] = talk.lines as [Line];
+  await until(bob, () => texts(bob).includes('Helo'));
+  const heard = (): Line => bob.talks()[0]!.lines[0]!;
+  await alice.amend(line, { kind: 'edit', target: line.id!, text: 'Hello' });
+  await until(bob, () => texts(bob).includes('Hello'));
+  await bob.amend(heard(), { kind: 'reaction', target: heard().id!, emoji: '👍' });
+  await until(alice, () => talk.lines[0]!.reactions?.['bob']?.emoji === '👍');
+  await bob.amend(heard(), { kind: 'reaction', target: heard().id!, emoji: '' });
+  await until(alice, () => talk.lines[0]!.reactions?.['bob']?.emoji === '');
+  await alice.amend(line, { kind: 'deletion', target: line.id! });
+  await until(bob, () => heard().deleted === true);
+  await bob.close();
+  // Nothing of it is left on the disk.
+  expect(JSON.stringify(await theirs.history().load())).not.toContain('Hel');
+});
+
+test('messages of a conversation with a timer disappear, here and there', async () => {
+  const network = memoryNetwork();
+  const alice = await profile('alice', network).open();
+  const bob = await profile('bob', network).open();
+  const talk = await alice.begin('bob');
+  await alice.setTimer(talk, 1);
+  await alice.write(talk, 'Not for long');
+  await until(alice, () => !texts(alice).includes('Not for long'));
+  await alice.setTimer(talk, 0);
+  await alice.write(talk, 'For good');
+  await until(bob, () => texts(bob).includes('For good') && !texts(bob).includes('Not for long'));
+});
+
+test('two devices of one account: what one writes stands on the other as one’s own', async () => {
+  const network = memoryNetwork();
+  const laptop = await profile('alice', network).open();
+  const bob = await profile('bob', network).open();
+  await laptop.write(await laptop.begin('bob'), 'From the laptop');
+  await until(bob, () => texts(bob).includes('From the laptop'));
+  await bob.write(bob.talks()[0]!, 'To the laptop');
+  await until(laptop, () => texts(laptop).includes('To the laptop'));
+  const phone = await linked('alice', network, laptop);
+  await until(bob, () => texts(bob).includes('alice has linked a device.'));
+  await bob.write(bob.talks()[0]!, 'To both');
+  await until(phone, () => texts(phone).includes('To both'));
+  await phone.write(phone.talks()[0]!, 'From the phone');
+  await until(laptop, () => texts(laptop).includes('From the phone'));
+  expect(laptop.talks()[0]!.lines.at(-1)).toMatchObject({ own: true, elsewhere: true, state: 'accepted' });
+  expect(laptop.unread(laptop.talks()[0]!)).toBe(2); // of bob
+  await laptop.client.devices.revoke(phone.client.device);
+  await until(phone, () => phone.client.status.state === 'halted');
+});
+
+test.each(['out', 'in'] as const)('a session that is broken on purpose mends, and nothing is lost: %s', async (direction) => {
+  const network = memoryNetwork();
+  const breaking = breaker();
+  const alice = await profile('alice', network).open(undefined, ({ transport: _, directory: __, ...options }) =>
+    createClient({ ...options, ...breaking.watch(network) }),
+  );
+  const bob = await profile('bob', network).open();
+  // Who has not started the session can start another one at once.
+  const [writer, reader] = direction === 'out' ? [alice, bob] : [bob, alice];
+  const talk = await writer.begin(reader.account);
+  await writer.write(talk, 'Hello');
+  await until(reader, () => texts(reader).includes('Hello'));
+  await reader.write(reader.talks()[0]!, 'Hello to you');
+  await until(writer, () => texts(writer).includes('Hello to you'));
+  breaking.begin(direction, 'bob');
+  expect(breaking.left()).toBe(DAMAGED_COUNT);
+  const damaged = ['one', 'two', 'three'];
+  for (const text of damaged) await writer.write(talk, text);
+  await until(reader, () => damaged.every((text) => texts(reader).includes(text)));
+  expect(breaking.left()).toBe(0);
+  const [{ lines }] = reader.talks() as [Talk];
+  expect(lines.filter(({ own, note }) => !own && note === undefined).map(({ text }) => text)).toEqual(['Hello', ...damaged]);
+  const trouble = lines.find(({ note }) => note === 'trouble');
+  expect(await reader.client.diagnose(trouble?.reference)).toMatchObject({ heals: 'by-itself', facts: { healed: 'yes' } });
+  await until(writer, () => talk.lines.some(({ note }) => note === 'healed'));
 });

@@ -3,12 +3,13 @@
  * page's history: the slot is asked once, for the client's master key, and the history's key is derived from it.
  */
 
-import { createClient, eraseStore, type KeySlot } from '@cyphr/e2ee';
+import { type Client, type ClientOptions, createClient, eraseStore, joinAccount, type KeySlot } from '@cyphr/e2ee';
 import { idbStore } from '@cyphr/e2ee/store/idb';
 import { passkeySlot, passphraseSlot, rawKeySlot, sealedStore } from '@cyphr/e2ee/store/sealed';
 import { relay } from '@cyphr/e2ee/transport/websocket';
+import { type Breaker, breaker } from './breaking.js';
 import { openHistory } from './history.js';
-import { relayLog } from './relay-log.js';
+import { type RelayLog, relayLog } from './relay-log.js';
 import { openSession, type Session } from './session.js';
 
 /** An account of this browser. Its name is no secret here: the database is named after it. */
@@ -85,26 +86,46 @@ export class NothingHere extends Error {}
 /** An unlocked account. */
 export interface OpenAccount extends Session {
   readonly hasPasskey: boolean;
+  readonly relayLog: RelayLog;
+  readonly breaker: Breaker;
   /** From now on a passkey unlocks the account too. The passphrase stays: passkeys can be lost. */
   addPasskey(): Promise<void>;
 }
 
+export interface JoinRequest {
+  /** What the other device shows. */
+  readonly code: string;
+  /** Called with what both devices show once they have found each other. */
+  readonly onConfirmation: (confirmation: string) => void;
+  /** The person gives up. */
+  readonly signal: AbortSignal;
+}
+
 export interface Opening {
   readonly account: string;
-  /** `unlock` never founds a store; `create` unlocks one that is already there. */
-  readonly purpose: 'create' | 'unlock';
+  /** `unlock` never founds a store; `create` unlocks one that is already there; `join` makes this browser a device of an account. */
+  readonly purpose: 'create' | 'unlock' | 'join';
+  /** Only to join. */
+  readonly join?: JoinRequest | undefined;
   readonly key: { readonly passphrase: string; readonly progress: (fraction: number) => void } | 'passkey';
 }
 
 const passkey = (account: string): KeySlot => passkeySlot({ rpId: location.hostname, name: account });
 
-/** Opens or creates an account. Rejects with the SDK's errors; `ERR_STORE_KEY` is a wrong passphrase. */
-export async function openAccount({ account, purpose, key }: Opening): Promise<OpenAccount> {
+const RECEIPTS = 'receipts';
+/** Whether people are told that their messages came and were read: chosen on this device, and heard of when an account is opened. */
+export const areReceiptsOn = (): boolean => localStorage.getItem(RECEIPTS) !== 'off';
+export const setReceipts = (isOn: boolean): void => localStorage.setItem(RECEIPTS, isOn ? 'on' : 'off');
+
+/** Opens, creates or joins an account. Rejects with the SDK's errors; `ERR_STORE_KEY` is a wrong passphrase. */
+export async function openAccount({ account, purpose, join, key }: Opening): Promise<OpenAccount> {
   const { relay: relayUrl } = (await (await fetch('config.json')).json()) as { relay: string };
   const slot = opening(key === 'passkey' ? passkey(account) : passphraseSlot(() => key.passphrase, { progress: key.progress }), purpose);
   const store = sealedStore(idbStore(account), slot);
   const log = relayLog();
-  const client = await createClient({ account, store, ...log.watch(relay(relayUrl)) }).catch(async (error) => {
+  const breaking = breaker();
+  const network = breaking.watch(log.watch(relay(relayUrl)));
+  const client = await openClient({ account, store, ...network }, join).catch(async (error) => {
     await store.close();
     // An account that was refused leaves nothing behind; one that was there before stays.
     if (slot.isNew()) await eraseAccount(account);
@@ -115,15 +136,25 @@ export async function openAccount({ account, purpose, key }: Opening): Promise<O
   const historyKey = slot.takeHistoryKey();
   const historyStore = sealedStore(idbStore(historyOf(account)), rawKeySlot(historyKey));
   historyKey.fill(0);
-  const session = await openSession(client, log, (onElsewhere) => openHistory(historyStore, account, onElsewhere));
+  const session = await openSession(client, (onElsewhere) => openHistory(historyStore, account, onElsewhere));
   return {
     ...session,
     hasPasskey,
+    relayLog: log,
+    breaker: breaking,
     async addPasskey() {
       await store.addSlot(passkey(account));
       remember(account, true);
     },
   };
+}
+
+async function openClient(options: ClientOptions, join: JoinRequest | undefined): Promise<Client> {
+  const settings = { ...options, receipts: areReceiptsOn() ? 'delivered-and-read' : 'off' } as const;
+  if (join === undefined) return createClient(settings);
+  const joining = await joinAccount({ ...settings, code: join.code, signal: join.signal });
+  join.onConfirmation(joining.confirmation);
+  return joining.client();
 }
 
 const historyOf = (account: string): string => `${account} history`;

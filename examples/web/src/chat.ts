@@ -6,6 +6,8 @@ import { toast, toastError } from './ask.js';
 import { conversationView } from './conversation.js';
 import { setUpDevice } from './device.js';
 import { announce, byId } from './dom.js';
+import { setUpInside } from './inside.js';
+import { setUpPanels } from './panels.js';
 import { peopleView } from './people.js';
 import { setUpRelayPanel } from './relay-panel.js';
 import { setUpSafety } from './safety.js';
@@ -17,13 +19,15 @@ export function showChat(session: OpenAccount): void {
   let open: Talk | undefined;
 
   const compare = setUpSafety(session);
-  const conversation = conversationView(session, compare);
+  const inside = setUpInside(session);
+  const conversation = conversationView(session, { compare, explain: inside.explain });
   const people = peopleView(session, (talk) => openTalk(talk));
 
   function openTalk(talk: Talk): void {
     open = talk;
     app.dataset['view'] = 'talk';
     conversation.show(talk);
+    inside.show(talk);
     people.show(talk);
     seen();
     // On a touch screen the keyboard would cover what was opened.
@@ -52,10 +56,8 @@ export function showChat(session: OpenAccount): void {
     connection.dataset['state'] = status.state;
     byId('halted').hidden = status.state !== 'halted';
     if (status.state === 'halted') {
-      byId('halted-text').textContent =
-        status.error.code === 'ERR_STORE_ROLLBACK'
-          ? 'Its data is older than what it has shown before: it was restored from a backup, or copied. Going on with it could repeat keys.'
-          : `${status.error.message} (${status.error.code})`;
+      const { message, code } = status.error;
+      byId('halted-text').textContent = `${message[0]?.toUpperCase()}${message.slice(1)} (${code}).`;
     }
     conversation.showStatus(status);
   }
@@ -68,6 +70,8 @@ export function showChat(session: OpenAccount): void {
   session.onChange((change) => {
     if (change.kind === 'status') return showStatus();
     if (change.kind === 'notice') return toast(change.text);
+    if (change.kind === 'devices') return;
+    if (change.kind === 'gone' && change.talk === open) conversation.drop();
     if (change.kind === 'line' && change.talk === open) conversation.keep(change.line);
     if (change.kind === 'talk' && change.talk === open) conversation.showPerson();
     if (change.kind === 'line' && change.isNews) {
@@ -80,7 +84,16 @@ export function showChat(session: OpenAccount): void {
 
   byId('me').textContent = session.account;
   byId('back').addEventListener('click', closeTalk);
-  byId('recover').addEventListener('click', () => session.recover().then(showStatus).catch(toastError));
+  byId('recover').addEventListener('click', async () => {
+    try {
+      await session.recover();
+    } catch (error) {
+      toastError(error);
+      // Only a device with the account key can make a new one of itself.
+      byId('halted-erase').hidden = !isCyphrError(error) || error.code !== 'ERR_DEVICE_UNTRUSTED';
+    }
+    showStatus();
+  });
   for (const event of ['focus', 'visibilitychange']) window.addEventListener(event, seen, { capture: true });
 
   byId<HTMLFormElement>('begin').addEventListener('submit', async (event) => {
@@ -107,6 +120,7 @@ export function showChat(session: OpenAccount): void {
   });
 
   setUpRelayPanel(session.relayLog);
+  setUpPanels();
   setUpDevice(session);
   people.show(open);
   showStatus();

@@ -1,6 +1,7 @@
 /** The list of conversations. */
 
 import { avatar, byId, el, spoken } from './dom.js';
+import { summary } from './lines.js';
 import type { Session, Talk } from './session.js';
 import { clock, dayOf, shortDay } from './times.js';
 
@@ -28,7 +29,7 @@ export function peopleView(session: Session, onOpen: (talk: Talk) => void): Peop
   function fill(button: HTMLButtonElement, talk: Talk, isOpen: boolean): void {
     const last = talk.lines.at(-1);
     const unread = session.unread(talk);
-    const words = last === undefined ? 'No messages yet' : `${last.own ? 'You: ' : ''}${last.text.replaceAll('\n', ' ')}`;
+    const words = last === undefined ? 'No messages yet' : summary(last);
     const when = last === undefined ? '' : dayOf(last.atMs) === dayOf(Date.now()) ? clock(last.atMs) : shortDay(last.atMs);
     const count = unread > 0 ? el('span', { class: 'count' }, String(unread), spoken(' unread')) : undefined;
     button.toggleAttribute('aria-current', isOpen);

@@ -13,7 +13,7 @@ const ENTRY_COUNT = 200;
 export interface RelayEntry {
   readonly atMs: number;
   readonly direction: 'out' | 'in';
-  readonly kind: 'envelope' | 'keys-published' | 'keys-asked-for';
+  readonly kind: 'envelope' | 'keys-published' | 'keys-asked-for' | 'drop-box';
   readonly sizeBytes: number;
   /** Whose mailbox or keys: `undefined` is one's own mailbox. */
   readonly to?: { readonly account: string; readonly device?: number | undefined } | undefined;
@@ -91,6 +91,19 @@ export function relayLog(): RelayLog {
     close: () => inner.close(),
   });
 
+  /** Through which a device is linked that has no session yet. */
+  const dropBox = (inner: Pick<Required<Directory>, 'leave' | 'pickUp'>): typeof inner => ({
+    leave(slot, bytes, options) {
+      const entry = { direction: 'out', kind: 'drop-box', sizeBytes: bytes.length, outcome: 'under way' } as const;
+      return settle(inner.leave(slot, bytes, options), add(entry, bytes), 'at the relay');
+    },
+    async pickUp(slot, options) {
+      const found = await inner.pickUp(slot, options);
+      if (found !== undefined) add({ direction: 'in', kind: 'drop-box', sizeBytes: found.length, outcome: 'answered' }, found);
+      return found;
+    },
+  });
+
   const directory = (inner: Directory): Directory => ({
     ...inner,
     publish(keys, options) {
@@ -103,6 +116,7 @@ export function relayLog(): RelayLog {
       const entry = { direction: 'out', kind: 'keys-asked-for', sizeBytes: 0, to: { account }, outcome: 'under way' } as const;
       return settle(inner.fetch(account, options), add(entry), 'answered');
     },
+    ...(inner.leave !== undefined && inner.pickUp !== undefined && dropBox(inner as Required<Directory>)),
   });
 
   return {

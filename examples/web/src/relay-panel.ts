@@ -9,6 +9,7 @@ const bytesFormat = new Intl.NumberFormat();
 function whatIs({ kind, direction, to }: RelayEntry): string {
   if (kind === 'keys-published') return 'Your public keys';
   if (kind === 'keys-asked-for') return `Public keys of ${to?.account}, please`;
+  if (kind === 'drop-box') return direction === 'out' ? 'Sealed note, left for a device' : 'Sealed note, picked up';
   return direction === 'in' ? 'Envelope in your mailbox' : `Envelope for ${to?.account}`;
 }
 
@@ -34,9 +35,7 @@ function row(entry: RelayEntry): HTMLLIElement {
 }
 
 export function setUpRelayPanel(log: RelayLog): void {
-  const panel = byId('relay');
   const list = byId('traffic');
-  const opener = byId('relay-open');
   const rows = new Map<RelayEntry, HTMLLIElement>();
 
   function keep(entry: RelayEntry): void {
@@ -53,17 +52,6 @@ export function setUpRelayPanel(log: RelayLog): void {
     byId('no-traffic').hidden = true;
   }
 
-  function toggle(isOpen: boolean): void {
-    panel.hidden = !isOpen;
-    opener.setAttribute('aria-expanded', String(isOpen));
-    (isOpen ? byId('relay-close') : opener).focus();
-  }
-
   for (const entry of log.entries) keep(entry);
   log.onEntry(keep);
-  opener.addEventListener('click', () => toggle(panel.hidden === true));
-  byId('relay-close').addEventListener('click', () => toggle(false));
-  panel.addEventListener('keydown', (event) => {
-    if (event.key === 'Escape') toggle(false);
-  });
 }

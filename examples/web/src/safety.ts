@@ -1,23 +1,10 @@
 /** The safety number: digits to read out, and a code to look at. */
 
 import type { SafetyNumber } from '@cyphr/e2ee';
-import qrcode from 'qrcode-generator';
 import { toastError } from './ask.js';
-import { byId, el, icon, svg } from './dom.js';
+import { byId, el, icon } from './dom.js';
+import { qrCode } from './qr.js';
 import type { Session, Talk } from './session.js';
-
-/** The code as one path, with the quiet zone that scanners need. */
-function qrCode(payload: Uint8Array, label: string): SVGElement {
-  const code = qrcode(0, 'L');
-  code.addData(String.fromCharCode(...payload), 'Byte');
-  code.make();
-  const size = code.getModuleCount();
-  let path = '';
-  for (let row = 0; row < size; row++) {
-    for (let column = 0; column < size; column++) if (code.isDark(row, column)) path += `M${column} ${row}h1v1h-1z`;
-  }
-  return svg('svg', { viewBox: `-4 -4 ${size + 8} ${size + 8}`, role: 'img', 'aria-label': label }, svg('path', { d: path }));
-}
 
 /** Returns what opens the dialog for a conversation. */
 export function setUpSafety(session: Session): (talk: Talk) => void {

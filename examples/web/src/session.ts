@@ -5,13 +5,14 @@
  * a page that dies in between can do it again without sending twice. What comes in is put into the history first and acknowledged then.
  */
 
-import type { Client, ClientEvent, ClientStatus, Message, SentState, Trust } from '@cyphr/e2ee';
+import type { Client, ClientEvent, ClientStatus, Message, Sent, SentState, Trust } from '@cyphr/e2ee';
 import { isCyphrError } from '@cyphr/e2ee';
-import type { History, Line, Person } from './history.js';
-import type { RelayLog } from './relay-log.js';
+import type { History, HistoryChange, Line, Person } from './history.js';
+import { type Amendment, amended, byOrder, isAmendment, notesOf, orderNow, timerWords, unsentOrder, withTimer } from './lines.js';
 
 export interface Talk {
   person: Person;
+  /** In the order of the conversation. */
   readonly lines: Line[];
   /** `undefined` until something is known of this person's keys. */
   trust: Trust | undefined;
@@ -20,13 +21,14 @@ export interface Talk {
 export type Change =
   | { readonly kind: 'status' }
   | { readonly kind: 'talk'; readonly talk: Talk }
-  | { readonly kind: 'line'; readonly talk: Talk; readonly line: Line; readonly isNew: boolean; readonly isNews: boolean }
+  | { readonly kind: 'line'; readonly talk: Talk; readonly line: Line; readonly isNews: boolean }
+  | { readonly kind: 'gone'; readonly talk: Talk }
+  | { readonly kind: 'devices' }
   | { readonly kind: 'notice'; readonly text: string };
 
 export interface Session {
   readonly account: string;
   readonly client: Client;
-  readonly relayLog: RelayLog;
   /** The newest first. */
   talks(): Talk[];
   unread(talk: Talk): number;
@@ -34,6 +36,12 @@ export interface Session {
   /** Finds or begins a conversation. Rejects with `ERR_NO_SESSION` if nobody has that name; without a network it is begun anyway. */
   begin(account: string): Promise<Talk>;
   write(talk: Talk, text: string): Promise<void>;
+  /** Edits or deletes a line of one's own, or reacts to any: one that the SDK has. */
+  amend(line: Line, content: Amendment): Promise<void>;
+  /** Takes back a line of one's own that has not left yet; whether it could. */
+  takeBack(line: Line): Promise<boolean>;
+  /** From now on messages disappear this long after they came; 0 for not any more. */
+  setTimer(talk: Talk, ms: number): Promise<void>;
   markRead(talk: Talk): Promise<void>;
   /** Asks again what is known of this person's keys, and hands over what waited for an answer. */
   refresh(talk: Talk): Promise<void>;
@@ -46,20 +54,25 @@ export interface Session {
 /** How far a line has come; a later state is never replaced by an earlier one, however late that is heard of. */
 const ORDER: readonly (SentState | 'unsent')[] = ['unsent', 'queued', 'held', 'accepted', 'delivered', 'read', 'cancelled', 'failed'];
 const isOpen = (line: Line): boolean => line.own && (line.state === 'unsent' || line.state === 'queued' || line.state === 'held');
-const lastMs = (talk: Talk): number => talk.lines.at(-1)?.atMs ?? talk.person.sinceMs;
+const lastMs = ({ lines, person }: Talk): number => lines.reduce((ms, { atMs }) => Math.max(ms, atMs), person.sinceMs);
+const isUnread = ({ own, note }: Line): boolean => !own && note === undefined;
+/** Timers can't be set for longer. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
 
 export async function openSession(
   client: Client,
-  relayLog: RelayLog,
-  makeHistory: (onElsewhere: (change: { line?: Line; person?: Person }) => void) => History,
+  makeHistory: (onElsewhere: (change: HistoryChange) => void) => History,
 ): Promise<Session> {
   const talks = new Map<string, Talk>();
   const byLineId = new Map<string, Line>();
   const listeners: ((change: Change) => void)[] = [];
   const stop = new AbortController();
-  const history = makeHistory(({ line, person }) => {
+  /** Messages that nobody has seen yet, whose senders are told once somebody has. */
+  const unseen = new Map<string, Message>();
+  const history = makeHistory(({ line, person, gone }) => {
     if (person !== undefined) keepPerson(person);
-    if (line !== undefined) keepLine(line, !line.own);
+    if (line !== undefined) keepLine(line, isUnread(line));
+    if (gone !== undefined) dropLine(gone);
   });
 
   function tell(change: Change): void {
@@ -75,7 +88,7 @@ export async function openSession(
     const known = talks.get(person.account);
     const talk: Talk = known ?? { person, lines: [], trust: undefined };
     if (known === undefined) talks.set(person.account, talk);
-    else if (person.readMs > known.person.readMs) known.person = person;
+    else known.person = { ...person, readMs: Math.max(person.readMs, known.person.readMs) };
     tell({ kind: 'talk', talk });
     return talk;
   }
@@ -86,8 +99,45 @@ export async function openSession(
     const at = talk.lines.findIndex(({ key }) => key === line.key);
     if (at < 0) talk.lines.push(line);
     else talk.lines[at] = line;
+    talk.lines.sort(byOrder);
     if (line.id !== undefined) byLineId.set(line.id, line);
-    tell({ kind: 'line', talk, line, isNew: at < 0, isNews: isNews && at < 0 });
+    if (line.goneAtMs !== undefined) sweepAt(line.goneAtMs);
+    tell({ kind: 'line', talk, line, isNews: isNews && at < 0 });
+  }
+  function dropLine(line: Line): void {
+    const talk = talks.get(line.peer);
+    const at = talk?.lines.findIndex(({ key }) => key === line.key) ?? -1;
+    if (talk === undefined || at < 0) return;
+    talk.lines.splice(at, 1);
+    if (line.id !== undefined) byLineId.delete(line.id);
+    tell({ kind: 'gone', talk });
+  }
+  async function put(line: Line, isNews: boolean): Promise<void> {
+    await history.putLine(line);
+    keepLine(line, isNews);
+  }
+
+  /** When the next line disappears. */
+  let sweeping: { readonly atMs: number; readonly timer: ReturnType<typeof setTimeout> } | undefined;
+  function sweepAt(atMs: number): void {
+    if (sweeping !== undefined && sweeping.atMs <= atMs) return;
+    clearTimeout(sweeping?.timer);
+    const timer = setTimeout(() => sweep().catch(report), Math.min(Math.max(0, atMs - Date.now()), TIMER_MAX_MS));
+    sweeping = { atMs, timer };
+  }
+  /** The SDK forgets messages whose time is over, and asks the same of the application. */
+  async function sweep(): Promise<void> {
+    sweeping = undefined;
+    if (stop.signal.aborted) return;
+    for (const line of [...talks.values()].flatMap(({ lines }) => lines)) {
+      if (line.goneAtMs === undefined) continue;
+      if (line.goneAtMs > Date.now()) {
+        sweepAt(line.goneAtMs);
+        continue;
+      }
+      await history.dropLine(line);
+      dropLine(line);
+    }
   }
   const newPerson = (account: string): Person => ({ key: crypto.randomUUID(), account, sinceMs: Date.now(), readMs: 0 });
 
@@ -99,7 +149,7 @@ export async function openSession(
     return keepPerson(made);
   }
 
-  async function move(line: Line, to: { readonly state: SentState; readonly id?: string }): Promise<void> {
+  async function move(line: Line, to: Partial<Pick<Sent, 'id' | 'order'>> & Pick<Sent, 'state'>): Promise<void> {
     const latest = talks.get(line.peer)?.lines.find(({ key }) => key === line.key) ?? line;
     const isBack = ORDER.indexOf(to.state) < ORDER.indexOf(latest.state ?? 'unsent') && !(latest.state === 'held' && to.state === 'queued');
     const moved: Line = { ...latest, ...to, state: isBack ? latest.state : to.state };
@@ -111,10 +161,10 @@ export async function openSession(
   /** Gives a line to the SDK, which keeps it from then on. The same key makes it the same message, however often this is called. */
   async function handOver(line: Line): Promise<void> {
     const sent = await client.send(line.peer, line.text, { key: line.key });
-    await move(line, { state: sent.state, id: sent.id });
+    await move(line, { state: sent.state, id: sent.id, order: sent.order });
     // What happened before the id was known.
     const now = await client.sent(sent.id);
-    if (now !== undefined) await move(line, { state: now.state, id: sent.id });
+    if (now !== undefined) await move(line, { state: now.state });
   }
 
   async function handOverAll(talk: Talk): Promise<void> {
@@ -139,19 +189,49 @@ export async function openSession(
   }
 
   async function receive(message: Message): Promise<void> {
-    const { account } = message.from;
-    const talk = await person(account);
+    const { id, from, conversation, content, order, receivedAtMs: atMs } = message;
+    if (conversation.kind !== 'person') return;
+    const peer = conversation.account;
+    const own = from.account === client.account;
+    const talk = await person(peer);
+    if (isAmendment(content)) {
+      const line = byLineId.get(content.target);
+      if (line !== undefined) await put(amended(line, from.account, content, order), false);
+      return;
+    }
     // It was shown before the page died, and not acknowledged any more.
-    if (talk.lines.some(({ key }) => key === message.id)) return;
-    const line: Line = { key: message.id, peer: account, own: false, text: message.text, atMs: message.receivedAtMs };
-    await history.putLine(line);
-    talk.trust ??= message.trust;
-    keepLine(line, true);
+    if (talk.lines.some(({ key }) => key === id)) return;
+    if (content.kind === 'timer') return setTimerHere(talk, own ? 'You' : peer, content.disappearAfterMs, order);
+    const { disappearAfterMs } = message;
+    if (!own) talk.trust ??= message.trust;
+    if (!own) unseen.set(id, message);
+    const line: Line = { key: id, id, peer, own, text: message.text, atMs, order };
+    const goneAtMs = disappearAfterMs === undefined ? undefined : atMs + disappearAfterMs;
+    await put({ ...line, goneAtMs, ...(own && { elsewhere: true, state: 'accepted' }) }, !own);
+  }
+
+  async function setTimerHere(talk: Talk, who: string, ms: number, order: string): Promise<void> {
+    talk.person = withTimer(talk.person, ms, order);
+    await history.putPerson(talk.person);
+    const text = ms === 0 ? `${who} turned disappearing messages off.` : `${who} let messages disappear after ${timerWords(ms)}.`;
+    await put({ key: `timer ${order}`, peer: talk.person.account, own: false, note: 'timer', text, atMs: Date.now(), order }, false);
+  }
+
+  /** Writes an event into the conversation that it is about. */
+  async function note(account: string, event: Parameters<typeof notesOf>[0]): Promise<void> {
+    const talk = talks.get(account);
+    if (talk === undefined) return;
+    const atMs = Date.now();
+    for (const said of notesOf(event, account, talk.lines.at(-1)?.order ?? '')) {
+      if (talk.lines.some(({ key }) => key === said.key)) continue;
+      await put({ ...said, peer: account, own: false, atMs, order: orderNow(talk.lines, atMs) }, false);
+    }
   }
 
   const stored = await history.load();
   for (const one of stored.persons) keepPerson(one);
-  for (const line of [...stored.lines].sort((a, b) => a.atMs - b.atMs)) keepLine(line, false);
+  // Histories of an earlier version of this page know no order.
+  for (const line of stored.lines) keepLine({ ...line, order: line.order ?? ` ${line.atMs}` }, false);
 
   const on = <T extends ClientEvent['type']>(type: T, listener: (event: Extract<ClientEvent, { type: T }>) => void): void => {
     client.on(type, listener, { signal: stop.signal });
@@ -164,9 +244,14 @@ export async function openSession(
   on('identityChanged', ({ account }) => {
     person(account).then(refresh).catch(report);
   });
-  on('undecryptable', ({ from, heals }) => {
-    const what = `A message${from === undefined ? '' : ` from ${from}`} could not be read.`;
-    tell({ kind: 'notice', text: heals === 'by-itself' ? `${what} This heals by itself.` : `${what} Ask for it again.` });
+  on('devicesChanged', (event) => {
+    tell({ kind: 'devices' });
+    note(event.account, event).catch(report);
+  });
+  on('sessionEstablished', (event) => void note(event.address.account, event).catch(report));
+  on('undecryptable', (event) => {
+    if (event.from === undefined) tell({ kind: 'notice', text: 'A message could not be read.' });
+    else note(event.from, event).catch(report);
   });
   function run(): void {
     client.subscribe(receive, { signal: stop.signal }).catch(report);
@@ -177,9 +262,8 @@ export async function openSession(
   return {
     account: client.account,
     client,
-    relayLog,
     talks: () => [...talks.values()].sort((a, b) => lastMs(b) - lastMs(a)),
-    unread: ({ lines, person: { readMs } }) => lines.filter(({ own, atMs }) => !own && atMs > readMs).length,
+    unread: ({ lines, person: { readMs } }) => lines.filter((line) => isUnread(line) && line.atMs > readMs).length,
     onChange: (listener) => listeners.push(listener),
     async begin(account) {
       const known = talks.get(account);
@@ -194,10 +278,12 @@ export async function openSession(
       return talk;
     },
     async write(talk, text) {
-      const atMs = Math.max(Date.now(), lastMs(talk) + 1);
-      const line: Line = { key: crypto.randomUUID(), peer: talk.person.account, own: true, text, atMs, state: 'unsent' };
-      await history.putLine(line);
-      keepLine(line, false);
+      const atMs = Date.now();
+      const { account, timer } = talk.person;
+      const goneAtMs = timer === undefined || timer.ms === 0 ? undefined : atMs + timer.ms;
+      const key = crypto.randomUUID();
+      const line: Line = { key, peer: account, own: true, text, atMs, order: unsentOrder(atMs), state: 'unsent', goneAtMs };
+      await put(line, false);
       await handOver(line).catch(async (error) => {
         // It waits for a person's decision, about which the banner asks.
         if (!isCyphrError(error) || error.action !== 'ask') throw error;
@@ -205,8 +291,26 @@ export async function openSession(
         await refresh(talk);
       });
     },
+    async amend(line, content) {
+      const sent = await client.send(line.peer, content);
+      await put(amended(byLineId.get(content.target) ?? line, client.account, content, sent.order), false);
+    },
+    async takeBack(line) {
+      const sent = line.id === undefined ? undefined : await client.sent(line.id);
+      if (sent === undefined || !isOpen(line)) return false;
+      return (await sent.cancel()) === 'cancelled';
+    },
+    async setTimer(talk, ms) {
+      const sent = await client.send(talk.person.account, { kind: 'timer', disappearAfterMs: ms });
+      await setTimerHere(talk, 'You', ms, sent.order);
+    },
     async markRead(talk) {
-      const seenMs = talk.lines.at(-1)?.atMs ?? 0;
+      for (const { key } of talk.lines) {
+        const message = unseen.get(key);
+        unseen.delete(key);
+        message?.read().catch(report);
+      }
+      const seenMs = lastMs(talk);
       if (seenMs <= talk.person.readMs) return;
       talk.person = { ...talk.person, readMs: seenMs };
       await history.putPerson(talk.person);
