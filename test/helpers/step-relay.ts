@@ -4,7 +4,7 @@
  */
 
 import { TransportError } from '../../src/errors.js';
-import type { Address, DeviceKeys } from '../../src/step.js';
+import type { Address, BundleBytes, DeviceKeys } from '../../src/step.js';
 import { memoryNetwork } from '../../src/transport/memory.js';
 import type { Delivery, Directory, Login, Network, Transport } from '../../src/transport/port.js';
 
@@ -66,6 +66,8 @@ export interface StepRelay {
   /** Ends the connection of one device. */
   cut(address: Address): void;
   play(changes: readonly DirectoryChange[]): Promise<void>;
+  /** What the directory shows of an account. */
+  bundles(account: string): Promise<BundleBytes[]>;
 }
 
 const nameOf = ({ account, device }: Address): string => `${device} ${account}`;
@@ -220,6 +222,7 @@ export function stepRelay(): StepRelay {
     };
   }
 
+  const prove = async (): Promise<never> => Promise.reject(offline());
   const relay: StepRelay = {
     accepted,
     changes,
@@ -242,8 +245,8 @@ export function stepRelay(): StepRelay {
       for (const mailbox of mailboxes.values()) disconnect(mailbox);
     },
     cut: (address) => disconnect(mailboxOf(address)),
+    bundles: (account) => inner.directory({ address: { account, device: 1 }, prove }).fetch(account, { take: [] }),
     async play(played) {
-      const prove = async (): Promise<never> => Promise.reject(offline());
       for (const change of played) {
         const address = 'publish' in change ? change.publish.address : change.by;
         const port = inner.directory({ address, prove });

@@ -2,11 +2,13 @@
 
 import fc from 'fast-check';
 import { decodeDevice } from '../../src/identity/index.js';
+import { spoilSessions } from '../helpers/broken-session.js';
 import { textsIn } from '../helpers/text-watch.js';
 import { codeOf, type Machine, machine } from './machine.js';
-import { addressName, addressOf, send, type World } from './world.js';
+import { addressName, addressOf, link, send, type World } from './world.js';
 
 const HOUR_MS = 3_600_000;
+const MOST_DEVICES = 4;
 const TEN_YEARS_MS = 3_652 * 24 * HOUR_MS;
 
 /** One step: what, to which machine, and a number that decides the rest. */
@@ -68,12 +70,12 @@ const STEPS = {
     at.arm(plan);
     return `${plan.side} commit ${plan.atCommit} from here`;
   },
-  link({ relay }, at) {
+  connection({ relay }, at) {
     at.link.isUp = !at.link.isUp;
     if (!at.link.isUp) for (const address of at.addresses) relay.cut(address);
     return at.link.isUp ? 'up' : 'down';
   },
-  'lossy link'(_, at, n) {
+  'lossy connection'(_, at, n) {
     if (n % 2 === 0) at.link.losesAcks = !at.link.losesAcks;
     else at.link.losesReplies = !at.link.losesReplies;
     return `${at.link.losesAcks ? 'loses acknowledgements' : ''} ${at.link.losesReplies ? 'loses replies' : ''}`;
@@ -142,12 +144,51 @@ const STEPS = {
     clone.stop();
     return '';
   },
+  /** A fault of the disk: what a device reads with in its sessions is spoilt. */
+  async spoil({ time }, at) {
+    at.stop();
+    await time.settle();
+    await spoilSessions(at.store);
+    at.start();
+    return '';
+  },
+  async link(world, at) {
+    const primary = world.machines.find((each) => each.account === at.account)!;
+    const count = world.machines.filter((each) => each.account === at.account && !each.isRetired).length;
+    if (count >= MOST_DEVICES || !primary.link.isUp || !isRunning(primary)) return undefined;
+    return (await link(world, primary, `link ${world.log.length}`))?.name ?? 'in vain';
+  },
+  async revoke({ machines, time, revoked, faults }, at) {
+    const primary = machines.find((each) => each.account === at.account)!;
+    const device = at.addresses.at(-1);
+    if (at === primary || device === undefined || !isRunning(primary)) return undefined;
+    let isDone = false;
+    primary
+      .client()!
+      .devices.revoke(device.device)
+      .then(
+        () => {
+          isDone = true;
+        },
+        (error: unknown) => {
+          // A primary device that went back to a time before does not know the other one.
+          if (!primary.isDead() && codeOf(error) !== 'ERR_ARGUMENT') faults.push(`${at.name} was not revoked: ${codeOf(error)}`);
+        },
+      );
+    await time.settle();
+    if (!isDone) return 'in vain';
+    at.isRetired = true;
+    revoked.add(addressName(device));
+    return '';
+  },
   async recover(world, at) {
     if (at.client()?.status.state !== 'halted') return undefined;
     await recover(world, at);
     return at.isRetired ? 'in vain' : '';
   },
 } satisfies Record<string, Act>;
+
+const isRunning = (each: Machine): boolean => each.client() !== undefined && each.client()?.status.state !== 'halted';
 
 /** A halted device goes on as a new one. One without the account key can't: it has to be linked again. */
 export async function recover({ time, faults }: World, at: Machine): Promise<void> {
@@ -200,8 +241,8 @@ const WEIGHTS: Record<keyof typeof STEPS, number> = {
   restart: 2,
   stop: 1,
   crash: 4,
-  link: 3,
-  'lossy link': 2,
+  connection: 3,
+  'lossy connection': 2,
   'relay restarts': 1,
   lose: 1,
   repeat: 2,
@@ -212,6 +253,9 @@ const WEIGHTS: Record<keyof typeof STEPS, number> = {
   restore: 1,
   clone: 1,
   recover: 2,
+  spoil: 1,
+  link: 1,
+  revoke: 1,
 };
 
 export const anyStep: fc.Arbitrary<Step> = fc.record({

@@ -1,14 +1,11 @@
 /** The world of the model of the whole: machines, a relay, time, and what should come true of every message. */
 
-import { openDatabase } from '../../src/client/database.js';
-import { contactRecord, keys } from '../../src/client/records.js';
-import { deviceRows } from '../../src/client/recovery.js';
-import { decodeDevice, encodeDevice, entryOf, generateDeviceKeys, relist } from '../../src/identity/index.js';
+import { joinWith } from '../../src/client/join.js';
+import { contactRecord } from '../../src/client/records.js';
+import { decodeDevice } from '../../src/identity/index.js';
 import type { Address } from '../../src/step.js';
-import type { Write } from '../../src/store/port.js';
-import { parseDeviceList } from '../../src/wire/objects.js';
-import { type GlassStore, glassStore } from '../helpers/people.js';
-import { testRng } from '../helpers/rng.js';
+import { parseDeviceList, parseIdentity } from '../../src/wire/objects.js';
+import { glassStore } from '../helpers/people.js';
 import { type DirectoryChange, type StepRelay, stepRelay } from '../helpers/step-relay.js';
 import { type Timeline, timeline } from '../helpers/timeline.js';
 import { type Backup, codeOf, filled, type Machine, machine } from './machine.js';
@@ -48,6 +45,8 @@ export interface World {
   readonly accounts: readonly string[];
   readonly messages: Outgoing[];
   readonly backups: Map<Machine, Backup>;
+  /** Devices that were taken out of their account. */
+  readonly revoked: Set<string>;
   readonly faults: string[];
   /** What was done, in words. */
   readonly log: string[];
@@ -128,13 +127,17 @@ async function makeTemplate({ devices, haveMet }: Shape): Promise<Template> {
   relay.isSwift = true;
   const faults: string[] = [];
   const machines: Machine[] = [];
-  const world: World = { relay, time, machines, accounts: NAMES, messages: [], backups: new Map(), faults, log: [] };
+  const world: World = { relay, time, machines, accounts: NAMES, messages: [], backups: new Map(), revoked: new Set(), faults, log: [] };
   try {
     for (const [i, count] of devices.entries()) {
       const account = NAMES[i]!;
       for (let n = 1; n <= count; n++) {
+        const primary = machines.find((other) => other.account === account);
+        if (primary !== undefined) {
+          await link(world, primary, `shape ${devices}`);
+          continue;
+        }
         const each = machine(`${account}/${n}`, account, glassStore(), surroundings(relay, time, `shape ${devices}`, faults));
-        if (n > 1) await join(world, each, machines.find((other) => other.account === account)!);
         machines.push(each);
         each.start();
         await time.pass(MINUTE_MS);
@@ -161,31 +164,56 @@ async function makeTemplate({ devices, haveMet }: Shape): Promise<Template> {
   }
 }
 
-/** Makes a device on an empty disk one of the account of `primary`. */
-async function join({ time }: World, joining: Machine, primary: Machine): Promise<void> {
-  primary.stop();
-  await time.settle();
-  const rng = testRng(`join ${joining.name}`);
-  const first = decodeDevice(primary.store.rows().get('["device"]')!);
-  const { entries } = parseDeviceList(first.deviceList);
-  const own = generateDeviceKeys(rng, entries);
-  const next = relist(
-    first,
-    [...entries, entryOf(own)].sort((a, b) => a.device - b.device),
-    time.now(),
-    rng,
-  );
-  const accountKey = { publicKey: first.accountKey.publicKey, secretKey: undefined };
-  const device = { account: first.account, accountKey, ...own, deviceList: next.deviceList };
-  const write = async (store: GlassStore, rows: readonly Write[]): Promise<void> => {
-    const db = await openDatabase(store, { rng, now: time.now, onCommit: () => {}, onLost: () => {} });
-    await db.commit(rows);
-    await db.close();
-  };
-  await write(joining.store, deviceRows(device, rng, time.now()));
-  await write(primary.store, [{ key: keys.device, value: encodeDevice(next) }]);
-  primary.start();
-  await time.settle();
+/** A new machine, linked to the account of `primary` as people do it; `undefined` if that came to nothing. */
+export async function link(world: World, primary: Machine, seed: string): Promise<Machine | undefined> {
+  const { relay, time, faults, machines } = world;
+  const { account } = primary;
+  const count = machines.filter((each) => each.account === account).length;
+  const each = machine(`${account}/${count + 1}`, account, glassStore(), surroundings(relay, time, seed, faults));
+  let failure: unknown;
+  each.start(async (options) => {
+    try {
+      const code = await primary.client()!.devices.link();
+      const joining = await joinWith({ ...options, code: code.qr }, () => options.rng);
+      const asked = await code.request();
+      await asked.confirm();
+      return await joining.client();
+    } catch (error) {
+      failure = error;
+      throw error;
+    }
+  });
+  await time.pass(MINUTE_MS);
+  if (failure === undefined && each.client() !== undefined) {
+    machines.push(each);
+    return each;
+  }
+  if (!primary.isDead()) faults.push(`${each.name} was not linked: ${codeOf(failure)}`);
+  each.stop();
+  return undefined;
+}
+
+/** The person takes out what a linking has left in the list that came to nothing. */
+export async function revokeOrphans({ machines, accounts, time, faults }: World): Promise<void> {
+  for (const account of accounts) {
+    const own = machines.filter((each) => each.account === account);
+    const primary = own[0]!.client();
+    const revokeAll = async (): Promise<void> => {
+      for (const { device } of (await primary?.devices.list()) ?? []) {
+        const isOrphan = !own.some(({ addresses }) => addresses.some((address) => address.device === device));
+        if (isOrphan) await primary!.devices.revoke(device);
+      }
+    };
+    revokeAll().catch((error: unknown) => faults.push(`${account} could not take out a device: ${codeOf(error)}`));
+    await time.settle();
+  }
+}
+
+/** The devices in the newest list of an account that the directory shows. */
+export async function listed({ relay }: World, account: string): Promise<Set<string>> {
+  const lists = (await relay.bundles(account)).map(({ identity }) => parseDeviceList(parseIdentity(identity).deviceList));
+  const newest = lists.reduce((a, b) => (b.version > a.version ? b : a));
+  return new Set(newest.entries.map(({ device }) => addressName({ account, device })));
 }
 
 /** A world of that shape, its machines running; `time.end()` is the caller's. */
@@ -208,5 +236,5 @@ export async function worldOf(shape: Shape, seed: string): Promise<World> {
   }
   await time.pass(1_000);
   const accounts = [...new Set(made.map(({ account }) => account))];
-  return { relay, time, machines, accounts, messages: [], backups: new Map(), faults, log: [] };
+  return { relay, time, machines, accounts, messages: [], backups: new Map(), revoked: new Set(), faults, log: [] };
 }
