@@ -94,8 +94,9 @@ export function keyring(ctx: Context, initial: PrekeyState, refreshOwnList: () =
   };
 
   const renew = async (): Promise<void> => {
-    // Whether the account has gone on without this device, or with others; where it can't be asked, no list is signed.
-    if (isListDue(ctx.device(), ctx.now())) await refreshOwnList();
+    // Whether the account has gone on without this device, or with others. Where it can't be asked, no list is signed; who can't sign one asks each time.
+    const { accountKey } = ctx.device();
+    if (accountKey.secretKey === undefined || isListDue(ctx.device(), ctx.now())) await refreshOwnList();
     const remaining = ctx.directory.remaining && (await ctx.life.race(ctx.directory.remaining()));
     if (remaining !== undefined) {
       ctx.observer.gauge('oneTimePrekeys', remaining);
