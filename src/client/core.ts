@@ -105,13 +105,18 @@ export async function openCore(
           outbox.wakeAll();
           receiver.confirmAll();
           maintain();
+          // Whoever was taken out of the account is told by no other device of it.
+          if (ownList.entries.length > 1) contacts.askFor(device.account);
         },
         onDown(error) {
           drained = false;
           if (error !== undefined) watch.log('info', 'connection-down', isCyphrError(error) ? error.code : 'ERR_OFFLINE');
           setConnection('offline');
           // Perhaps this device has left its account's list.
-          if (isRefusedForGood(error)) contacts.askFor(device.account);
+          if (!isRefusedForGood(error)) return;
+          contacts.refresh(device.account, []).catch((cause: unknown) => {
+            watch.log('info', 'list-refresh-failed', isCyphrError(cause) ? cause.code : 'ERR_BUG');
+          });
         },
       }),
       directory,
@@ -299,7 +304,7 @@ export async function openCore(
         ack: inbox.ack,
         read: receipts.read,
         ...contacts.calls,
-        diagnose: diagnosis(ctx, { sessions, keyring, status, isSealed: 'slots' in options.store }),
+        diagnose: diagnosis(ctx, { sessions, troubles, keyring, status, isSealed: 'slots' in options.store }),
         ...linking.calls,
         recover,
       },

@@ -59,29 +59,35 @@ export function lanes(ctx: Context, work: LaneWork): Lanes {
     const [byte] = ctx.rng(1);
     lane.attempts += 1;
     lane.cancelTimer();
-    lane.cancelTimer = timer(() => self.wake(account), Math.min(HELD_RETRY_MS.cap, Math.max(askedMs, (ceiling * (byte! + 1)) / 256)));
+    lane.cancelTimer = timer(() => begin(account), Math.min(HELD_RETRY_MS.cap, Math.max(askedMs, (ceiling * (byte! + 1)) / 256)));
   };
 
-  const self: Lanes = {
+  const begin = (account: string): void => {
+    if (ctx.life.hasEnded() || !work.isDue(account)) return;
+    const lane = known.get(account) ?? { running: undefined, again: false, attempts: 0, cancelTimer: () => {} };
+    known.set(account, lane);
+    lane.cancelTimer();
+    if (lane.running !== undefined) {
+      lane.again = true;
+      return;
+    }
+    lane.running = run(account, lane).finally(() => {
+      lane.running = undefined;
+      if (!work.isDue(account)) known.delete(account);
+      else if (lane.again) begin(account);
+    });
+  };
+
+  return {
     wake(account) {
-      if (ctx.life.hasEnded() || !work.isDue(account)) return;
-      const lane = known.get(account) ?? { running: undefined, again: false, attempts: 0, cancelTimer: () => {} };
-      known.set(account, lane);
-      lane.cancelTimer();
-      if (lane.running !== undefined) {
-        lane.again = true;
-        return;
-      }
-      lane.running = run(account, lane).finally(() => {
-        lane.running = undefined;
-        if (!work.isDue(account)) known.delete(account);
-        else if (lane.again) self.wake(account);
-      });
+      const lane = known.get(account);
+      // Something has happened: failures of before say nothing about how long to wait from here.
+      if (lane !== undefined) lane.attempts = 0;
+      begin(account);
     },
     async close() {
       for (const lane of known.values()) lane.cancelTimer();
       await Promise.all([...known.values()].map((lane) => lane.running));
     },
   };
-  return self;
 }

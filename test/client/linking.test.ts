@@ -219,11 +219,14 @@ describe('revoking a device', () => {
     await bob.seen('devicesChanged', ({ removed }) => removed[0] === phone.client.device);
     await bob.client.send('alice', 'three');
     expect((await alice.read()).text).toBe('three');
-    await phone.client.send('bob', 'I am still here').catch(() => {});
-    await phone.seen('status', ({ status }) => status.state === 'halted');
-    await expect(phone.client.recover()).rejects.toThrow(coded('ERR_DEVICE_UNTRUSTED'));
-    expect(await bob.readAll()).toEqual([]);
-    await closeAll(alice, bob, phone);
+    await (await phone.client.send('bob', 'I am still here')).until('accepted');
+    expect(await bob.seen('undecryptable')).toMatchObject({ from: 'alice', code: 'ERR_DEVICE_UNTRUSTED' });
+    await phone.client.close();
+    // It looks when it connects.
+    const again = await person('alice', network, clock, { store: phone.store, seed: 'phone again' });
+    await again.seen('status', ({ status }) => status.state === 'halted');
+    await expect(again.client.recover()).rejects.toThrow(coded('ERR_DEVICE_UNTRUSTED'));
+    await closeAll(alice, bob, again);
   });
 
   test('not itself, and not one that there is not', async () => {

@@ -1,10 +1,11 @@
+import { expect } from 'vitest';
 import { joinWith } from '../../src/client/join.js';
 import type { JoinOptions, Linking } from '../../src/client/types.js';
 import type { Network } from '../../src/transport/port.js';
 import { type Clock, glassStore, type Person, person } from './people.js';
 import { testRng } from './rng.js';
 
-/** A further device of the account of `old`, linked as two people with two screens do it. */
+/** A further device of the account of `old`, linked as somebody with two screens does it; it is published when this resolves. */
 export async function linked(
   old: Person,
   network: Network,
@@ -13,7 +14,7 @@ export async function linked(
 ): Promise<Person> {
   const { link = await old.client.devices.link(), ...given } = options;
   const seed = given.seed ?? `${old.account} linked`;
-  return person(old.account, network, clock, {
+  const made = await person(old.account, network, clock, {
     ...given,
     seed,
     async open(opening) {
@@ -24,6 +25,8 @@ export async function linked(
       return joining.client();
     },
   });
+  await expect.poll(() => made.store.rows().has('["publish"]'), { timeout: 20_000 }).toBe(false);
+  return made;
 }
 
 /** The options with which a device that has nothing yet joins; its randomness is `seed`'s. */
