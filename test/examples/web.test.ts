@@ -202,7 +202,11 @@ test('two devices of one account: what one writes stands on the other as one’s
   expect(laptop.talks()[0]!.lines.at(-1)).toMatchObject({ own: true, elsewhere: true, state: 'accepted' });
   expect(laptop.unread(laptop.talks()[0]!)).toBe(2); // of bob
   await laptop.client.devices.revoke(phone.client.device);
-  await until(phone, () => phone.client.status.state === 'halted');
+  // What a removed device writes is not shown by anybody.
+  await until(bob, () => texts(bob).includes('alice has removed a device.'));
+  await phone.write(phone.talks()[0]!, 'Still here');
+  await until(bob, () => bob.talks()[0]!.lines.some(({ note }) => note === 'trouble'));
+  expect([...texts(bob), ...texts(laptop)]).not.toContain('Still here');
 });
 
 test.each(['out', 'in'] as const)('a session that is broken on purpose mends, and nothing is lost: %s', async (direction) => {
