@@ -13,7 +13,6 @@ import type { Arrivals } from './arrivals.js';
 import type { Contacts } from './contacts.js';
 import type { Context } from './context.js';
 import type { Inbox } from './inbox.js';
-import type { Posted } from './outbox.js';
 import { keys, type SessionRecord, sessionRecord } from './records.js';
 import type { LiveSession, Sessions } from './sessions.js';
 
@@ -37,14 +36,14 @@ export interface Claims {
 
 type Claim = Pick<SessionRecord, 'account' | 'device' | 'accountKeyHash' | 'deviceKeyHash' | 'createdAtMs'>;
 
-/** The claimed sessions in `ctx.db`. `onDropped` says that of an account messages were dropped, `onSettled` when claims were. */
+/** The claimed sessions in `ctx.db`. `onDropped` hears of an account whose messages were dropped, `onSettled` when claims were. */
 export async function claims(
   ctx: Context,
   contacts: Contacts,
   sessions: Sessions,
   inbox: Inbox,
   arrivals: Arrivals,
-  onDropped: (account: string) => Posted,
+  onDropped: (account: string) => void,
   onSettled: () => Promise<void>,
 ): Promise<Claims> {
   /** By session, oldest first: a Map keeps the order of arrival. */
@@ -74,13 +73,11 @@ export async function claims(
     for (const { writes } of removals) rows.push(...writes);
     const goesToo = (claim: Claim): boolean => owners.some((owner) => isOneDevice(owner, claim));
     for (const id of confirmed) if (!goesToo(claimed.get(id)!)) rows.push({ key: keys.claimed(id), value: null });
-    const told = messages.length > 0 ? onDropped(account) : undefined;
-    rows.push(...(told?.writes ?? []));
     if (rows.length > 0) await ctx.db.commit(rows);
     for (const { install } of removals) install();
     for (const [id, claim] of claimed) if (confirmed.includes(id) || goesToo(claim)) claimed.delete(id);
     inbox.removed(messages);
-    told?.committed();
+    if (messages.length > 0) onDropped(account);
   };
 
   const settleLocked = async (account: string): Promise<void> => {

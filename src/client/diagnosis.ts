@@ -35,24 +35,40 @@ export interface Trouble {
 export interface Troubles {
   /** The row of one event; `committed` says it. Only the last 100 are remembered. */
   report(trouble: Trouble): { readonly writes: readonly Write[]; committed(): void };
+  /** Says one whose sender nobody knows, and remembers it in memory alone: a flood of names must not push out what matters. */
+  reportStranger(trouble: Trouble): void;
+  /** What is remembered of an event. */
+  load(reference: string): Promise<TroubleRecord | undefined>;
 }
 
 /** The troubles in `ctx.db`. */
 export async function troubles(ctx: Context): Promise<Troubles> {
   const rows = (await ctx.db.list(['trouble'])).map(({ key, value }) => ({ reference: key[1]!, atMs: troubleRecord.decode(value).atMs }));
   const references = rows.sort((a, b) => a.atMs - b.atMs).map(({ reference }) => reference);
+  const strangers = new Map<string, TroubleRecord>();
+  const say = (reference: string, { account: from, code, heals }: Trouble): void =>
+    ctx.events.emit({ type: 'undecryptable', reference, from, code, heals });
   return {
+    async load(reference) {
+      const row = await ctx.db.read(keys.trouble(reference));
+      return row === undefined ? strangers.get(reference) : troubleRecord.decode(row);
+    },
+    reportStranger(trouble) {
+      const reference = toHex(ctx.rng(8));
+      strangers.set(reference, { ...trouble, atMs: ctx.now() });
+      if (strangers.size > sessionLimits.troubleCount) strangers.delete(strangers.keys().next().value as string);
+      say(reference, trouble);
+    },
     report(trouble) {
       const reference = toHex(ctx.rng(8));
       const value = troubleRecord.encode({ ...trouble, atMs: ctx.now() });
       const surplus = references.slice(0, Math.max(0, references.length + 1 - sessionLimits.troubleCount));
-      const { account: from, code, heals } = trouble;
       return {
         writes: [{ key: keys.trouble(reference), value }, ...surplus.map((each): Write => ({ key: keys.trouble(each), value: null }))],
         committed() {
           references.splice(0, surplus.length);
           references.push(reference);
-          ctx.events.emit({ type: 'undecryptable', reference, from, code, heals });
+          say(reference, trouble);
         },
       };
     },
@@ -84,13 +100,14 @@ const OTHER_ADVICE = 'See the code in the documentation’s table of errors, and
 /** What a diagnosis looks at. */
 export interface Patient {
   readonly sessions: Sessions;
+  readonly troubles: Pick<Troubles, 'load'>;
   readonly keyring: Pick<Keyring, 'prekeys'>;
   status(): ClientStatus;
   readonly isSealed: boolean;
 }
 
 /** The call that answers how the client stands, or what became of one event. */
-export function diagnosis(ctx: Context, { sessions, keyring, status, isSealed }: Patient): Calls['diagnose'] {
+export function diagnosis(ctx: Context, { sessions, troubles, keyring, status, isSealed }: Patient): Calls['diagnose'] {
   const { db } = ctx;
   let salt: Uint8Array | undefined;
   /** Made once for a store; a client that has halted can't keep it, and says hashes that nobody can compare. */
@@ -204,11 +221,11 @@ export function diagnosis(ctx: Context, { sessions, keyring, status, isSealed }:
 
   return async ({ reference }) => {
     if (reference === undefined) return ofClient();
-    const row = await db.read(keys.trouble(reference));
-    if (row === undefined) {
+    const found = await troubles.load(reference);
+    if (found === undefined) {
       const message = 'no event of the last 100 has this reference';
       throw new UsageError('ERR_ARGUMENT', message, { field: 'reference' });
     }
-    return ofEvent(troubleRecord.decode(row));
+    return ofEvent(found);
   };
 }

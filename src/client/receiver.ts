@@ -394,7 +394,7 @@ export async function receiver(
     sessions,
     inbox,
     arrivals,
-    (account) => troubles.report({ account, code: 'ERR_DEVICE_UNTRUSTED', heals: 'never' }),
+    (account) => troubles.reportStranger({ account, code: 'ERR_DEVICE_UNTRUSTED', heals: 'never' }),
     () => self.retry(),
   );
   contacts.onPinned((account) => {

@@ -50,7 +50,7 @@ const asks = (who: Person, count: number): Promise<unknown> =>
       who.observations.filter((other) => other.kind === 'log' && other.event === 'claim-unconfirmed').length >= count,
   );
 
-test('T28: a flood of names that nobody has leaves nothing but the marks of its flights and the last reports, and a first contact gets through', async () => {
+test('T28: a flood of names that nobody has leaves nothing but the marks of its flights, and a first contact gets through', async () => {
   const network = hostileNetwork();
   const clock = { ms: START };
   const bob = await person('bob', network, clock);
@@ -80,7 +80,6 @@ test('T28: a flood of names that nobody has leaves nothing but the marks of its 
     'contact-device': 1,
     got: 1,
     talk: 1,
-    trouble: 100,
   });
   expect(left['tag']).toBeLessThanOrEqual(2);
   expect(bob.client.status).toMatchObject({ unackedCount: 0 });

@@ -85,8 +85,12 @@ describe('a broken session mends by itself', () => {
     await closed(alice, bob);
   });
 
-  test('both sides spoilt at once, both writing: everything arrives once', async () => {
+  test.each([
+    ['only one may start another', 0],
+    ['both may, and both do', HOUR],
+  ])('both sides spoilt at once, both writing, and %s: everything arrives once', async (_, passedMs) => {
     const before = await talking();
+    clock.ms += passedMs;
     const alice = await spoilt(before.alice, 'alice again');
     const bob = await spoilt(before.bob, 'bob again');
     await Promise.all([sendAll(alice, 'bob', ['1', '2', '3', '4']), sendAll(bob, 'alice', ['5', '6', '7', '8'])]);
