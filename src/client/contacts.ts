@@ -54,6 +54,8 @@ export interface Contacts {
   mayShow(account: string, accountKeyHash: Uint8Array, device?: number): boolean;
   /** Asks the directory, verifies, pins at first use. `take`: whose one-time prekeys to hand out. Throws `ERR_NO_SESSION` for an unknown account. */
   refresh(account: string, take: 'all' | readonly number[]): Promise<readonly VerifiedBundle[]>;
+  /** Whether the directory has shown keys of this device, sound or not, when the account was last refreshed. */
+  isShown(account: string, device: number): boolean;
   /**
    * A list of the account, verified. A newer one under the pin is kept: who stands in it no longer is no device of the account any more.
    * Where nothing is pinned it is remembered for the pin to come: a device may write before the directory has its list.
@@ -80,7 +82,6 @@ export interface Contacts {
   onPinned(listener: (account: string) => void): void;
 }
 
-const nothing = (): void => {};
 /** Identities of which it is remembered that the directory was asked. */
 const COMPARED_MAX = 1_000;
 /** Identities of one contact that are remembered, so that what they wrote can still be shown. */
@@ -93,6 +94,7 @@ function changedError(): TrustError {
 /** The contacts in `ctx.db`, all pins loaded, so that what may be shown is known without I/O. */
 export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   const known = new Map<string, KnownContact>();
+  const shown = new Map<string, ReadonlySet<number>>();
   const isOwn = (account: string): boolean => account === ctx.device().account;
   const find = (account: string): KnownContact | undefined => (isOwn(account) ? own.contact() : known.get(account));
   const refuseGhosts = ghosts(ctx);
@@ -295,7 +297,11 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     const isOpen =
       contact?.changedTo !== undefined || (organisation.isPossible && contact !== undefined && trustInPin(contact) === 'unverified');
     if (contact === undefined) await abortable(self.refresh(account, []), signal);
-    else if (isOpen) await abortable(self.refresh(account, []).catch(nothing), signal);
+    else if (isOpen)
+      await abortable(
+        self.refresh(account, []).catch(() => {}),
+        signal,
+      );
     return known.get(account)!;
   };
   const ownIdentity = (): { account: string; accountKeyHash: Uint8Array } => {
@@ -337,9 +343,11 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
         const message = 'the directory knows no device of this account: what is sent to it is held, and goes out once there is one';
         throw new UsageError('ERR_NO_SESSION', message, { field: 'to' });
       }
+      shown.set(account, new Set(bundles.map(({ address }) => address.device)));
       const offered = isOwn(account) ? undefined : await organisation.ask(account, known.get(account), bundles);
       return ctx.lock(`contact ${account}`, () => accept(account, bundles, offered));
     },
+    isShown: (account, device) => shown.get(account)?.has(device) === true,
     learn: (account, list) =>
       ctx.lock(`contact ${account}`, async () => {
         if (isOwn(account)) return own.adopt(list);

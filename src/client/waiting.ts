@@ -22,6 +22,13 @@ export type ForDevice = Encrypted & { readonly device: number };
 
 type Pending = ReturnType<typeof pendingRecord.decode>;
 
+/** Devices, by H(DIK) in hex, that a round leaves out: `blocked` keep their turn, `absent` have published no keys yet and are none so far. */
+export interface LeftOut {
+  readonly blocked: ReadonlyMap<string, Round['left'][number]>;
+  readonly absent: ReadonlySet<string>;
+}
+const NOBODY: LeftOut = { blocked: new Map(), absent: new Set() };
+
 /** What came of encrypting a message for the devices that it is still for. */
 export interface Round {
   readonly encrypted: readonly ForDevice[];
@@ -90,6 +97,7 @@ export function waiting(
     account: string,
     pending: Pending,
     bundles: readonly VerifiedBundle[],
+    { blocked, absent } = NOBODY,
   ): Promise<Round> => {
     const message: Outgoing = {
       id: fromHex(pending.as ?? pending.id)!,
@@ -102,9 +110,15 @@ export function waiting(
       pending.only === undefined || (pending.only as Uint8Array[]).some((each) => equal(each, hash));
     for (const entry of contact.devices.filter(isFor)) {
       const { device } = entry;
+      const name = toHex(entry.keyHash);
+      const turn = blocked.get(name);
+      if (turn !== undefined) {
+        left.push(turn);
+        continue;
+      }
       const address = { account, device };
       const live = await encryption.usable(contact, account, entry);
-      if (live === undefined && pending.control === 'on-sessions') continue;
+      if (live === undefined && (pending.control === 'on-sessions' || (pending.control !== undefined && absent.has(name)))) continue;
       // The pin may have changed since the bundles were fetched.
       const bundle = bundles.find(
         (candidate) =>
@@ -151,7 +165,12 @@ export function waiting(
   };
 
   /** Encrypts one message that waits. Answers for which devices it could not be; `undefined` if nothing of the kind is left. */
-  const encryptOne = async (account: string, key: StoreKey, bundles: readonly VerifiedBundle[]): Promise<Round['left'] | undefined> => {
+  const encryptOne = async (
+    account: string,
+    key: StoreKey,
+    bundles: readonly VerifiedBundle[],
+    out: LeftOut,
+  ): Promise<Round['left'] | undefined> => {
     const row = await db.read(key);
     if (row === undefined) return undefined;
     const pending = pendingRecord.decode(row);
@@ -162,15 +181,18 @@ export function waiting(
     contacts.assertSendable(contact);
     let round: Round;
     try {
-      round = await encryptAll(contact, account, pending, bundles);
+      round = await encryptAll(contact, account, pending, bundles, out);
     } catch (error) {
       if (!isCyphrError(error) || error.code !== 'ERR_LENGTH') throw error;
       return void (await finish(id, 'failed', error));
     }
-    const { encrypted, left } = round;
+    const { encrypted } = round;
     const record = await messages.load(id);
     if (record === undefined) return undefined;
     const waitingFor = [...record.waitingFor, ...encrypted.map(({ device }) => device)];
+    // Where others of the account get it, a device without keys keeps nobody waiting.
+    const isElsewhere = waitingFor.length + record.accepted > 0;
+    const left = round.left.filter(({ keyHash: hash }) => !isElsewhere || !out.absent.has(toHex(hash)));
     if (left.length === 0 && waitingFor.length === 0) {
       // Whoever it was for is gone, or has it.
       if (record.isControl !== true) await ctx.lock(`sent ${id}`, () => settle(account, id, record, []));
@@ -196,7 +218,11 @@ export function waiting(
   };
 
   /** Encrypts what waits for a session, in the order of the calls; what a device can't be sent now keeps its place before what comes later. */
-  const encryptWith = async (account: string, bundles: readonly VerifiedBundle[]): Promise<Round['left'] | undefined> => {
+  const encryptWith = async (
+    account: string,
+    bundles: readonly VerifiedBundle[],
+    absent: ReadonlySet<string>,
+  ): Promise<Round['left'] | undefined> => {
     const blocked = new Map<string, Round['left'][number]>();
     let isUnknown = false;
     for (const { key, value } of await db.list(['pending', account])) {
@@ -204,7 +230,7 @@ export function waiting(
       const { only } = pendingRecord.decode(value);
       // Nothing is to be had for these in this round.
       if (only !== undefined && (only as Uint8Array[]).every((hash) => blocked.has(toHex(hash)))) continue;
-      const left = await ctx.lock(`peer ${account}`, () => encryptOne(account, key, bundles));
+      const left = await ctx.lock(`peer ${account}`, () => encryptOne(account, key, bundles, { blocked, absent }));
       for (const each of left ?? []) blocked.set(toHex(each.keyHash), each);
       if (left?.length === 0) {
         isUnknown = true;
@@ -219,9 +245,10 @@ export function waiting(
     let bundles: readonly VerifiedBundle[] = [];
     // Perhaps the directory shows the pinned identity again; if not, this throws what holds the messages.
     if ((await contacts.load(account))?.changedTo !== undefined) await contacts.refresh(account, []);
+    const absent = new Set<string>();
     let asked = 0;
     for (;;) {
-      const left = await encryptWith(account, bundles);
+      const left = await encryptWith(account, bundles, absent);
       if (left === undefined || ctx.life.hasEnded()) return;
       const dead = left.find(({ why }) => why !== undefined)?.why;
       const wanted = left.filter(({ why }) => why === undefined);
@@ -236,6 +263,7 @@ export function waiting(
         throw dead ?? new UsageError('ERR_NO_SESSION', message, { field: 'to' });
       }
       bundles = await ctx.observer.span('handshake', () => contacts.refresh(account, take));
+      for (const { ask, keyHash: hash } of wanted) if (ask !== undefined && !contacts.isShown(account, ask)) absent.add(toHex(hash));
     }
   };
 

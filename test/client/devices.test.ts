@@ -247,4 +247,28 @@ describe('an account with two devices', () => {
     expect(await bob.seen('devicesChanged')).toMatchObject({ added: [laptop.client.device] });
     await closeAll([phone, laptop, bob]);
   });
+
+  test('a device that was listed and never published keys keeps no message from the others', async () => {
+    const clock = { ms: START };
+    const network = memoryNetwork();
+    const first = await person('alice', network, clock, { seed: 'phone' });
+    await first.client.close();
+    const { list } = await joined(first, clock, 'never opened');
+    await list();
+    const prekeys = decodePrekeys(first.store.rows().get('["prekeys"]')!, []);
+    const device = decodeDevice(first.store.rows().get('["device"]')!);
+    await write(first.store, [publishWrite(deviceKeys(prekeys, device))]);
+    const phone = await person('alice', network, clock, { seed: 'phone again', store: first.store });
+    await published(phone);
+    const bob = await person('bob', network, clock);
+    const sent = await bob.client.send('alice', 'one');
+    expect((await phone.read()).text).toBe('one');
+    await sent.until('accepted');
+    await (await phone.client.send('bob', 'two')).until('accepted');
+    expect((await bob.read()).text).toBe('two');
+    await (await bob.client.send('alice', 'three')).until('accepted');
+    for (const { store } of [phone, bob])
+      expect([...store.rows().keys()].filter((key) => /^\["(pending|unsent|outbox)"/.test(key))).toEqual([]);
+    await closeAll([phone, bob]);
+  });
 });
