@@ -69,6 +69,7 @@ export function rootVectors(): RootVectors {
     code: 'ERR_SIGNATURE',
   });
   const other = new Uint8Array(8).fill(0xa5);
+  const misnamed = { publicKey: new Uint8Array(48).fill(0xa5), secretKey: root.secretKey };
   return {
     description:
       'RootStatements (0x43) of protocol version 1, suite 0x0001: SLH-DSA-SHA2-192s over all before the last 16,224 bytes, context "CYPHR/1 id/root". ' +
@@ -91,6 +92,11 @@ export function rootVectors(): RootVectors {
       bad('the last bytes of the signature', head + 16_224 - 8, other),
       bad('a byte too few', 0, new Uint8Array(0), head + 16_223),
       bad('a byte too many', head + 16_224, new Uint8Array(1)),
+      bad(
+        'another root in the statement, which this one has signed',
+        0,
+        signRootStatement(misnamed, { account: first.account, accountKeyHash, version: NOW }, NOW, testRng('vector/organisation/named')),
+      ),
       bad('no signature', 0, new Uint8Array(0), head),
       bad(
         'the signature of another context, id/list',
