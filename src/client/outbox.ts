@@ -23,7 +23,7 @@ import type { Greetings } from './greetings.js';
 import { lanes } from './lanes.js';
 import { abortReason } from './platform.js';
 import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
-import { forget, type Resend, type SendLog } from './sendlog.js';
+import { copyName, forget, type Resend, type SendLog } from './sendlog.js';
 import { requeued, sentMessages } from './sent.js';
 import type { Talk } from './talk.js';
 import type { SentState } from './types.js';
@@ -247,7 +247,8 @@ export async function outbox(
     if ((await contacts.load(own))?.devices.length === 0) return undefined;
     const plaintext = await db.read(keys.unsent(to, seq));
     if (plaintext === undefined) return undefined;
-    return self.post(own, { t: 'copy', to, id: fromHex(id)!, app: pendingRecord.decode(plaintext).payload });
+    const app = pendingRecord.decode(plaintext).payload;
+    return stage(own, { payload: encodeControl({ t: 'copy', to, id: fromHex(id)!, app }), control: 'any', as: copyName(id) });
   };
 
   const isForGood = (error: unknown): error is AnyCyphrError =>
@@ -396,7 +397,7 @@ export async function outbox(
     cancel,
     post: (account, message, { only, sessionsOnly = false } = {}) =>
       stage(account, { payload: encodeControl(message), only, control: sessionsOnly ? 'on-sessions' : 'any' }),
-    postAgain: (account, { id, payload }, deviceKeyHash) => stage(account, { payload, as: id, only: [deviceKeyHash] }),
+    postAgain: (account, { id, payload, control }, deviceKeyHash) => stage(account, { payload, control, as: id, only: [deviceKeyHash] }),
     wake: lane.wake,
     wakeAll() {
       for (const account of new Set([...waiting.keys(), ...greetings.accounts()])) lane.wake(account);

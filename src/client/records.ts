@@ -14,7 +14,7 @@
  * | `sent/<message>`, `once/<key>` | what became of a sent message; idempotency keys |
  * | `pending/<account>/<seq>`, `outbox/<account>/<seq>/<device>` | plaintext that waits for a session; ciphertext that waits for acceptance |
  * | `unsent/<account>/<seq>` | the plaintext of what is in `outbox`: goes with its last row there, and back to `pending` when a device was replaced |
- * | `log/<message>` | what was sent lately, to be sent again to a device that could not read it |
+ * | `log/<message>`, `log/<message> copy` | what was sent lately, to be sent again to a device that could not read it |
  * | `trouble/<reference>`, `salt` | what was known of a message that could not be read; what makes ids in reports unreadable |
  * | `greet/<account>` | a contact that has not answered the device which replaced a lost one |
  * | `grant/<slot>`, `share/<H(DIK)>` | answers to new devices that were confirmed, not left yet; new devices that wait for contacts |
@@ -265,17 +265,18 @@ export const pendingRecord = record('pending', {
   only: 'list?',
   /** `'any'`: for the protocol, not for the application; `'on-sessions'`: and not worth a new session. */
   control: 'string?',
-  /** The id of a message that is sent again: what it is on the wire. */
+  /** Under which name it is logged, where that is not its id: a copy, or what is sent again. */
   as: 'string?',
 });
 
 export const outboxRecord = record('outbox', { id: 'string', bytes: 'bytes', atMs: 'number' });
 
-/** A message that was sent lately: `devices` are {to, session, name, tries}, see sendlog.ts. */
+/** A message that was sent lately, or its copy: `devices` are {to, session, name, tries}, see sendlog.ts; `control` as in `pending`. */
 export const logRecord = record('log', {
   account: 'string',
   accountKeyHash: 'bytes',
   payload: 'bytes',
+  control: 'string?',
   atMs: 'number',
   devices: 'list',
 });

@@ -22,12 +22,13 @@ export interface LoggedName extends MessageName {
   readonly session: Uint8Array;
 }
 
-/** What is kept of a message beside its names. */
+/** What is kept of a message beside its names. `control` is that of its `pending` row. */
 export interface LoggedMessage {
   readonly account: string;
   /** H(AIK) of the pin under which it was encrypted, 64 bytes. */
   readonly accountKeyHash: Uint8Array;
   readonly payload: Uint8Array;
+  readonly control?: string | undefined;
 }
 
 /** Who asks for messages again: a device, as its session proves it. */
@@ -41,6 +42,7 @@ export interface LogReader {
 export interface Resend {
   readonly id: string;
   readonly payload: Uint8Array;
+  readonly control: string | undefined;
   readonly write: Write;
 }
 
@@ -52,9 +54,19 @@ export interface SendLog {
   take(reader: LogReader, session: Uint8Array, names: readonly MessageName[]): Promise<Resend[]>;
 }
 
-/** The rows that take message `id` out of the log, for whoever deletes it or lets it expire. */
+/** Under which id the copy of message `id` for one's own other devices is logged. */
+export function copyName(id: string): string {
+  return `${id} copy`;
+}
+
+/** The id on the wire of what is logged under `name`: a copy's is its message's. 32 hex digits. */
+export function wireId(name: string): string {
+  return name.slice(0, 32);
+}
+
+/** The rows that take message `id` with its copy out of the log, for whoever deletes it or lets it expire. */
 export function forget(id: string): Write[] {
-  return [{ key: keys.log(id), value: null }];
+  return [id, copyName(id)].map((name) => ({ key: keys.log(name), value: null }));
 }
 
 interface StoredName {
@@ -66,7 +78,7 @@ interface StoredName {
 
 /** Whether a row of the log is past its time, or its message past that of the conversation's timer. One that still waits for the relay is not. */
 export async function isPast({ db, now }: Pick<Context, 'db' | 'now'>, id: string, atMs: number): Promise<boolean> {
-  const row = await db.read(keys.sent(id));
+  const row = await db.read(keys.sent(wireId(id)));
   const sent = row === undefined ? undefined : sentRecord.decode(row);
   if (sent?.state === 'queued' || sent?.state === 'held') return false;
   const sinceMs = sent?.acceptedAtMs ?? atMs;
@@ -96,7 +108,7 @@ export async function sendLog(ctx: Pick<Context, 'db' | 'now'>): Promise<SendLog
   for (const { id, row } of stored) index(id, row.devices as unknown as StoredName[]);
 
   return {
-    async add(id, { account, accountKeyHash, payload }, names) {
+    async add(id, { account, accountKeyHash, payload, control }, names) {
       const row = known.has(id) ? await db.read(keys.log(id)) : undefined;
       const before = row === undefined ? undefined : logRecord.decode(row);
       const earlier = (before?.devices ?? []) as readonly StoredName[];
@@ -105,10 +117,10 @@ export async function sendLog(ctx: Pick<Context, 'db' | 'now'>): Promise<SendLog
         return { to, session, name: nameBytes(name), tries };
       });
       const devices = [...earlier.filter(({ to }) => !added.some((each) => equal(each.to, to))), ...added];
-      const value = logRecord.encode({ account, accountKeyHash, payload, atMs: before?.atMs ?? ctx.now(), devices });
+      const value = logRecord.encode({ account, accountKeyHash, payload, control, atMs: before?.atMs ?? ctx.now(), devices });
       const surplus = known.has(id) ? [] : [...known.keys()].slice(0, Math.max(0, known.size + 1 - sessionLimits.sendLogCount));
       return {
-        writes: [{ key: keys.log(id), value }, ...surplus.flatMap(forget)],
+        writes: [{ key: keys.log(id), value }, ...surplus.map((other): Write => ({ key: keys.log(other), value: null }))],
         committed() {
           for (const other of surplus) drop(other);
           index(id, devices);
@@ -126,7 +138,7 @@ export async function sendLog(ctx: Pick<Context, 'db' | 'now'>): Promise<SendLog
           drop(id);
           continue;
         }
-        const { account, accountKeyHash, payload, atMs, devices } = logRecord.decode(row);
+        const { account, accountKeyHash, payload, control, atMs, devices } = logRecord.decode(row);
         const all = devices as unknown as readonly StoredName[];
         const entry = all.find((each) => equal(each.session, session) && compare(each.name, name) === 0);
         const isMeant =
@@ -136,8 +148,8 @@ export async function sendLog(ctx: Pick<Context, 'db' | 'now'>): Promise<SendLog
           equal(entry.to, reader.deviceKeyHash);
         if (!isMeant || entry.tries >= sessionLimits.resendCount || (await isPast(ctx, id, atMs))) continue;
         const counted = all.map((each) => (each === entry ? { ...each, tries: each.tries + 1 } : each));
-        const value = logRecord.encode({ account, accountKeyHash, payload, atMs, devices: counted });
-        found.push({ id, payload, write: { key: keys.log(id), value } });
+        const value = logRecord.encode({ account, accountKeyHash, payload, control, atMs, devices: counted });
+        found.push({ id, payload, control, write: { key: keys.log(id), value } });
       }
       return found;
     },

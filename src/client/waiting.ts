@@ -13,7 +13,7 @@ import type { Contacts, KnownContact } from './contacts.js';
 import type { Context } from './context.js';
 import type { Encrypted, Encryption, Outgoing } from './encryption.js';
 import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
-import type { SendLog } from './sendlog.js';
+import { type SendLog, wireId } from './sendlog.js';
 import type { SentMessages } from './sent.js';
 import type { SentState } from './types.js';
 
@@ -100,7 +100,7 @@ export function waiting(
     { blocked, absent } = NOBODY,
   ): Promise<Round> => {
     const message: Outgoing = {
-      id: fromHex(pending.as ?? pending.id)!,
+      id: fromHex(wireId(pending.as ?? pending.id))!,
       kind: pending.control === undefined ? 'app' : 'control',
       payload: pending.payload,
     };
@@ -149,10 +149,10 @@ export function waiting(
     return { encrypted, left };
   };
 
-  const log: Waiting['log'] = async (contact, account, { id, as = id, payload, control }, encrypted) => {
-    if (control !== undefined || encrypted.length === 0) return { writes: [], committed() {} };
+  const log: Waiting['log'] = async (contact, account, { id, as, payload, control }, encrypted) => {
+    if ((control !== undefined && as === undefined) || encrypted.length === 0) return { writes: [], committed() {} };
     const names = encrypted.map(({ name }) => name);
-    return sendLog.add(as, { account, accountKeyHash: contact.pin, payload }, names);
+    return sendLog.add(as ?? id, { account, accountKeyHash: contact.pin, payload, control }, names);
   };
 
   /** Whether every device of the contact can be written to at once. */

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { decodeFacts, encodeFacts } from '../../src/client/records.js';
 import { sessionLimits } from '../../src/limits.js';
 import { rowCount, sessionsWith, spoilSessions } from '../helpers/broken-session.js';
+import { linked } from '../helpers/devices.js';
 import { type Envelope, type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
 import { coded } from '../helpers/matchers.js';
 import { type Clock, type Person, person, START } from '../helpers/people.js';
@@ -108,6 +109,30 @@ describe('a broken session mends by itself', () => {
     expect(active[0]).toHaveLength(1);
     expect(active[0]).toEqual(active[1]);
     await closed(alice, bob);
+  });
+
+  test('copies for one’s own other device arrive once, too, and a deleted message leaves none', async () => {
+    const { alice: phone, bob } = await talking();
+    const before = await linked(phone, network, clock, { seed: 'laptop' });
+    await sendAll(phone, 'bob', ['0']);
+    expect((await before.read()).text).toBe('0');
+    await sendAll(before, 'bob', ['00']);
+    expect((await phone.read()).text).toBe('00');
+    clock.ms += HOUR;
+    const laptop = await spoilt(before, 'laptop again');
+    await sendAll(phone, 'bob', ['1', '2', '3', '4']);
+    expect(await texts(laptop, 4)).toEqual(['1', '2', '3', '4']);
+    expect(laptop.count('undecryptable')).toBe(1);
+    await sendAll(phone, 'bob', ['5']);
+    expect((await laptop.read()).text).toBe('5');
+    const logged = rowCount(phone.store, 'log');
+    const sent = await phone.client.send('bob', 'regret');
+    await sent.until('accepted');
+    expect((await laptop.read()).text).toBe('regret');
+    await phone.client.send('bob', { kind: 'deletion', target: sent.id });
+    await laptop.read();
+    expect(rowCount(phone.store, 'log')).toBe(logged + 2);
+    await closed(phone, laptop, bob);
   });
 
   test('what came while the device was away is asked for when it is back', async () => {

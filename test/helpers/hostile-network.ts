@@ -110,6 +110,8 @@ export function hostileNetwork(): HostileNetwork {
           return self.answer(account, await directory.fetch(account, options));
         },
         remaining: async () => self.remaining ?? (await directory.remaining!()),
+        leave: (...parcel) => directory.leave!(...parcel),
+        pickUp: (...slot) => directory.pickUp!(...slot),
       };
     },
     transport(login) {
