@@ -11,6 +11,7 @@ import type { Address, BundleBytes } from '../step.js';
 import type { Write } from '../store/port.js';
 import { VERSION } from '../wire/codec.js';
 import { type DeviceEntry, parseDeviceList } from '../wire/objects.js';
+import { claimedLists } from './claimed-lists.js';
 import type { Context } from './context.js';
 import type { Calls } from './engine.js';
 import { ghosts } from './ghosts.js';
@@ -156,18 +157,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     ctx.now() <= freshUntil ||
     entries.every((entry) => contact.devices.some(({ keyHash: hash }) => equal(hash, entry.keyHash)));
 
-  /** The newest list of each identity that claims an account which is not pinned. */
-  const claimedLists = new Map<string, VerifiedDeviceList>();
-  const claimName = (account: string, accountKeyHash: Uint8Array): string => `${account} ${toHex(accountKeyHash)}`;
-  /** In memory alone: by the time of another start the directory has the list. */
-  const rememberClaim = (account: string, list: VerifiedDeviceList): void => {
-    const name = claimName(account, list.accountKeyHash);
-    if ((claimedLists.get(name)?.version ?? -1) >= list.version) return;
-    claimedLists.delete(name);
-    claimedLists.set(name, list);
-    if (claimedLists.size > sessionLimits.claimedCount) claimedLists.delete(claimedLists.keys().next().value as string);
-  };
-
+  const claimed = claimedLists();
   /** Verifies one device's bundle against what is stored of it. Whose identity it is, is compared with the pin afterwards. */
   const verify = async (bundle: BundleBytes, account: string, contact: KnownContact | undefined): Promise<VerifiedBundle> => {
     if (bundle.address.account !== account) throw new TransportError('ERR_REJECTED', 'the directory answered for another account');
@@ -235,8 +225,8 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     if (isChanged && isOwn(account)) throw changedError();
     const contact = isChanged ? await identityChanged(account, before, first, offered) : before;
     const lists = agreed.map(({ list }) => list);
-    const claimed = before === undefined ? claimedLists.get(claimName(account, first.accountKeyHash)) : undefined;
-    if (claimed !== undefined) lists.push(claimed);
+    const told = before === undefined ? claimed.of(account, first.accountKeyHash) : undefined;
+    if (told !== undefined) lists.push(told);
     const fitting = lists.filter((list) => mayTake(contact, list));
     const newest =
       fitting.length === 0 ? verifyDeviceList(contact!.list, contact!.identity) : fitting.reduce((a, b) => (b.version > a.version ? b : a));
@@ -352,7 +342,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
       ctx.lock(`contact ${account}`, async () => {
         if (isOwn(account)) return own.adopt(list);
         const contact = known.get(account);
-        if (contact === undefined) return rememberClaim(account, list);
+        if (contact === undefined) return claimed.remember(account, list);
         if (!equal(contact.pin, list.accountKeyHash) || list.version <= contact.listVersion || !mayTake(contact, list)) return;
         await save(account, { ...contact, list: list.bytes });
       }),
