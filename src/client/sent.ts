@@ -108,6 +108,7 @@ export function sentMessages(ctx: Context): SentMessages {
       if (error !== undefined) verdicts.set(id, error);
       if (verdicts.size > VERDICTS_MAX) verdicts.delete(verdicts.keys().next().value as string);
       emit({ type: 'sent', id: id as MessageId, state, ...(error === undefined ? {} : { error }) }, isNews);
+      if (state === 'queued' || state === 'held') return;
       const level = early.get(id);
       early.delete(id);
       if (state === 'accepted' && level !== undefined) emit({ type: 'sent', id: id as MessageId, state: TOLD[level]! });

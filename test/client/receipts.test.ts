@@ -80,6 +80,9 @@ async function device(account: string, mode: Mode = 'delivered-and-read', seed =
       const record = { to, state: 'accepted', atMs: START, seq: n, waitingFor: [], accepted: 1, ...more };
       await db.commit([{ key: keys.sent(idOf(n)), value: sentRecord.encode(record) }]);
     },
+    async held(n: number) {
+      self.messages.announce(idOf(n), {}, 'held');
+    },
     async accepted(n: number) {
       const record = { ...(await self.messages.load(idOf(n)))!, state: 'accepted' };
       await db.commit([self.messages.write(idOf(n), record)]);
@@ -232,6 +235,12 @@ describe('receipts that come', () => {
     await waits;
     expect(await alice.state(1)).toBe('delivered');
     expect(alice.events.map(({ state }) => state)).toEqual(['accepted', 'delivered']);
+    // Held for one device meanwhile, it is told once all have it.
+    await alice.sent(3, 'bob', { state: 'queued', waitingFor: [1, 2] });
+    await alice.told('bob', { delivered: [bytesOf(3)] });
+    await alice.held(3);
+    await alice.accepted(3);
+    expect(alice.events.slice(2).map(({ state }) => state)).toEqual(['held', 'accepted', 'delivered']);
     await alice.sent(2, 'bob', { state: 'failed' });
     await alice.told('bob', { read: [bytesOf(2)] });
     expect(await alice.state(2)).toBe('failed');
