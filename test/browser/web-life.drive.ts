@@ -115,7 +115,7 @@ export default async function drive(stage: Stage): Promise<void> {
     await alice.unlock();
     await isOpen(alice);
     await alice.until(`document.querySelector('#halted').checkVisibility()`);
-    assert.match(await alice.text('#halted'), /restored from a backup/);
+    assert.match(await alice.text('#halted'), /restored or copied/);
     await isAccessible(alice.page);
     await alice.click('#recover');
     await alice.until(`document.querySelector('#connection').dataset.state === 'online'`);

@@ -32,7 +32,7 @@ export interface Person extends Complaints {
   say(text: string): Promise<void>;
   /** A message with exactly this text is on the screen. */
   sees(text: string): Promise<void>;
-  /** The last of one's own messages has this state. */
+  /** The last of one's own messages has this state, or was received since. */
   isMarked(state: string): Promise<void>;
   register(name: string): Promise<void>;
   unlock(passphrase?: string): Promise<void>;
@@ -116,7 +116,8 @@ export async function person(browser: Browser, url: string, context?: BrowserCon
       await self.press('Enter');
     },
     sees: (text) => until(`[...document.querySelectorAll('.bubble')].some((bubble) => bubble.textContent === ${quoted(text)})`),
-    isMarked: (state) => until(`[...document.querySelectorAll('.line.own')].at(-1)?.dataset.state === ${quoted(state)}`),
+    isMarked: (state) =>
+      until(`[${quoted(state)}, 'delivered', 'read'].includes([...document.querySelectorAll('.line.own')].at(-1)?.dataset.state)`),
     async register(name) {
       await self.fill('#name', name);
       await self.fill('#passphrase', PASSPHRASE);

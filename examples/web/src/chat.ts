@@ -30,6 +30,8 @@ export function showChat(session: OpenAccount): void {
     inside.show(talk);
     people.show(talk);
     seen();
+    // Another device of the account may have told of a comparison since.
+    session.refresh(talk).catch(toastError);
     // On a touch screen the keyboard would cover what was opened.
     if (!matchMedia('(pointer: coarse)').matches) byId('text').focus();
     else byId('talk').focus();
@@ -90,7 +92,9 @@ export function showChat(session: OpenAccount): void {
     } catch (error) {
       toastError(error);
       // Only a device with the account key can make a new one of itself.
-      byId('halted-erase').hidden = !isCyphrError(error) || error.code !== 'ERR_DEVICE_UNTRUSTED';
+      const isLinked = isCyphrError(error) && error.code === 'ERR_DEVICE_UNTRUSTED';
+      byId('halted-erase').hidden = !isLinked;
+      byId('recover').hidden = isLinked;
     }
     showStatus();
   });

@@ -117,7 +117,7 @@ export function conversationView(session: Session, { compare, explain }: Convers
     const isFirst = isNewDay || isNote || last?.note !== undefined || last?.own !== line.own || line.atMs - (last?.atMs ?? 0) > GROUP_MS;
     if (isNewDay) list.append(el('li', { class: 'day' }, dayName(line.atMs)));
     if (!isFirst && last !== undefined) shown.get(last.key)?.classList.remove('last');
-    const kind = isNote ? `note ${line.note}` : `line last${line.own ? ' own' : ''}${isFirst ? ' first' : ''}`;
+    const kind = isNote ? `note note-${line.note}` : `line last${line.own ? ' own' : ''}${isFirst ? ' first' : ''}`;
     const item = el('li', { class: `${kind}${isArriving ? ' arriving' : ''}` });
     fill(item, line);
     list.append(item);

@@ -45,9 +45,8 @@ export function reactionCounts({ reactions = {} }: Line): Map<string, number> {
   return counts;
 }
 
-/** What a line says in one row of text. */
-export function summary({ own, note, text, deleted }: Line): string {
-  if (note !== undefined) return text;
+/** What a message says in one row of text. */
+export function summary({ own, text, deleted }: Line): string {
   return `${own ? 'You: ' : ''}${deleted ? 'Deleted' : text.replaceAll('\n', ' ')}`;
 }
 

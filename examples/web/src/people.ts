@@ -27,7 +27,7 @@ export function peopleView(session: Session, onOpen: (talk: Talk) => void): Peop
   }
 
   function fill(button: HTMLButtonElement, talk: Talk, isOpen: boolean): void {
-    const last = talk.lines.at(-1);
+    const last = talk.lines.filter(({ note }) => note === undefined).at(-1);
     const unread = session.unread(talk);
     const words = last === undefined ? 'No messages yet' : summary(last);
     const when = last === undefined ? '' : dayOf(last.atMs) === dayOf(Date.now()) ? clock(last.atMs) : shortDay(last.atMs);

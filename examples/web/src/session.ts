@@ -203,8 +203,11 @@ export async function openSession(
     if (talk.lines.some(({ key }) => key === id)) return;
     if (content.kind === 'timer') return setTimerHere(talk, own ? 'You' : peer, content.disappearAfterMs, order);
     const { disappearAfterMs } = message;
-    if (!own) talk.trust ??= message.trust;
-    if (!own) unseen.set(id, message);
+    if (!own) {
+      talk.trust = message.trust;
+      unseen.set(id, message);
+      tell({ kind: 'talk', talk });
+    }
     const line: Line = { key: id, id, peer, own, text: message.text, atMs, order };
     const goneAtMs = disappearAfterMs === undefined ? undefined : atMs + disappearAfterMs;
     await put({ ...line, goneAtMs, ...(own && { elsewhere: true, state: 'accepted' }) }, !own);
@@ -213,7 +216,7 @@ export async function openSession(
   async function setTimerHere(talk: Talk, who: string, ms: number, order: string): Promise<void> {
     talk.person = withTimer(talk.person, ms, order);
     await history.putPerson(talk.person);
-    const text = ms === 0 ? `${who} turned disappearing messages off.` : `${who} let messages disappear after ${timerWords(ms)}.`;
+    const text = ms === 0 ? `${who} turned disappearing messages off.` : `${who} set messages to disappear after ${timerWords(ms)}.`;
     await put({ key: `timer ${order}`, peer: talk.person.account, own: false, note: 'timer', text, atMs: Date.now(), order }, false);
   }
 
