@@ -165,7 +165,10 @@ export async function openCore(
       contacts: (from, control) => linking.contacts(from, control),
     };
     const linking = openLinking(ctx, own, contacts, sessions, outbox, keyring.publish);
-    const wake = (account: string): void => outbox.wake(account);
+    const wake = (account: string): void => {
+      outbox.wake(account);
+      if (account === device.account) linking.deliver();
+    };
     const arrivals = openArrivals(ctx, talk, receipts, inbox);
     const receiver = await openReceiver(
       ctx,

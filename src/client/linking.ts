@@ -41,7 +41,7 @@ export interface Linking {
   readonly calls: Pick<Calls, 'devices' | 'fingerprint' | 'linkOpen' | 'linkRequest' | 'linkAnswer' | 'revoke'>;
   /** The handler of `contacts`. */
   contacts(from: ControlSender, control: ControlOf<'contacts'>): Promise<ControlEffect>;
-  /** Brings on its way what was confirmed, also by an earlier run; once it has begun it goes on by itself. */
+  /** Brings on its way what was confirmed, also by an earlier run: called when the engine starts, and when a session with an own device has begun. */
   deliver(): void;
 }
 
@@ -174,12 +174,14 @@ export function linking(
     }
   };
 
-  /** Queues the contacts for the devices that have just been linked, a few in each message. */
+  /** Queues the contacts for the devices that have just been linked and have been heard of, a few in each message. */
   const share = async (): Promise<void> => {
     const account = ctx.device().account;
     for (const { key, value } of await ctx.db.list(['share'])) {
       let { after } = shareRecord.decode(value);
       const to = ctx.ownList().entries.find((entry) => toHex(entry.keyHash) === key[1]);
+      // It greets the others of its account once it is published: nothing is said to a device that may never be there.
+      if (to !== undefined && (await ctx.db.read(keys.peer(account, to.keyHash))) === undefined) continue;
       for (;;) {
         const page =
           to === undefined

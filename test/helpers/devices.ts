@@ -1,4 +1,4 @@
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { joinWith } from '../../src/client/join.js';
 import type { JoinOptions, Linking } from '../../src/client/types.js';
 import type { Network } from '../../src/transport/port.js';
@@ -25,7 +25,7 @@ export async function linked(
       return joining.client();
     },
   });
-  await expect.poll(() => made.store.rows().has('["publish"]'), { timeout: 20_000 }).toBe(false);
+  await vi.waitFor(() => expect(made.store.rows().has('["publish"]')).toBe(false), { timeout: 20_000 });
   return made;
 }
 
