@@ -15,7 +15,7 @@ import type { Step } from '../step.js';
 import type { Write } from '../store/port.js';
 import type { Delivery } from '../transport/port.js';
 import { FRAME_INIT, FRAME_SEALED, frameType, type InitFrame, parseInit, parseSealed } from '../wire/frames.js';
-import { type Plaintext, parsePlaintext } from '../wire/plaintext.js';
+import { type Plaintext, parsePlaintext, saysControl } from '../wire/plaintext.js';
 import { ratchetTag } from '../wire/ratchet-message.js';
 import type { Arrivals } from './arrivals.js';
 import { claims as openClaims } from './claims.js';
@@ -142,7 +142,7 @@ export async function receiver(
       // It is authentic, so its key is used up; only what it says is beyond this version. What devices say to each other is no person's.
       if (!isCyphrError(error)) throw error;
       ctx.observer.log('info', 'content-unreadable', error.code);
-      if (parsePlaintext(step.out)?.kind !== 'control') unreadable = error.code;
+      if (!saysControl(step.out)) unreadable = error.code;
     }
     const nowMs = ctx.now();
     const id = fromHex(live.id)!;

@@ -29,6 +29,11 @@ export function encodePlaintext(plaintext: Plaintext): Uint8Array {
     .finish();
 }
 
+/** Whether a plaintext says that it is control content, be it well-formed or not. */
+export function saysControl(bytes: Uint8Array): boolean {
+  return bytes[0] === 1;
+}
+
 /** Decodes a plaintext; `undefined` if it is none, or of a kind that this version doesn't know. */
 export function parsePlaintext(bytes: Uint8Array): Plaintext | undefined {
   if (bytes.length < PLAINTEXT_HEAD_BYTES || bytes[0]! > 1) return undefined;

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { sealFrame } from '../../src/pqxdh/handshake.js';
 import { parseSignedSet } from '../../src/wire/objects.js';
+import { besidesFailures } from '../helpers/broken-session.js';
 import { evilPeer } from '../helpers/evil-peer.js';
 import { type Envelope, hostileNetwork } from '../helpers/hostile-network.js';
 import { type Person, person, START } from '../helpers/people.js';
@@ -83,7 +84,7 @@ test('T15: reordered, doubled and withheld: every message is shown once, wheneve
   await close();
 });
 
-test('T17, T50: bits flipped, ends cut off: one error for all, no byte changes, and the genuine one still opens', async () => {
+test('T17, T50: bits flipped, ends cut off: one error for all, nothing changes but the count of failures, and the genuine one still opens', async () => {
   const network = hostileNetwork();
   const clock = { ms: START };
   const alice = await person('alice', network, clock);
@@ -95,7 +96,7 @@ test('T17, T50: bits flipped, ends cut off: one error for all, no byte changes, 
   };
   const attack = async (): Promise<void> => {
     const { bytes } = kept.at(-1)!;
-    const before = bob.store.dump();
+    const before = besidesFailures(bob.store);
     const step = Math.ceil(bytes.length / 40);
     for (let at = 0; at < bytes.length; at += at < 24 ? 1 : step) {
       expect(await network.inject(bob.address, flip(bytes, at, 1 << (at % 8)))).toBe(true);
@@ -103,7 +104,7 @@ test('T17, T50: bits flipped, ends cut off: one error for all, no byte changes, 
       clock.ms += 5_000; // a token for each flight
     }
     expect(await network.inject(bob.address, new Uint8Array([...bytes, 0]))).toBe(true);
-    expect(bob.store.dump()).toBe(before);
+    expect(besidesFailures(bob.store)).toBe(before);
     await network.inject(bob.address, bytes);
   };
   await (await alice.client.send('bob', 'flight')).until('accepted');
