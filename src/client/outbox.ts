@@ -245,7 +245,8 @@ export async function outbox(
   const copyOf = async (to: string, id: string, { seq }: SentRecord): Promise<Posted | undefined> => {
     const own = ctx.device().account;
     if ((await contacts.load(own))?.devices.length === 0) return undefined;
-    const plaintext = await db.read(keys.unsent(to, seq));
+    // Where it is being encrypted anew it waits.
+    const plaintext = (await db.read(keys.unsent(to, seq))) ?? (await db.read(keys.pending(to, seq)));
     if (plaintext === undefined) return undefined;
     const app = pendingRecord.decode(plaintext).payload;
     return stage(own, { payload: encodeControl({ t: 'copy', to, id: fromHex(id)!, app }), control: 'any', as: copyName(id) });

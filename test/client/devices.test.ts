@@ -271,4 +271,47 @@ describe('an account with two devices', () => {
       expect([...store.rows().keys()].filter((key) => /^\["(pending|unsent|outbox)"/.test(key))).toEqual([]);
     await closeAll([phone, bob]);
   });
+
+  test('a message that is accepted while it is encrypted anew for a shorter list is copied to the sender’s others', async () => {
+    const clock = { ms: START };
+    const memory = memoryNetwork();
+    const gone = new Set<number>();
+    const slow = new Map<number, Promise<void>>();
+    const network: Network = {
+      ...memory,
+      transport(login) {
+        const port = memory.transport(login);
+        const send: Transport['send'] = async (to, bytes, options) => {
+          await slow.get(to.device);
+          if (gone.has(to.device)) throw new TransportError('ERR_REJECTED', 'nobody there');
+          await port.send(to, bytes, options);
+        };
+        return { ...port, send };
+      },
+    };
+    const { phone, laptop, bob: first } = await people(clock, network);
+    await first.client.send('alice', 'hello');
+    expect([(await phone.read()).text, (await laptop.read()).text]).toEqual(['hello', 'hello']);
+    await first.client.close();
+    const { store, list } = await joined(first, clock, 'tablet');
+    await list();
+    const bob = await person('bob', network, clock, { seed: 'bob again', store: first.store });
+    const tablet = await person('bob', network, clock, { seed: 'tablet again', store });
+    await published(tablet);
+
+    let accept = (): void => {};
+    slow.set(phone.client.device, new Promise((resolve) => (accept = resolve)));
+    // The relay knows of the new list; bob does not.
+    gone.add(laptop.client.device);
+    await phone.client.devices.revoke(laptop.client.device);
+    while (phone.store.rows().has('["publish"]')) await new Promise((resolve) => setImmediate(resolve));
+    await bob.client.send('alice', 'to whoever is there');
+    while (![...bob.store.rows().keys()].some((key) => key.startsWith('["pending","alice"'))) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    accept();
+    expect((await phone.read()).text).toBe('to whoever is there');
+    expect(await tablet.read()).toMatchObject({ text: 'to whoever is there', conversation: { account: 'alice' } });
+    await closeAll([phone, laptop, bob, tablet]);
+  });
 });
