@@ -58,8 +58,8 @@ export interface Machine {
   start(open?: (options: TestOptions) => Promise<Client>): void;
   /** The process ends in order. */
   stop(): void;
-  /** The process will die at its n-th commit from now. */
-  arm(plan: Plan): void;
+  /** The process will die at its n-th commit from now; `undefined`: it will not. */
+  arm(plan: Plan | undefined): void;
   /** Reads what there is: `until` resolves when the application has had time for it. */
   read(acks: boolean, until: () => Promise<void>): Promise<void>;
   backup(at: number): Backup;
@@ -87,7 +87,7 @@ export async function filled(rows: Backup['rows']): Promise<GlassStore> {
 export function machine(name: string, account: string, store: GlassStore, { relay, now, seed, faults }: Surroundings): Machine {
   let life: Life | undefined;
   let lives = 0;
-  let armed: Plan | undefined;
+  let armed: Plan | 'never' | undefined;
   let acked = new Set<string>();
   let delivered: Parcel | undefined;
   let latestMs = 0;
@@ -100,7 +100,7 @@ export function machine(name: string, account: string, store: GlassStore, { rela
     let current = disk;
     const switching = (): Store => {
       if (armed !== undefined && life === begun && !begun.isDead) {
-        current = crashingStore(disk, armed);
+        current = armed === 'never' ? disk : crashingStore(disk, armed);
         armed = undefined;
       }
       return current;
@@ -208,7 +208,7 @@ export function machine(name: string, account: string, store: GlassStore, { rela
       armed = undefined;
     },
     arm(plan) {
-      armed = plan;
+      armed = plan ?? 'never';
     },
     async read(acks, until) {
       const running = life;

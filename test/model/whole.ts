@@ -75,8 +75,7 @@ async function heal(world: World): Promise<void> {
   for (const each of machines) {
     Object.assign(each.link, { isUp: true, losesAcks: false, losesReplies: false });
     each.offsetMs = 0;
-    if (each.isRetired) continue;
-    each.stop();
+    each.arm(undefined);
     each.start();
   }
   await time.pass(MINUTE_MS);

@@ -5,6 +5,9 @@ vi.mock('../../src/ratchet/ratchet.js', async (original) => (await import('../he
 vi.mock('../../src/ratchet/keys.js', async (original) => (await import('../helpers/key-watch.js')).watchKeys(await original()));
 vi.mock('../../src/pqxdh/seal.js', async (original) => (await import('../helpers/key-watch.js')).watchSeals(await original()));
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
+vi.mock('../../src/crypto/composite.js', async (original) =>
+  (await import('../helpers/remembered-signatures.js')).rememberSignatures(await original()),
+);
 
 const { CYPHR_SEED, CYPHR_RUNS, CYPHR_PATH } = process.env;
 const seed = Number(CYPHR_SEED ?? Date.now() % 2 ** 31);
