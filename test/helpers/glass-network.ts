@@ -49,6 +49,14 @@ export function glassNetwork(): GlassNetwork {
           up();
           return directory.remaining!();
         },
+        async leave(slot, bytes, options) {
+          up();
+          return directory.leave!(slot, bytes, options);
+        },
+        async pickUp(slot, options) {
+          up();
+          return directory.pickUp!(slot, options);
+        },
       };
     },
     transport(login: Login): Transport {

@@ -177,6 +177,8 @@ export function origin(inner: GlassStore = glassStore()): Origin {
             publish: (keys, options) => gated(() => directory.publish(keys, options)),
             fetch: (account, options) => gated(() => directory.fetch(account, options)),
             remaining: () => gated(() => directory.remaining!()),
+            leave: (slot, bytes, options) => gated(() => directory.leave!(slot, bytes, options)),
+            pickUp: (slot, options) => gated(() => directory.pickUp!(slot, options)),
           };
         },
         transport(login: Login) {
