@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { decodeContent, decodeHello, encodeContent, encodeHello, stampContent, toContent } from '../../src/client/content.js';
+import { encodeControl } from '../../src/client/control.js';
 import type { MessageId } from '../../src/client/types.js';
-import { limits } from '../../src/limits.js';
+import { limits, wireLimits } from '../../src/limits.js';
 import { encodeMsgpack } from '../../src/wire/msgpack.js';
+import { PLAINTEXT_HEAD_BYTES } from '../../src/wire/plaintext.js';
 import { coded, usage } from '../helpers/matchers.js';
 
 const encode = (content: unknown): Uint8Array => encodeContent(toContent(content), 1_767_225_600_123);
@@ -160,6 +162,15 @@ describe('content', () => {
 
 describe('hello', () => {
   const incarnation = new Uint8Array(16).fill(1);
+
+  test('the largest content with its stamp fits into a new session’s first message, also as a copy for an own device', () => {
+    const largest = encode('x'.repeat(limits.contentBytes - encode('').length - 2));
+    const app = stampContent(largest, { order: Number.MAX_SAFE_INTEGER, disappearAfterMs: limits.disappearAfterMs });
+    const control = encodeControl({ t: 'copy', to: 'x'.repeat(limits.accountBytes), id: new Uint8Array(16), app });
+    const replaces = Array.from({ length: 5 }, () => new Uint8Array(16));
+    const room = wireLimits.plaintextBytes - PLAINTEXT_HEAD_BYTES;
+    for (const said of [{ app }, { control }]) expect(encodeHello({ incarnation, replaces, ...said }).length).toBeLessThanOrEqual(room);
+  });
 
   test('comes back as it was, with and without a first message', () => {
     const hello = { incarnation, replaces: [new Uint8Array(16).fill(2)], app: encode('hi') };
