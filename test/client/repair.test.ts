@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { decodeFacts, encodeFacts } from '../../src/client/records.js';
+import { TransportError } from '../../src/errors.js';
 import { sessionLimits } from '../../src/limits.js';
 import { rowCount, sessionsWith, spoilSessions } from '../helpers/broken-session.js';
 import { linked } from '../helpers/devices.js';
@@ -248,6 +249,20 @@ test('facts of sessions as stores of before hold them: nothing failed, nothing w
   const broken = { ...facts, answeredAtMs: 5, suspect: true, failed: [name, { ...name, n: 0 }], askedCount: 1, askedAtMs: 7 };
   expect(decodeFacts(encodeFacts(broken))).toEqual(broken);
   expect(() => decodeFacts({ ...before, failed: [new Uint8Array(19)] })).toThrow(coded('ERR_STORE_CORRUPT'));
+});
+
+test('a message that is cancelled is not kept to be sent again', async () => {
+  const { alice, bob } = await talking();
+  network.route = () => {
+    throw new TransportError('ERR_OFFLINE', 'down');
+  };
+  const before = rowCount(alice.store, 'log');
+  const sent = await alice.client.send('bob', 'not meant so');
+  expect(rowCount(alice.store, 'log')).toBe(before + 1);
+  await alice.observed((record) => record.kind === 'log' && record.event === 'send-retry');
+  expect(await sent.cancel()).toBe('cancelled');
+  expect(rowCount(alice.store, 'log')).toBe(before);
+  await closed(alice, bob);
 });
 
 describe('T28: a storm of bad messages', () => {
