@@ -195,11 +195,12 @@ test('two devices of one account: what one writes stands on the other as one’s
   await until(laptop, () => texts(laptop).includes('To the laptop'));
   const phone = await linked('alice', network, laptop);
   await until(bob, () => texts(bob).includes('alice has linked a device.'));
-  await bob.write(bob.talks()[0]!, 'To both');
-  await until(phone, () => texts(phone).includes('To both'));
-  await phone.write(phone.talks()[0]!, 'From the phone');
+  await phone.write(await phone.begin('bob'), 'From the phone');
   await until(laptop, () => texts(laptop).includes('From the phone'));
   expect(laptop.talks()[0]!.lines.at(-1)).toMatchObject({ own: true, elsewhere: true, state: 'accepted' });
+  await until(bob, () => texts(bob).includes('From the phone'));
+  await bob.write(bob.talks()[0]!, 'To both');
+  for (const device of [laptop, phone]) await until(device, () => texts(device).includes('To both'));
   expect(laptop.unread(laptop.talks()[0]!)).toBe(2); // of bob
   await laptop.client.devices.revoke(phone.client.device);
   // What a removed device writes is not shown by anybody.
