@@ -44,7 +44,7 @@ export interface Troubles {
 /** The troubles in `ctx.db`. */
 export async function troubles(ctx: Context): Promise<Troubles> {
   const rows = (await ctx.db.list(['trouble'])).map(({ key, value }) => ({ reference: key[1]!, atMs: troubleRecord.decode(value).atMs }));
-  const references = rows.sort((a, b) => a.atMs - b.atMs).map(({ reference }) => reference);
+  let references = rows.sort((a, b) => a.atMs - b.atMs).map(({ reference }) => reference);
   const strangers = new Map<string, TroubleRecord>();
   const say = (reference: string, { account: from, code, heals }: Trouble): void =>
     ctx.events.emit({ type: 'undecryptable', reference, from, code, heals });
@@ -66,8 +66,7 @@ export async function troubles(ctx: Context): Promise<Troubles> {
       return {
         writes: [{ key: keys.trouble(reference), value }, ...surplus.map((each): Write => ({ key: keys.trouble(each), value: null }))],
         committed() {
-          references.splice(0, surplus.length);
-          references.push(reference);
+          references = [...references.filter((each) => !surplus.includes(each)), reference];
           say(reference, trouble);
         },
       };
@@ -76,11 +75,12 @@ export async function troubles(ctx: Context): Promise<Troubles> {
 }
 
 /** One sentence for developers on each cause that has more to say than its class. */
-const ADVICE: Partial<Readonly<Record<ErrorCode | 'healthy' | 'healed' | 'unsettled', string>>> = {
+const ADVICE: Partial<Readonly<Record<ErrorCode | 'healthy' | 'healed' | 'unsettled' | 'unverified', string>>> = {
   healthy: 'Nothing is wrong that this client knows of.',
   healed: 'It has healed: a new session is in use, and what the sender still had was sent again.',
   unsettled:
     'A session is broken whose other side is not confirmed, or has changed its identity: once that is settled, a message to it starts another.',
+  unverified: 'Only verified contacts are written to, as the option `trust` says: a person has to verify the contact.',
   ERR_DECRYPT:
     'Messages arrived damaged, or the two sides have drifted apart (a restored copy of a store does that): the session is being replaced, and what was lost is asked for.',
   ERR_SKIP_LIMIT: 'More messages were lost in a row than can be bridged: the session is being replaced, and what was lost is asked for.',
@@ -211,7 +211,8 @@ export function diagnosis(ctx: Context, { sessions, troubles, keyring, status, i
     const [first] = held.keys();
     if (first !== undefined) {
       const needsPerson = first === 'ERR_IDENTITY_CHANGED' || first === 'ERR_DEVICE_UNTRUSTED';
-      return answer(first as ErrorCode, needsPerson ? 'needs-person' : 'by-itself', facts);
+      const advice = first === 'ERR_DEVICE_UNTRUSTED' ? ADVICE.unverified : undefined;
+      return answer(first as ErrorCode, needsPerson ? 'needs-person' : 'by-itself', facts, advice);
     }
     if (now.state === 'offline' || now.state === 'connecting') return answer('ERR_OFFLINE', 'by-itself', facts);
     if (counts.broken > 0) return answer('ERR_SESSION_DEAD', 'by-itself', facts);

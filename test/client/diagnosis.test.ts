@@ -183,6 +183,17 @@ describe('how the client stands', () => {
     await alice.client.close();
   });
 
+  test('messages that wait for a person say which', async () => {
+    const bob = await person(BOB, network, clock);
+    const alice = await person(ALICE, network, clock, { trust: 'pinned-only' });
+    await expect((await alice.client.send(BOB, SECRET)).until('accepted')).rejects.toThrow(coded('ERR_DEVICE_UNTRUSTED'));
+    const diagnosis = await alice.client.diagnose();
+    expect(diagnosis).toMatchObject({ cause: 'ERR_DEVICE_UNTRUSTED', heals: 'needs-person', facts: { 'held ERR_DEVICE_UNTRUSTED': 1 } });
+    expect(diagnosis.advice).toMatch(/verif/);
+    expectRedacted(diagnosis, alice, bob);
+    await Promise.all([alice.client.close(), bob.client.close()]);
+  });
+
   test('a broken session that may not be replaced yet', async () => {
     const { alice, bob } = await talking();
     await breakOnce(alice);
