@@ -197,7 +197,8 @@ test('two devices of one account: what one writes stands on the other as one’s
   await until(bob, () => texts(bob).includes('alice has linked a device.'));
   await phone.write(await phone.begin('bob'), 'From the phone');
   await until(laptop, () => texts(laptop).includes('From the phone'));
-  expect(laptop.talks()[0]!.lines.at(-1)).toMatchObject({ own: true, elsewhere: true, state: 'accepted' });
+  const copied = laptop.talks()[0]!.lines.find(({ text }) => text === 'From the phone');
+  expect(copied).toMatchObject({ own: true, elsewhere: true, state: 'accepted' });
   await until(bob, () => texts(bob).includes('From the phone'));
   await bob.write(bob.talks()[0]!, 'To both');
   for (const device of [laptop, phone]) await until(device, () => texts(device).includes('To both'));
