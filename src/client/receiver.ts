@@ -160,7 +160,7 @@ export async function receiver(
     const from: ControlSender = { account, device, accountKeyHash, deviceKeyHash: owner.deviceKeyHash, session: id };
     const control = contact === undefined ? undefined : opened?.control;
     const effect = control && (await handle(from, control));
-    const heard = await repair.heard(owner, peer, id, control?.t === 'retry' && effect !== undefined ? control : undefined);
+    const heard = await repair.heard(owner, known, peer, id, control?.t === 'retry' && effect !== undefined ? control : undefined);
     peer = heard.peer;
     const trouble = unreadable && troubles.report({ account, code: unreadable, heals: 'needs-person' });
     const posted = [...heard.requests, ...(effect === undefined ? [] : [effect]), ...(trouble === undefined ? [] : [trouble])];

@@ -32,15 +32,22 @@ export interface Repair {
   /** The device of this session was replaced: nothing is sent on it again, and that is said once. */
   replaced(session: LiveSession): Promise<void>;
   /**
-   * What a message that came on session `id`, 16 bytes, changes beside it: a request in it ends the session that it names, and what
-   * failed elsewhere is asked for now that the device is heard.
+   * What a message that came on session `id`, 16 bytes, changes beside it: a request in it ends the session that it names, what failed
+   * elsewhere is asked for now that the device is heard, and what failed here before, too little to mean that the session is broken, is
+   * said to be lost. `before` is the peer without that message.
    */
-  heard(owner: LiveSession['facts'], peer: PeerSessions, id: Uint8Array, request?: ControlOf<'retry'>): Promise<Heard>;
+  heard(
+    owner: LiveSession['facts'],
+    before: PeerSessions,
+    peer: PeerSessions,
+    id: Uint8Array,
+    request?: ControlOf<'retry'>,
+  ): Promise<Heard>;
   /** Sends again what the other side could not read. */
   readonly retry: ControlHandlers['retry'];
 }
 
-/** A changed peer, and requests that go into the same commit. */
+/** A changed peer, and what goes into the same commit: requests and reports. */
 export interface Heard {
   readonly peer: PeerSessions;
   readonly requests: readonly Posted[];
@@ -121,14 +128,16 @@ export function repair(
       const peer = died(known, id);
       if (peer !== known) await commit(facts, peer, [trouble(facts, id, 'ERR_DEVICE_UNTRUSTED', 'never')]);
     },
-    async heard(owner, heardOf, id, told) {
+    async heard(owner, before, heardOf, id, told) {
       // On the session that can't be read nothing more is sent; what was asked for goes out on another.
       let peer = told === undefined || compare(told.session, id) === 0 ? heardOf : died(heardOf, told.session);
+      const isForgiven = (find(before, id)?.failed.length ?? 0) > 0 && find(heardOf, id)?.failed.length === 0;
+      const reports = isForgiven ? [trouble(owner, id, 'ERR_DECRYPT', 'never')] : [];
       const open = unasked(peer, id);
-      if (open.length === 0 || !(await mayAsk(owner))) return { peer, requests: [] };
+      if (open.length === 0 || !(await mayAsk(owner))) return { peer, requests: reports };
       const requests = open.map((session) => request(owner, session.id, session.failed.slice(session.askedCount)));
       for (const session of open) peer = asked(peer, session.id, ctx.now());
-      return { peer, requests };
+      return { peer, requests: [...reports, ...requests] };
     },
     async retry(from, { session, missing }) {
       const names = checkNames(session, missing);

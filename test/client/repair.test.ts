@@ -149,6 +149,19 @@ describe('a broken session mends by itself', () => {
     await closed(again, bob);
   });
 
+  test('one that failed in a session which goes on is said to be lost, once', async () => {
+    const { alice, bob } = await talking();
+    corrupting('bob', 1);
+    await sendAll(alice, 'bob', ['lost', 'next', 'and next']);
+    expect([(await bob.read()).text, (await bob.read()).text]).toEqual(['next', 'and next']);
+    const { reference } = (await bob.seen('undecryptable')) as { reference: string };
+    expect(bob.events.filter(({ type }) => type === 'undecryptable')).toMatchObject([
+      { from: 'alice', code: 'ERR_DECRYPT', heals: 'never' },
+    ]);
+    expect(await bob.client.diagnose(reference)).toMatchObject({ cause: 'ERR_DECRYPT', heals: 'never' });
+    await closed(alice, bob);
+  });
+
   test('a device that restarts between the failures counts on', async () => {
     const { alice, bob: before } = await talking();
     corrupting('bob', 3);
