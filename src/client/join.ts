@@ -31,7 +31,8 @@ const PAUSE_MS = 5_000;
  * code or as it was typed. For an empty store, which stays empty until the other device has confirmed. Both devices show `confirmation`:
  * a person compares, and confirms on the other one. `client()` then resolves with this device's client, and rejects if the person refused.
  *
- * What the other device knows of contacts comes by itself afterwards, encrypted. Messages of before don't.
+ * What the other device knows of contacts comes by itself afterwards, encrypted. Messages of before don't. From then on the store is opened
+ * by `createClient`, as any other; so too if `client()` rejects once the store is no longer empty.
  *
  * Throws `ERR_ARGUMENT` (`code`: it is none, or has a typing error; `account`: it is of another account; `store`: it is not empty;
  * `directory`: it has no drop box), `ERR_TIMEOUT` (the code is not, or no longer, good here), `ERR_DEVICE_UNTRUSTED` (another device has

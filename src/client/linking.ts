@@ -69,6 +69,13 @@ export function linking(
 
   const forget = (): void => {
     if (shown !== undefined) wipe(shown.offer.seed);
+    // An answer that is under way still needs them.
+    if (shown?.isOver === false) {
+      shown.asked?.then(
+        ({ answerKeys }) => wipe(answerKeys),
+        () => {},
+      );
+    }
     shown = undefined;
   };
   ctx.life.onEnd(forget);
@@ -286,7 +293,9 @@ export function linking(
       },
     },
     async contacts(from, { entries }) {
-      if (from.account !== ctx.device().account) throw malformed('account');
+      const { account: own, accountKey } = ctx.device();
+      // What a primary device knows of people is not for devices to change that it may have to revoke.
+      if (from.account !== own || accountKey.secretKey !== undefined) throw malformed('account');
       for (const each of entries) {
         const { account, contact } = bySchema(entrySchema, each, malformed);
         await contacts.brought(account, readContact(account, contact));

@@ -256,6 +256,22 @@ describe('T31: codes', () => {
     await closeAll(again);
   });
 
+  test.each([0, 2, 4, 8])('a new code, %i microtasks after a confirmation, comes before it or spoils nothing', async (ticks) => {
+    const { network, clock, alice } = await world();
+    const link = await alice.client.devices.link();
+    const joined = await joining('alice', network, clock, link.qr, 'phone').join;
+    const asked = await link.request();
+    const confirmed = asked.confirm().then(
+      () => true,
+      (error) => expect(error).toEqual(coded('ERR_TIMEOUT')),
+    );
+    for (let i = 0; i < ticks; i++) await Promise.resolve();
+    await alice.client.devices.link();
+    if ((await confirmed) === true) await (await joined.client()).close();
+    expect((await alice.client.devices.list()).length).toBe((await confirmed) === true ? 2 : 1);
+    await closeAll(alice);
+  });
+
   test('garbage in the place of a request uses the code up, without a device', async () => {
     const { network, alice } = await world();
     const { parseLinkCode } = await import('../../src/identity/linking.js');
