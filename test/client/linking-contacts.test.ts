@@ -17,7 +17,7 @@ const record: ContactRecord = { identity: bob.accountKey.publicKey, sinceMs: NOW
 const sender: ControlSender = {
   account: 'alice',
   device: 7,
-  session: '',
+  session: new Uint8Array(16),
   accountKeyHash: new Uint8Array(64),
   deviceKeyHash: new Uint8Array(64),
 };
