@@ -1,7 +1,7 @@
 /**
  * `npm run demo`: a relay and two people as three operating system processes. Each person sends the other a text, line by line. In the
  * middle one person is killed, then the relay, both by SIGKILL, and started again. Then: did both texts arrive whole, in order,
- * nothing twice? And what did the relay get to see? Exit code 1 unless everything holds.
+ * nothing twice? A second act is about devices (second-act.ts). And what did the relay get to see? Exit code 1 unless everything holds.
  */
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { SingleBar } from 'cli-progress';
 import { copyMailboxes, type Stored, search } from './evidence.js';
 import { killAll, ROOT, type Running, start } from './processes.js';
+import { type Check, secondAct } from './second-act.js';
 
 const PATIENCE_MS = 120_000;
 const SHOWN = 6;
@@ -154,28 +155,31 @@ async function main(): Promise<boolean> {
   await until('both texts', () => alice.done && bob.done && alice.got >= bob.lines.length && bob.got >= alice.lines.length);
   const talked = Date.now() - talking;
   step('both texts are there');
+  const ended = [await alice.process!.stop('stop'), await bob.process!.stop('stop')];
+  const act = await secondAct(second.url, { alice, bob }, join(folder, 'phone'), step);
   bar?.stop();
   if (bar) console.log(steps.join('\n'));
 
-  const codes = [await alice.process!.stop('stop'), await bob.process!.stop('stop'), await second.relay.stop()];
+  const codes = [...ended, await second.relay.stop()];
   const left = await copyMailboxes(join(folder, 'relay'), join(folder, 'copy-2'));
   // Bob's mailbox is the one that filled up while he was dead.
   const bobs = queue.filter(({ mailbox }) => mailbox === busiest(queue));
   showQueue(bobs, bobHad);
 
-  const words = [alice.account, bob.account, ...[...alice.lines, ...bob.lines].filter((line) => line.length >= 16)];
+  const words = [alice.account, bob.account, ...[...alice.lines, ...bob.lines, ...act.words].filter((line) => line.length >= 16)];
   const found = [search(join(folder, 'copy-1'), words), search(join(folder, 'copy-2'), words)];
   const control = search(bob.data, words);
   const logs = first.relay.errors() + second.relay.errors();
   const sizes = bobs.map(({ envelope }) => envelope.length);
   const same = (a: readonly string[], b: readonly string[]) => a.length === b.length && a.every((line, i) => line === b[i]);
   const bytes = found.reduce((sum, part) => sum + part.bytes, 0);
-  const checks: [boolean, string][] = [
+  const checks: Check[] = [
     [
       same(read(bob), numbered(alice.lines)),
       `Bob read all ${alice.lines.length} lines, in order, none twice (he had ${bobHad} when he was killed)`,
     ],
     [same(read(alice), numbered(bob.lines)), `Alice read all ${bob.lines.length} lines, in order, none twice`],
+    ...act.checks,
     [
       bobs.length > 0,
       `the killed relay had kept ${bobs.length} envelopes for Bob: ${Math.min(...sizes)} to ${Math.max(...sizes)} bytes each`,

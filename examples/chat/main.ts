@@ -9,7 +9,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { type Client, createClient, isCyphrError } from '@cyphr/e2ee';
+import { type Client, createClient, isCyphrError, joinAccount, type LinkRequest } from '@cyphr/e2ee';
 import { nodeStore } from '@cyphr/e2ee/store/node';
 import { relay } from '@cyphr/e2ee/transport/websocket';
 import { speakPlainly, TypedWrong } from '../command-line.js';
@@ -18,9 +18,11 @@ const HELP = `  /to NAME     write to NAME from now on
   /safety      the safety number with that person: compare it by voice, or face to face
   /verify      you have compared it, and it is the same
   /accept      go on with a changed identity, unverified
+  /devices     the devices of this account; /remove NUMBER takes one out
+  /link        link another device, which is started with --join; /confirm or /refuse it
   /quit`;
 
-speakPlainly(`npm run chat -- NAME [--to NAME] [--relay ws://127.0.0.1:8787] [--data .demo/NAME]
+speakPlainly(`npm run chat -- NAME [--to NAME] [--join CODE] [--relay ws://127.0.0.1:8787] [--data .demo/NAME]
 ${HELP}`);
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -28,6 +30,7 @@ const { values, positionals } = parseArgs({
     to: { type: 'string', default: '' },
     relay: { type: 'string', default: process.env['RELAY'] ?? 'ws://127.0.0.1:8787' },
     data: { type: 'string' },
+    join: { type: 'string' },
   },
 });
 const [account] = positionals;
@@ -52,7 +55,11 @@ const folder = values.data ?? join('.demo', encodeURIComponent(account));
 mkdirSync(folder, { recursive: true });
 async function open(name: string): Promise<Client> {
   try {
-    return await createClient({ account: name, store: nodeStore(folder), ...relay(values.relay) });
+    const options = { account: name, store: nodeStore(folder), ...relay(values.relay) };
+    if (values.join === undefined) return await createClient(options);
+    const joining = await joinAccount({ ...options, code: values.join });
+    console.log(`  Does the other device show ${joining.confirmation}? Then type /confirm there, else /refuse.`);
+    return await joining.client();
   } catch (error) {
     console.error(isCyphrError(error) ? `${error.message} (${error.code})` : error);
     process.exit(1);
@@ -77,8 +84,22 @@ client.on('undecryptable', ({ from = 'somebody', heals }) => {
   show(`  ! a message from ${from} could not be read (${heals === 'by-itself' ? 'this heals by itself' : 'ask them to send it again'})`);
 });
 
+client.on('devicesChanged', ({ account: whose, added, removed, refused }) => {
+  for (const [what, devices] of Object.entries({
+    'has linked': added,
+    'has removed': removed,
+    'is shown without its signature with': refused,
+  }))
+    if (devices.length > 0) show(`  ${whose} ${what} device ${devices.join(', ')}`);
+});
+client.on('sessionEstablished', ({ address, reason }) => {
+  if (reason === 'healed') show(`  the session with ${address.account} has mended`);
+});
+
 client
   .subscribe((message) => {
+    if (message.from.account === account && message.conversation.kind === 'person')
+      return show(`  you, on another device, to ${message.conversation.account}: ${message.text}`);
     const mark = { verified: '✓', vouched: '✓', unverified: ' ', changed: '!' }[message.trust];
     show(`${new Date(message.sentAtMs).toLocaleTimeString()} ${mark} ${message.from.account}: ${message.text}`);
   })
@@ -93,9 +114,29 @@ async function send(text: string): Promise<void> {
   sent.until('accepted').catch(showError);
 }
 
+let asking: LinkRequest | undefined;
+async function link(): Promise<void> {
+  const linking = await client.devices.link();
+  show(`  On the other device: npm run chat -- ${account} --data SOME/FOLDER --join ${linking.typed}`);
+  asking = await linking.request();
+  show(`  Does the new device show ${asking.confirmation}? /confirm or /refuse`);
+}
+async function devices(name: string, argument: string): Promise<void> {
+  if (name === 'link') return link();
+  if (name === 'remove') await client.devices.revoke(Number(argument));
+  else if (name !== 'devices') {
+    if (asking === undefined) return show('  ! No device is asking.');
+    await (name === 'confirm' ? asking.confirm() : asking.reject());
+    asking = undefined;
+    return;
+  }
+  for (const { device, self } of await client.devices.list()) show(`  device ${device}${self ? ', this one' : ''}`);
+}
+
 async function command(name: string, argument: string): Promise<void> {
   if (name === 'to') return setTo(argument);
   if (name === 'quit') return screen.close();
+  if (['devices', 'remove', 'link', 'confirm', 'refuse'].includes(name)) return devices(name, argument);
   if (!['safety', 'verify', 'accept'].includes(name)) return show(HELP);
   if (to === '') return show(`  ! Nobody is chosen yet.\n${HELP}`);
   const number = await client.contact(to).safetyNumber();

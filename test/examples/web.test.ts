@@ -1,7 +1,7 @@
 /** What the chat page does without a browser: what it watches changes nothing, and what it writes goes out once. */
 
 import { afterEach, describe, expect, test } from 'vitest';
-import { breaker, DAMAGED_COUNT } from '../../examples/web/src/breaking.js';
+import { breaker, DAMAGED_COUNT } from '../../examples/breaking.js';
 import { type History, type Line, openHistory } from '../../examples/web/src/history.js';
 import { relayLog } from '../../examples/web/src/relay-log.js';
 import { openSession, type Session, type Talk } from '../../examples/web/src/session.js';

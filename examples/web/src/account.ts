@@ -7,7 +7,7 @@ import { type Client, type ClientOptions, createClient, eraseStore, joinAccount,
 import { idbStore } from '@cyphr/e2ee/store/idb';
 import { passkeySlot, passphraseSlot, rawKeySlot, sealedStore } from '@cyphr/e2ee/store/sealed';
 import { relay } from '@cyphr/e2ee/transport/websocket';
-import { type Breaker, breaker } from './breaking.js';
+import { type Breaker, breaker } from '../../breaking.js';
 import { openHistory } from './history.js';
 import { type RelayLog, relayLog } from './relay-log.js';
 import { openSession, type Session } from './session.js';

@@ -1,9 +1,9 @@
 /** The panel for developers: a session that is broken on purpose, what the SDK says meanwhile, and what it says of itself. */
 
 import type { ClientEvent, Diagnosis } from '@cyphr/e2ee';
+import { DAMAGED_COUNT, type Direction } from '../../breaking.js';
 import type { OpenAccount } from './account.js';
 import { toast, toastError } from './ask.js';
-import { DAMAGED_COUNT, type Direction } from './breaking.js';
 import { byId, el } from './dom.js';
 import type { Talk } from './session.js';
 import { clockSeconds } from './times.js';
