@@ -353,6 +353,11 @@ const DIRECTORIES: readonly [animal: string, defect: BreakDirectory, caughtBy: s
     'rejects calls that were aborted before they began, with the reason',
   ],
   [
+    'has one statement about everybody',
+    () => ({ statement: async () => new Uint8Array(9) }),
+    'T34: hands out the statement about an account, and no other, where it has statements',
+  ],
+  [
     'cuts what lies in a slot',
     (inner) => ({ pickUp: async (slot, options) => (await inner.pickUp!(slot, options))?.slice(0, 60_000) }),
     'T31: keeps what is left in a slot for whoever asks, where it has a drop box',
