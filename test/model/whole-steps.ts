@@ -158,7 +158,7 @@ const STEPS = {
     if (count >= MOST_DEVICES || !primary.link.isUp || !isRunning(primary)) return undefined;
     return (await link(world, primary, `link ${world.log.length}`))?.name ?? 'in vain';
   },
-  async revoke({ machines, time, revoked, faults }, at) {
+  async revoke({ machines, messages, time, revoked, faults }, at) {
     const primary = machines.find((each) => each.account === at.account)!;
     const device = at.addresses.at(-1);
     if (at === primary || device === undefined || !isRunning(primary)) return undefined;
@@ -178,7 +178,7 @@ const STEPS = {
     await time.settle();
     if (!isDone) return 'in vain';
     at.isRetired = true;
-    revoked.add(addressName(device));
+    revoked.set(addressName(device), messages.length);
     return '';
   },
   async recover(world, at) {

@@ -6,7 +6,6 @@
  */
 
 import fc from 'fast-check';
-import { sessionLimits } from '../../src/limits.js';
 import { forgetFrames, keysUsedTwice } from '../helpers/key-watch.js';
 import { forgetTexts, textsIn } from '../helpers/text-watch.js';
 import { codeOf, type Machine } from './machine.js';
@@ -152,7 +151,10 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
   for (const message of messages) {
     const { text, from, to, state, known, lostFor, isForgotten } = message;
     for (const address of accepted.get(text) ?? []) {
-      if (world.revoked.has(address) && !known.has(address)) broken.push(`${text} from ${from.name} went to ${address}, which was revoked`);
+      // Who knew nobody of that account has asked the directory.
+      const knew = [...known].some((each) => each.split(' ')[0] === address.split(' ')[0]);
+      const isAfter = messages.indexOf(message) >= (world.revoked.get(address) ?? Number.POSITIVE_INFINITY);
+      if (isAfter && knew && !known.has(address)) broken.push(`${text} from ${from.name} went to ${address}, which was revoked`);
     }
     if (state === 'unsaid') broken.push(`${text} of ${from.name}: nothing was ever said of it`);
     if (isForgotten || from.isRetired || state !== 'promised') continue;
@@ -163,7 +165,7 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
       const address = addressName(addressOf(target)!);
       const isDue = (known.has(address) || accepted.get(text)?.has(address) === true) && !lostFor.has(address);
       const isReported = target.undecryptable.some((event) => event.from === from.account);
-      if (!isDue || has(target, message) || isReported || keysWereGone(target, message) || isTooRare(target, message)) continue;
+      if (!isDue || has(target, message) || isReported || keysWereGone(target, message)) continue;
       const drops = dropsOf(target, message).map(({ code }) => code);
       broken.push(`${text} from ${from.name} was not shown to ${target.name}, which dropped it: ${drops}`);
     }
@@ -194,15 +196,6 @@ const dropsOf = (target: Machine, { text }: Outgoing): Machine['dropped'] =>
 /** By the clock that the device had, what would have opened the message was past its time. */
 function keysWereGone(target: Machine, message: Outgoing): boolean {
   return dropsOf(target, message).some(({ code }) => code === 'ERR_KEY_GONE') && target.latestMs() - message.atMs > SECRETS_MS;
-}
-
-/** Fewer than three unreadable messages of a session, before one that is readable, count for nothing (section 5). */
-function isTooRare(target: Machine, message: Outgoing): boolean {
-  const { parcel } = dropsOf(target, message).find(({ code }) => code === 'ERR_DECRYPT') ?? {};
-  if (parcel === undefined) return false;
-  const isSame = (other: Machine['dropped'][number]): boolean =>
-    other.code === 'ERR_DECRYPT' && addressName(other.parcel.from) === addressName(parcel.from);
-  return target.dropped.filter(isSame).length < sessionLimits.suspectCount;
 }
 
 /** Rows of the machine's disk by space, where there are more than there may be once everything has arrived. */

@@ -45,8 +45,8 @@ export interface World {
   readonly accounts: readonly string[];
   readonly messages: Outgoing[];
   readonly backups: Map<Machine, Backup>;
-  /** Devices that were taken out of their account. */
-  readonly revoked: Set<string>;
+  /** Devices that were taken out of their account, with the number of the message that was sent next. */
+  readonly revoked: Map<string, number>;
   readonly faults: string[];
   /** What was done, in words. */
   readonly log: string[];
@@ -127,7 +127,7 @@ async function makeTemplate({ devices, haveMet }: Shape): Promise<Template> {
   relay.isSwift = true;
   const faults: string[] = [];
   const machines: Machine[] = [];
-  const world: World = { relay, time, machines, accounts: NAMES, messages: [], backups: new Map(), revoked: new Set(), faults, log: [] };
+  const world: World = { relay, time, machines, accounts: NAMES, messages: [], backups: new Map(), revoked: new Map(), faults, log: [] };
   try {
     for (const [i, count] of devices.entries()) {
       const account = NAMES[i]!;
@@ -236,5 +236,5 @@ export async function worldOf(shape: Shape, seed: string): Promise<World> {
   }
   await time.pass(1_000);
   const accounts = [...new Set(made.map(({ account }) => account))];
-  return { relay, time, machines, accounts, messages: [], backups: new Map(), revoked: new Set(), faults, log: [] };
+  return { relay, time, machines, accounts, messages: [], backups: new Map(), revoked: new Map(), faults, log: [] };
 }
