@@ -3,9 +3,10 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test, vi } from 'vitest';
 import { fromHex, toHex } from '../../src/bytes.js';
 import { openDatabase } from '../../src/client/database.js';
-import { FORMAT, keys, metaRecord } from '../../src/client/records.js';
+import { FORMAT, keys, metaRecord, record } from '../../src/client/records.js';
 import { recoverStore } from '../../src/client/recovery.js';
 import { loadIdentity } from '../../src/client/registration.js';
+import type { MessageId } from '../../src/client/types.js';
 import type { Store } from '../../src/store/port.js';
 import { crashingStore } from '../../src/testing/crashing-store.js';
 import { encodeRecord } from '../../src/wire/record.js';
@@ -145,7 +146,39 @@ test('from format 2 on: a recovered device that nobody has heard of greets its c
   await Promise.all([bob, frank].map(({ client }) => client.close()));
 });
 
-describe('format 1 to 2', () => {
+test('from format 3 on: two devices of an account, one of which has something to send', async () => {
+  const { open, storeOf, vectors } = await world('client-store-v3.json');
+  const bob = await open('bob');
+  const grace = await open('grace');
+  const laptop = await open('grace', 'laptop', await storeOf('laptop'));
+  expect(await bob.read()).toMatchObject({ text: 'from grace', from: grace.address, disappearAfterMs: 366 * 86_400_000 });
+  // The copy of a message that had left, and of the one that leaves now.
+  expect((await laptop.read()).content).toEqual({ kind: 'timer', disappearAfterMs: 366 * 86_400_000 });
+  expect(await laptop.read()).toMatchObject({ id: vectors.sent['from grace'], text: 'from grace', conversation: { account: 'bob' } });
+  expect((await laptop.client.devices.list()).map(({ device }) => device).sort()).toEqual(
+    [grace.client.device, laptop.client.device].sort(),
+  );
+  await bob.client.send('grace', 'to both');
+  expect([(await grace.read()).text, (await laptop.read()).text]).toEqual(['to both', 'to both']);
+  await grace.client.send('bob', { kind: 'edit', target: vectors.sent['to be edited'] as MessageId, text: 'again' });
+  expect(await bob.read()).toMatchObject({ content: { kind: 'edit', target: vectors.sent['to be edited'] } });
+  await Promise.all([bob, grace, laptop].map(({ client }) => client.close()));
+});
+
+test('format 2 to 3 writes the number of the format, and forgets no login', async () => {
+  const { storeOf } = await world('client-store-v2.json');
+  const store = await storeOf('alice');
+  const { loginsSince } = record('meta', { account: 'string', device: 'number', loginsSince: 'number' }, 2).decode(
+    store.rows().get('["meta"]')!,
+  );
+  store.written.length = 0;
+  const db = await openMigrated(store);
+  expect(store.written.map(({ key }) => key)).toEqual([['generation'], ['meta']]);
+  expect(metaRecord.decode((await db.read(keys.meta))!)).toMatchObject({ account: 'alice', loginsSince });
+  await db.close();
+});
+
+describe('format 1 to the newest', () => {
   const V1 = 'client-store-v1.json';
 
   test('writes the number of the format, in one commit with nothing else, once', async () => {

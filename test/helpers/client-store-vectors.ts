@@ -5,8 +5,10 @@
 
 import { toHex } from '../../src/bytes.js';
 import { recoverStore } from '../../src/client/recovery.js';
+import type { MessageId } from '../../src/client/types.js';
 import { seededRng } from '../../src/testing/rng.js';
 import type { Network } from '../../src/transport/port.js';
+import { linked } from './devices.js';
 import { type Envelope, type HostileNetwork, hostileNetwork } from './hostile-network.js';
 import { type Clock, type GlassStore, glassStore, type Person, person, START } from './people.js';
 
@@ -77,6 +79,7 @@ export async function makeStoreVectors(version: number): Promise<StoreVectors> {
       const directory = network.directory(login);
       const asked = <T>(call: () => Promise<T>): Promise<T> => (up ? call() : Promise.reject(new TypeError('fetch failed')));
       return {
+        ...directory,
         publish: (keys) => asked(() => (publishes ? directory.publish(keys) : Promise.reject(new TypeError('fetch failed')))),
         fetch: (account, options) => asked(() => directory.fetch(account, options)),
         remaining: () =>
@@ -141,6 +144,24 @@ export async function makeStoreVectors(version: number): Promise<StoreVectors> {
   await frank.client.close();
   sends = true;
 
+  // Grace has two devices. One is off while the other edits what it wrote, and bob's reaction to it waits for what it is about.
+  const grace = await published(await open('grace', reachable, 'grace', glassStore()));
+  const laptop = await linked(grace, network, clock, { seed: `${seed} laptop` });
+  await exchange(grace, bob);
+  await laptop.readAll();
+  await laptop.client.close();
+  await note('to be edited', grace.client.send('bob', 'to be edited'));
+  await bob.read();
+  await note('edit', grace.client.send('bob', { kind: 'edit', target: sent['to be edited'] as MessageId, text: 'edited' }));
+  await bob.read();
+  await grace.client.send('bob', { kind: 'timer', disappearAfterMs: 366 * DAY });
+  await bob.read();
+  sends = false;
+  await note('from grace', grace.client.send('bob', 'from grace'));
+  await grace.observed((record) => record.kind === 'log' && record.event === 'send-retry');
+  await grace.client.close();
+  sends = true;
+
   // In a new process, her list is renewed and can't be published; then nobody can be reached, and three messages wait.
   await alice.client.close();
   publishes = false;
@@ -156,7 +177,7 @@ export async function makeStoreVectors(version: number): Promise<StoreVectors> {
   await Promise.all([alice, bob, erin, other].map(({ client }) => client.close()));
 
   const directory = [];
-  for (const account of ['alice', 'bob', 'carol', 'erin', 'frank']) {
+  for (const account of ['alice', 'bob', 'carol', 'erin', 'frank', 'grace']) {
     for (const { address, identity, signedSet } of await network.bundles(account)) {
       directory.push({ ...address, identity: toHex(identity), signedSet: toHex(signedSet) });
     }
@@ -164,9 +185,16 @@ export async function makeStoreVectors(version: number): Promise<StoreVectors> {
   const envelope = ({ to, bytes }: Envelope) => ({ ...to, bytes: toHex(bytes) });
   return {
     description:
-      'Stores of clients as this layout version wrote them. Keys of rows are JSON arrays of components, values hexadecimal. Alice has verified bob, and the two are in mid-conversation; "late" is an envelope to bob that was overtaken, "first" one to alice that she has not got. Alice has not acknowledged "unread", waits for carol\'s first answer, has two encrypted messages to bob ("queued", with the idempotency key "the key", and "queued too") and one to dave, whom the directory does not know. Her newest device list is not published. Frank\'s device has replaced one that was lost, and bob has not heard of it. Erin\'s identity has changed since alice pinned it. `sent` are message ids. `directory` is what the directory holds, without one-time prekeys.',
+      'Stores of clients as this layout version wrote them. Keys of rows are JSON arrays of components, values hexadecimal. Alice has verified bob, and the two are in mid-conversation; "late" is an envelope to bob that was overtaken, "first" one to alice that she has not got. Alice has not acknowledged "unread", waits for carol\'s first answer, has two encrypted messages to bob ("queued", with the idempotency key "the key", and "queued too") and one to dave, whom the directory does not know. Her newest device list is not published. Frank\'s device has replaced one that was lost, and bob has not heard of it. Erin\'s identity has changed since alice pinned it. Grace has a second device, "laptop", for which copies wait at the relay; her message "from grace" to bob is encrypted and not sent, and their conversation has a timer of 366 days. `sent` are message ids. `directory` is what the directory holds, without one-time prekeys.',
     nowMs: clock.ms,
-    stores: { alice: rowsOf(alice.store), bob: rowsOf(bob.store), carol: rowsOf(carol.store), frank: rowsOf(frank.store) },
+    stores: {
+      alice: rowsOf(alice.store),
+      bob: rowsOf(bob.store),
+      carol: rowsOf(carol.store),
+      frank: rowsOf(frank.store),
+      grace: rowsOf(grace.store),
+      laptop: rowsOf(laptop.store),
+    },
     directory,
     envelopes: { first: envelope(first!), late: envelope(late) },
     sent,
