@@ -3,7 +3,7 @@ import type * as ratchet from '../../src/ratchet/ratchet.js';
 import { ratchetMessage } from './key-watch.js';
 
 /**
- * Knows what every ratchet message says: which of the texts that a test marks as `<1>`, `<2>`, … A test file mocks a module with it,
+ * Knows what every ratchet message says: which of the texts that a test marks as `<text 1>`, `<text 2>`, … A test file mocks a module with it,
  * and those of `key-watch.ts`:
  *
  *     vi.mock('../../src/ratchet/ratchet.js', async (original) => (await import('../helpers/text-watch.js')).watchTexts(await original()));
@@ -15,7 +15,7 @@ export function watchTexts(original: typeof ratchet): typeof ratchet {
   return {
     ...original,
     encrypt(state, plaintext, rng) {
-      const texts = Buffer.from(plaintext).toString('latin1').match(/<\d+>/g) ?? [];
+      const texts = Buffer.from(plaintext).toString('latin1').match(/<text \d+>/g) ?? [];
       const step = original.encrypt(state, plaintext, rng);
       textsOf.set(nameOf(step.out), [...new Set(texts)]);
       return step;

@@ -126,7 +126,7 @@ const STEPS = {
     at.start();
     await world.time.settle();
     expectHalted(world, at);
-    return `to the time of <${backup.at}>`;
+    return `to the time of <text ${backup.at}>`;
   },
   /** A copy of the disk is started while the original runs, and has shown itself since. */
   async clone(world, at) {

@@ -16,7 +16,7 @@ const MINUTE_MS = 60_000;
 
 /** A message that somebody's application was told to send. */
 export interface Outgoing {
-  /** `<1>`, `<2>`, … */
+  /** `<text 1>`, `<text 2>`, … */
   readonly text: string;
   readonly from: Machine;
   readonly to: string;
@@ -80,7 +80,7 @@ function knownDevices({ store, account: own }: Machine, account: string): Set<st
 
 /** Sends one more message; what comes of it is noted as it comes. */
 export function send({ messages, faults, time }: World, from: Machine, to: string): Outgoing {
-  const text = `<${messages.length}>`;
+  const text = `<text ${messages.length}>`;
   const message: Outgoing = {
     text,
     from,
