@@ -136,6 +136,9 @@ export function repair(
       const open = unasked(peer, id);
       if (open.length === 0 || !(await mayAsk(owner))) return { peer, requests: reports };
       const requests = open.map((session) => request(owner, session.id, session.failed.slice(session.askedCount)));
+      // Of a session that had broken by itself it was said when it did.
+      const wasWhole = (session: SessionFacts): boolean => session.askedCount === 0 && !isBroken(find(before, session.id) ?? session);
+      reports.push(...open.filter(wasWhole).map((session) => trouble(owner, session.id, 'ERR_DECRYPT', 'by-itself')));
       for (const session of open) peer = asked(peer, session.id, ctx.now());
       return { peer, requests: [...reports, ...requests] };
     },

@@ -249,6 +249,7 @@ describe('what was asked for and did not come', () => {
     await sendAll(bob, 'alice', ['3', '4', '5']);
     expect(await texts(again, 3)).toEqual(['3', '4', '5']);
     expect(await texts(bob, 2)).toEqual(['1', '2']);
+    expect(bob.events.filter(({ type }) => type === 'undecryptable')).toMatchObject([{ from: 'alice', heals: 'by-itself' }]);
     await closed(again, bob);
   });
 });
