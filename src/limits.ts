@@ -104,11 +104,11 @@ export const sessionLimits = {
   toldDevices: 1_000,
 } as const;
 
-/** Bounds of linking a device, and of the drop box through which two devices that share no session pass three messages. */
+/** Bounds of linking a device, and of the drop box through which two devices that share no session pass four messages. */
 export const linkLimits = {
   /** How long a code is good: time to fetch the other device and to type 24 characters; a photograph of it is worthless after. */
   codeMs: 10 * MINUTE_MS,
-  /** The longest of the three messages, a grant with a list of 64 devices, has about 12 KiB. */
+  /** The longest of the four messages, a grant with a list of 64 devices, has about 12 KiB. */
   slotBytes: 64 * 1024,
   /** A slot outlives the code: the answer is picked up a little later. */
   slotMs: 15 * MINUTE_MS,
@@ -162,6 +162,8 @@ export const limits = Object.freeze({
   targetAgeMs: 90 * DAY_MS,
   /** A reaction, in UTF-8. */
   emojiBytes: 64,
+  /** The shortest timer of a conversation: below, messages would be gone before a person has seen them. */
+  disappearLeastMs: 5_000,
   /** The longest timer of a conversation. */
   disappearAfterMs: 366 * DAY_MS,
   /** One record of an application's own in an export: kept whole in memory. */

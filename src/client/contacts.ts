@@ -202,6 +202,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     account: string,
     bundles: readonly BundleBytes[],
     offered?: VerifiedRootStatement,
+    isTold = false,
   ): Promise<readonly VerifiedBundle[]> => {
     const before = find(account);
     const verified: VerifiedBundle[] = [];
@@ -252,12 +253,12 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
       await own.adopt(newest);
       return usable.filter(({ address }) => address.device !== ctx.device().device);
     }
-    // Where the directory shows the pinned identity (again) there is nothing left to decide.
+    // Where the directory shows the pinned identity (again) there is nothing left to decide; a device can't say that of itself.
     const statement = organisation.kept(contact?.statement, offered, first.accountKeyHash);
     const record: ContactRecord =
       contact === undefined
         ? { identity: first.accountKey, sinceMs: ctx.now(), verified: false, list: newest.bytes, former: [], statement }
-        : { ...contact, list: newest.bytes, changedTo: undefined, changedList: undefined, statement };
+        : { ...contact, list: newest.bytes, ...(isTold ? {} : { changedTo: undefined, changedList: undefined }), statement };
     await save(account, record, deviceWrites);
     for (const listener of verifiedListeners) listener(account, usable);
     return usable;
@@ -348,7 +349,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
       }),
     async told(bundle) {
       const { account } = bundle.address;
-      await ctx.lock(`contact ${account}`, () => accept(account, [bundle]));
+      await ctx.lock(`contact ${account}`, () => accept(account, [bundle], undefined, true));
     },
     brought: (account, record) =>
       ctx.lock(`contact ${account}`, async () => {

@@ -58,7 +58,8 @@ function target(value: unknown): MessageId {
   return value as MessageId;
 }
 
-const isTimer = (ms: unknown): ms is number => Number.isSafeInteger(ms) && (ms as number) >= 0 && (ms as number) <= limits.disappearAfterMs;
+const isTimer = (ms: unknown): ms is number =>
+  ms === 0 || (Number.isSafeInteger(ms) && (ms as number) >= limits.disappearLeastMs && (ms as number) <= limits.disappearAfterMs);
 const isEmoji = (emoji: string): boolean => encodeUtf8(emoji)!.length <= limits.emojiBytes;
 
 /** The application's content, checked. A plain string is text, bytes are bytes. Throws `ERR_ARGUMENT` with the field's path. */
@@ -90,7 +91,11 @@ export function toContent(content: unknown): Content {
       return { kind: 'deletion', target: target(given['target']) };
     case 'timer': {
       const ms = given['disappearAfterMs'];
-      if (!isTimer(ms)) throw argument('content.disappearAfterMs', `must be whole milliseconds, 0 to ${limits.disappearAfterMs}`);
+      if (!isTimer(ms))
+        throw argument(
+          'content.disappearAfterMs',
+          `must be 0, or whole milliseconds from ${limits.disappearLeastMs} to ${limits.disappearAfterMs}`,
+        );
       return { kind: 'timer', disappearAfterMs: ms };
     }
     default:
@@ -138,7 +143,8 @@ export function decodeContent(payload: Uint8Array): ReceivedContent {
   const value = decodeMsgpack(payload) as Record<string, unknown>;
   if (typeof value !== 'object' || value === null || typeof value['t'] !== 'string' || typeof value['at'] !== 'number')
     throw malformed('t');
-  const common = { sentAtMs: value['at'], stamp: stampIn(value) };
+  // What sets a timer is shown, whatever it says of itself.
+  const common = { sentAtMs: value['at'], stamp: stampIn(value['t'] === 'timer' ? { o: value['o'] } : value) };
   const string = (field: string): string => {
     const found = value[field];
     if (typeof found !== 'string') throw malformed(field);

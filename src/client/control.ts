@@ -65,7 +65,9 @@ export function encodeControl(control: Control): Uint8Array {
 
 /** Decodes a control message. Throws `ERR_DECODE` for a malformed one, unknown fields included, `ERR_VERSION` for a kind that this version doesn't know. */
 export function decodeControl(payload: Uint8Array): Control {
-  const { t, ...fields } = decodeMsgpack(payload) as Record<string, unknown>;
+  const value = decodeMsgpack(payload);
+  if (typeof value !== 'object' || value === null) throw malformed('t');
+  const { t, ...fields } = value as Record<string, unknown>;
   if (typeof t !== 'string') throw malformed('t');
   if (!Object.hasOwn(CONTROLS, t)) throw new DecodeError('ERR_VERSION', 'a control message of an unknown kind', { field: 't' });
   return { t, ...bySchema(CONTROLS[t as ControlKind], fields, malformed) } as Control;

@@ -4,8 +4,9 @@
  */
 
 import { equal, toHex } from '../bytes.js';
-import { isCyphrError } from '../errors.js';
+import { DecodeError, isCyphrError } from '../errors.js';
 import { sessionLimits } from '../limits.js';
+import { COMPOSITE_KEY_BYTES } from '../wire/frames.js';
 import { encodeIdentity } from '../wire/objects.js';
 import type { Plaintext } from '../wire/plaintext.js';
 import type { Contacts } from './contacts.js';
@@ -53,6 +54,7 @@ export function lists(ctx: Context, contacts: Contacts, outbox: Outbox, signedSe
       await tell(account, [deviceKeyHash]);
     },
     async keys({ account, device }, { list, key, set }) {
+      if (key.length !== COMPOSITE_KEY_BYTES) throw new DecodeError('ERR_DECODE', 'a key of another length', { field: 'key' });
       const { identity } = (await contacts.load(account))!;
       // Verified as a bundle of the directory is: the session only says who brought it.
       await contacts.told({

@@ -5,7 +5,7 @@
  */
 
 import { equal, fromHex, toHex, wipe } from '../bytes.js';
-import { DecodeError, decryptFailed, type ErrorCode, isCyphrError, ReplayError, StoreError, TrustError, UsageError } from '../errors.js';
+import { DecodeError, decryptFailed, isCyphrError, ReplayError, StoreError, TrustError, UsageError } from '../errors.js';
 import { sessionLimits, wireLimits } from '../limits.js';
 import { acceptInit, findSeen, openFrame } from '../pqxdh/handshake.js';
 import { encodePrekeys, encodeSeen, findSet, seenKey } from '../pqxdh/prekeys.js';
@@ -15,18 +15,17 @@ import type { Step } from '../step.js';
 import type { Write } from '../store/port.js';
 import type { Delivery } from '../transport/port.js';
 import { FRAME_INIT, FRAME_SEALED, frameType, type InitFrame, parseInit, parseSealed } from '../wire/frames.js';
-import { type Plaintext, parsePlaintext, saysControl } from '../wire/plaintext.js';
 import { ratchetTag } from '../wire/ratchet-message.js';
 import type { Arrivals } from './arrivals.js';
 import { claims as openClaims } from './claims.js';
 import type { Contacts, KnownContact } from './contacts.js';
-import { decodeContent, decodeHello, type Hello } from './content.js';
 import type { Context } from './context.js';
-import { type Control, type ControlEffect, type ControlHandlers, type ControlSender, decodeControl } from './control.js';
+import type { Control, ControlEffect, ControlHandlers, ControlSender } from './control.js';
 import type { Troubles } from './diagnosis.js';
 import type { Greetings } from './greetings.js';
 import type { Inbox } from './inbox.js';
 import type { Keyring } from './keyring.js';
+import { type Opened, readPlaintext } from './opened.js';
 import { emitter, timer } from './platform.js';
 import { keys } from './records.js';
 import type { Repair } from './repair.js';
@@ -45,37 +44,6 @@ export interface Receiver {
   /** Calls back when the carrier should be asked again for what it was left with; returns how not to. */
   onStranded(listener: () => void): () => void;
   close(): void;
-}
-
-/** What a decrypted message says, checked before anything is committed. */
-interface Opened {
-  readonly messageId: string;
-  readonly lists: Pick<Plaintext, 'ownListVersion' | 'ownListHash' | 'peerListVersion'>;
-  readonly hello: Hello | undefined;
-  readonly payload: Uint8Array | undefined;
-  readonly control: Control | undefined;
-}
-
-/** Reads a decrypted plaintext; content that this version can't read is a fault of the message. */
-function readPlaintext(bytes: Uint8Array): Opened {
-  const plaintext = parsePlaintext(bytes);
-  if (plaintext === undefined) throw new DecodeError('ERR_VERSION', 'plaintext of an unknown kind');
-  const isControl = plaintext.kind === 'control';
-  const hello = isControl ? decodeHello(plaintext.payload) : undefined;
-  const payload = isControl ? hello?.app : plaintext.payload;
-  if (payload !== undefined) decodeContent(payload);
-  const said = isControl && hello === undefined ? plaintext.payload : hello?.control;
-  return { messageId: toHex(plaintext.messageId), lists: plaintext, hello, payload, control: said && readControl(said, hello) };
-}
-
-/** Control content; what this version can't read of it costs a new session's hello nothing. */
-function readControl(bytes: Uint8Array, hello: Hello | undefined): Control | undefined {
-  try {
-    return decodeControl(bytes);
-  } catch (error) {
-    if (hello !== undefined && isCyphrError(error)) return undefined;
-    throw error;
-  }
 }
 
 /** Whether the pinned account doesn't name the device of this session, in its newest list that is known here: it was replaced. */
@@ -134,16 +102,9 @@ export async function receiver(
   ): Promise<void> => {
     const { account, device, accountKeyHash, replayable } = live.facts;
     const owner = live.facts;
-    let opened: Opened | undefined;
-    let unreadable: ErrorCode | undefined;
-    try {
-      opened = readPlaintext(step.out);
-    } catch (error) {
-      // It is authentic, so its key is used up; only what it says is beyond this version. What devices say to each other is no person's.
-      if (!isCyphrError(error)) throw error;
-      ctx.observer.log('info', 'content-unreadable', error.code);
-      if (!saysControl(step.out)) unreadable = error.code;
-    }
+    const { opened, unreadable } = readPlaintext(step.out, (code) =>
+      ctx.observer.log(code === 'ERR_BUG' ? 'error' : 'info', 'content-unreadable', code),
+    );
     const nowMs = ctx.now();
     const id = fromHex(live.id)!;
     const contact = await contacts.load(account);
@@ -204,8 +165,9 @@ export async function receiver(
     try {
       return await (handlers[control.t] as (from: ControlSender, control: Control) => Promise<ControlEffect>)(from, control);
     } catch (error) {
-      if (!isCyphrError(error) || error instanceof StoreError || error.action === 'report' || ctx.life.hasEnded()) throw error;
-      ctx.observer.log('info', 'control-void', error.code);
+      if (error instanceof StoreError || ctx.life.hasEnded()) throw error;
+      // Also where the fault is ours: what comes again for ever would only show it again.
+      ctx.observer.log('info', 'control-void', isCyphrError(error) ? error.code : 'ERR_BUG');
       return undefined;
     }
   };

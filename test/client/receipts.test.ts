@@ -171,7 +171,7 @@ describe('T44: when receipts leave', () => {
       incoming('alice', 1, { kind: 'reaction', target, emoji: '👍' }),
       incoming('alice', 2, { kind: 'deletion', target }),
       incoming('alice', 3, { kind: 'edit', target, text: 'x' }),
-      incoming('alice', 4, { kind: 'timer', disappearAfterMs: 5 }),
+      incoming('alice', 4, { kind: 'timer', disappearAfterMs: 5_000 }),
       { ...incoming('bob', 5), to: 'alice' },
     );
     await bob.read('bob', 5);
