@@ -100,6 +100,8 @@ export const sessionLimits = {
   identityCheckMs: DAY_MS,
   /** How often the directory is asked for a newer list or set of one account, at most. */
   listRefetchMs: 10 * MINUTE_MS,
+  /** How often a device is told the same list, at most. */
+  toldAgainMs: DAY_MS,
   /** Devices of which it is remembered when they were last told the own list. */
   toldDevices: 1_000,
 } as const;

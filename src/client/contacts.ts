@@ -48,6 +48,8 @@ export interface Contacts {
   trustIn(account: string, accountKeyHash: Uint8Array): Trust;
   /** Throws what stops sending to this contact by policy: `ERR_IDENTITY_CHANGED`, `ERR_DEVICE_UNTRUSTED`. */
   assertSendable(contact: KnownContact | undefined): void;
+  /** Whether it does not. */
+  isSendable(contact: KnownContact | undefined): contact is KnownContact;
   /**
    * Whether a message that came from this identity may be shown now: it is the pin, or was when the message came. With `device`, for
    * what came before there was a pin: only if the pinned account's list names that device.
@@ -63,7 +65,7 @@ export interface Contacts {
    */
   learn(account: string, list: VerifiedDeviceList): Promise<void>;
   /** What a device says of its own keys in a session with it, verified as if the directory had said so. Throws `ERR_BUNDLE`. */
-  told(bundle: BundleBytes): Promise<void>;
+  told(bundle: BundleBytes): Promise<unknown>;
   /**
    * A contact as another device of this account has it, its list verified. It is taken over where nothing is pinned here; where the same
    * identity is, what is newer of the two. A person who decided otherwise here is not overruled.
@@ -113,9 +115,10 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   const save = async (account: string, record: ContactRecord, others: readonly Write[] = []): Promise<KnownContact> => {
     const { identity, sinceMs, verified, list, changedTo, changedList, former, statement } = record;
     const stored = { identity, sinceMs, verified, list, changedTo, changedList, former, statement };
+    // Read before it is stored: what can't be must never stand in the store.
+    const contact = withPin(stored);
     await ctx.db.commit([{ key: keys.contact(account), value: contactRecord.encode(stored) }, ...others]);
     const before = known.get(account);
-    const contact = withPin(stored);
     known.set(account, contact);
     const isNews =
       before === undefined ||
@@ -316,11 +319,15 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     },
     assertSendable(contact) {
       if (contact?.changedTo !== undefined) throw changedError();
-      if (ctx.settings.trust !== 'pinned-only' || contact?.verified === true || contact?.vouched === true) return;
+      if (contact === undefined ? ctx.settings.trust !== 'pinned-only' : self.isSendable(contact)) return;
       if (contact !== undefined && organisation.isPossible) askFor(contact.account);
       const message = 'this contact is neither verified nor vouched for, and only such contacts are written to';
       throw new TrustError('ERR_DEVICE_UNTRUSTED', message);
     },
+    isSendable: (contact): contact is KnownContact =>
+      contact !== undefined &&
+      contact.changedTo === undefined &&
+      (ctx.settings.trust !== 'pinned-only' || contact.verified || contact.vouched === true),
     mayShow(account, accountKeyHash, device) {
       const contact = find(account);
       if (contact === undefined) return false;
@@ -347,10 +354,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
         if (!equal(contact.pin, list.accountKeyHash) || list.version <= contact.listVersion || !mayTake(contact, list)) return;
         await save(account, { ...contact, list: list.bytes });
       }),
-    async told(bundle) {
-      const { account } = bundle.address;
-      await ctx.lock(`contact ${account}`, () => accept(account, [bundle], undefined, true));
-    },
+    told: (bundle) => ctx.lock(`contact ${bundle.address.account}`, () => accept(bundle.address.account, [bundle], undefined, true)),
     brought: (account, record) =>
       ctx.lock(`contact ${account}`, async () => {
         if (isOwn(account)) return;

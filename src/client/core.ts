@@ -148,7 +148,7 @@ export async function openCore(
     const talk = await openTalk(ctx);
     const log = await sendLog(ctx);
     const outbox = await openOutbox(ctx, contacts, encryption, greetings, talk, log, statusChanged);
-    const receipts = await openReceipts(ctx, outbox.post);
+    const receipts = await openReceipts(ctx, contacts, outbox.post);
     const inbox = await openInbox(ctx, contacts, () => drained && busyDeliveries === 0 && !receiver.isAsking(), statusChanged);
     const lists = openLists(ctx, contacts, outbox, () => keyring.prekeys().signedSet);
     const troubles = await openTroubles(ctx);

@@ -26,8 +26,8 @@ export interface Lists {
 
 /** The lists of `ctx`. `signedSet` is the device's newest one, TBS‖sig. */
 export function lists(ctx: Context, contacts: Contacts, outbox: Outbox, signedSet: () => Uint8Array): Lists {
-  /** When a device was last told, by H(DIK). */
-  const toldAtMs = new Map<string, number>();
+  /** Which version a device was last told, and when, by H(DIK). */
+  const told = new Map<string, { readonly version: number; readonly atMs: number }>();
 
   const tell = async (account: string, only?: readonly Uint8Array[]): Promise<void> => {
     const { deviceKey, deviceList } = ctx.device();
@@ -40,17 +40,20 @@ export function lists(ctx: Context, contacts: Contacts, outbox: Outbox, signedSe
   return {
     async heard({ account, deviceKeyHash }, { ownListVersion, ownListHash, peerListVersion }) {
       const contact = await contacts.load(account);
-      if (contact === undefined) return;
+      if (!contacts.isSendable(contact)) return;
       if (ownListVersion > contact.listVersion) contacts.askFor(account, ownListVersion);
       if (ownListVersion === contact.listVersion && !equal(ownListHash, contact.listHash)) ctx.observer.log('warn', 'directory-conflict');
       if (peerListVersion >= ctx.ownList().version) return;
       const name = toHex(deviceKeyHash);
-      const lastMs = toldAtMs.get(name);
-      const nowMs = ctx.now();
-      if (lastMs !== undefined && Math.abs(nowMs - lastMs) < sessionLimits.listRefetchMs) return;
-      toldAtMs.delete(name);
-      toldAtMs.set(name, nowMs);
-      if (toldAtMs.size > sessionLimits.toldDevices) toldAtMs.delete(toldAtMs.keys().next().value as string);
+      const { version } = ctx.ownList();
+      const last = told.get(name);
+      const atMs = ctx.now();
+      // Who goes on not to know what it was told is told again tomorrow: an answer shows that this device is there.
+      const pauseMs = last?.version === version ? sessionLimits.toldAgainMs : sessionLimits.listRefetchMs;
+      if (last !== undefined && Math.abs(atMs - last.atMs) < pauseMs) return;
+      told.delete(name);
+      told.set(name, { version, atMs });
+      if (told.size > sessionLimits.toldDevices) told.delete(told.keys().next().value as string);
       await tell(account, [deviceKeyHash]);
     },
     async keys({ account, device }, { list, key, set }) {

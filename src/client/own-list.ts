@@ -76,6 +76,9 @@ export function ownList(ctx: Context, publication: (device: DeviceSecrets) => Pr
           await haltForGood(ctx.db, ctx.life, reason, version, list.version);
           ctx.life.assertOpen();
         }
+        // As with contacts: past its freshness a list adds nobody. Who withholds a newer one must not bring a device back that it removes.
+        const isKnown = (entry: DeviceEntry): boolean => ctx.ownList().entries.some((known) => equal(known.keyHash, entry.keyHash));
+        if (ctx.now() > list.freshUntil && !list.entries.every(isKnown)) return;
         await install(underList(device, list));
       }),
     sign: (change, also) =>

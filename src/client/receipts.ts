@@ -11,6 +11,7 @@ import { fromHex } from '../bytes.js';
 import { isCyphrError } from '../errors.js';
 import { talkLimits } from '../limits.js';
 import type { Write } from '../store/port.js';
+import type { Contacts } from './contacts.js';
 import { decodeContent } from './content.js';
 import type { Context } from './context.js';
 import type { Calls } from './engine.js';
@@ -38,7 +39,7 @@ export function hasReceipts({ kind }: Content): boolean {
 }
 
 /** The receipts of `ctx`, with those that an earlier run left waiting. */
-export async function receipts(ctx: Context, post: Outbox['post']): Promise<Receipts> {
+export async function receipts(ctx: Context, contacts: Pick<Contacts, 'load' | 'isSendable'>, post: Outbox['post']): Promise<Receipts> {
   const { db } = ctx;
   const mode = ctx.settings.receipts;
   const own = ctx.device().account;
@@ -63,7 +64,8 @@ export async function receipts(ctx: Context, post: Outbox['post']): Promise<Rece
   const tell = (account: string): Promise<void> =>
     ctx.lock(`receipts ${account}`, async () => {
       const rows = await db.list(['receipt', account], talkLimits.receiptsCount);
-      if (rows.length === 0) return;
+      // Whoever may not be written to is told nothing; it waits, one row for each message, and goes with what is told next.
+      if (rows.length === 0 || !contacts.isSendable(await contacts.load(account))) return;
       const isRead = ({ value }: { readonly value: Uint8Array }): boolean => value[0] === READ && mode === 'delivered-and-read';
       const ids = (wanted: boolean): Uint8Array[] => rows.filter((row) => isRead(row) === wanted).map(({ key }) => fromHex(key[2]!)!);
       const posted = post(account, { t: 'receipts', delivered: ids(false), read: ids(true) }, { sessionsOnly: true });

@@ -41,7 +41,7 @@ export interface RecoveryHost {
 
 /**
  * Makes a store that has halted its client usable again; no engine runs on it meanwhile, and one is opened on it afterwards. Safe to
- * repeat. On rejection the store is as it was. Throws `ERR_DEVICE_UNTRUSTED` for a device without the account key: another one links it again.
+ * repeat. On rejection the store is as it was. Throws what the directory throws where the account has other devices, `ERR_DEVICE_UNTRUSTED` for a device without the account key: another one links it again.
  */
 export async function recoverStore(store: Store, host: RecoveryHost): Promise<void> {
   const db = await openDatabase(store, { rng: host.rng, now: host.now, renew: true, onCommit: () => {}, onLost: () => {} });
@@ -53,8 +53,12 @@ export async function recoverStore(store: Store, host: RecoveryHost): Promise<vo
       throw new TrustError('ERR_DEVICE_UNTRUSTED', 'this device does not have the account key: link it again from one that has');
     }
     // A list that the lost device signed after this store was copied must not be newer than the next, even if the clock went back too.
-    const published = await publishedList(lost, host.directory).catch(() => undefined);
     const stored = verifyDeviceList(lost.deviceList, lost.accountKey.publicKey);
+    const published = await publishedList(lost, host.directory).catch((error: unknown) => {
+      // A device that was removed since must not come back: with others in the list it is not signed before the directory was asked.
+      if (stored.entries.length > 1) throw error;
+      return undefined;
+    });
     const newest = published !== undefined && published.version > stored.version ? published : stored;
     const others = newest.entries.filter((entry) => entry.device !== lost.device);
     const device = replaceDevice(lost, others, newest.version, host.rng, host.now());

@@ -67,7 +67,7 @@ export function repair(
   /** Whether the device may be written to unasked: it is one of the pinned account, about which nothing has to be decided. */
   const mayAsk = async ({ account, accountKeyHash, deviceKeyHash }: LiveSession['facts']): Promise<boolean> => {
     const contact = await contacts.load(account);
-    if (contact === undefined || contact.changedTo !== undefined || !equal(contact.pin, accountKeyHash)) return false;
+    if (!contacts.isSendable(contact) || !equal(contact.pin, accountKeyHash)) return false;
     return contact.devices.some(({ keyHash }) => equal(keyHash, deviceKeyHash));
   };
   const request = ({ account, deviceKeyHash }: PeerDevice, session: Uint8Array, missing: readonly MessageName[]): Posted =>

@@ -43,11 +43,12 @@ async function ways() {
     device: () => ({ account: 'bob' }),
     observer: { log: () => {} },
   } as never;
+  const everybody = { load: async () => undefined, isSendable: () => true } as never;
   const inbox = {
     write: (at: number): Write => ({ key: ['inbox', String(at)], value: new Uint8Array(1) }),
     added: (_seq: number, { id }: { id: string }) => void shown.push(id),
   } as unknown as Inbox;
-  const way = arrivals(ctx, await talk(ctx), await receipts(ctx, (() => {}) as never), inbox);
+  const way = arrivals(ctx, await talk(ctx), await receipts(ctx, everybody, (() => {}) as never), inbox);
   const commits: (readonly Write[])[] = [];
   return {
     shown,

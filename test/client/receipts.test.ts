@@ -38,6 +38,7 @@ async function device(account: string, mode: Mode = 'delivered-and-read', seed =
   const rng = testRng(seed);
   const db = await openDatabase(store, { rng, now: () => 0, onCommit: () => {}, onLost: () => {} });
   const posted: { to: string; control: Told; options: unknown }[] = [];
+  const may = { write: true };
   const events: Extract<ClientEvent, { type: 'sent' }>[] = [];
   const open = async (receiptMode: Mode) => {
     const life = beginLife();
@@ -52,17 +53,23 @@ async function device(account: string, mode: Mode = 'delivered-and-read', seed =
       observer: { log: () => {} },
       events: { emit: (event: ClientEvent) => void events.push(event as never) },
     } as never;
+    const contacts = { load: async () => undefined, isSendable: () => may.write };
     const messages = sentMessages(ctx);
-    const given = await receipts(ctx, ((to: string, control: Told, options: unknown) => ({
-      writes: [],
-      committed: () => void posted.push({ to, control, options }),
-    })) as never);
+    const given = await receipts(
+      ctx,
+      contacts as never,
+      ((to: string, control: Told, options: unknown) => ({
+        writes: [],
+        committed: () => void posted.push({ to, control, options }),
+      })) as never,
+    );
     return { life, messages, given };
   };
   let self = await open(mode);
   return {
     db,
     posted,
+    may,
     events,
     until: (n: number, until: string) => self.messages.until({ id: idOf(n), state: 'queued', until }),
     async restart(next: Mode = mode) {
@@ -122,6 +129,21 @@ describe('T44: when receipts leave', () => {
     expect(await bob.waiting()).toBe(0);
     await pass(10 * talkLimits.receiptsMaxMs);
     expect(bob.posted).toEqual([]);
+  });
+
+  test('whoever may not be written to is told nothing, and nothing is queued; later all of it goes together', async () => {
+    const bob = await device('bob');
+    bob.may.write = false;
+    for (let n = 1; n <= 3; n++) {
+      await bob.came(incoming('alice', n));
+      await pass(2 * talkLimits.receiptsMaxMs);
+    }
+    expect([bob.posted.length, await bob.waiting()]).toEqual([0, 3]);
+    bob.may.write = true;
+    await bob.came(incoming('alice', 4));
+    await pass(2 * talkLimits.receiptsMaxMs);
+    expect(bob.posted.map(({ control }) => numbers(control.delivered))).toEqual([[1, 2, 3, 4]]);
+    bob.close();
   });
 
   test('never at once, always within 30 s, at random, and together', async () => {

@@ -1,0 +1,74 @@
+/** One's own account against a directory, a lost device and a linked one that want more than they may. */
+
+import { expect, test, vi } from 'vitest';
+import { linked } from '../helpers/devices.js';
+import { glassNetwork } from '../helpers/glass-network.js';
+import { hostileNetwork } from '../helpers/hostile-network.js';
+import { type GlassStore, glassStore, type Person, person, START } from '../helpers/people.js';
+
+vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
+
+const DAY = 86_400_000;
+const closeAll = (...people: readonly Person[]): Promise<unknown> => Promise.all(people.map(({ client }) => client.close()));
+const published = ({ store }: Person): Promise<void> => vi.waitFor(() => expect(store.rows().has('["publish"]')).toBe(false));
+const online = (who: Person): Promise<unknown> => who.seen('status', ({ status }) => status.state === 'online');
+
+async function snapshot(store: GlassStore): Promise<GlassStore> {
+  const copy = glassStore();
+  await copy.commit([...store.rows()].map(([key, value]) => ({ key: JSON.parse(key), value })));
+  return copy;
+}
+
+test('T24, T30: a backup from before a removal is not recovered without the directory: a removed device must not come back', async () => {
+  const clock = { ms: START };
+  const network = glassNetwork();
+  const phone = await person('alice', network, clock, { seed: 'phone' });
+  const bob = await person('bob', network, clock);
+  await phone.client.send('bob', 'hi');
+  await bob.read();
+  const stolen = await linked(phone, network, clock, { seed: 'stolen' });
+  const backup = await snapshot(phone.store);
+  await phone.client.devices.revoke(stolen.client.device);
+  await published(phone);
+  await phone.client.close();
+  // It logs in once more, so that the backup is found to be behind.
+  const later = await person('alice', network, clock, { store: phone.store, seed: 'later' });
+  await online(later);
+  await later.client.close();
+  clock.ms += 60_000;
+  const restored = await person('alice', network, clock, { store: backup, seed: 'restored' });
+  await restored.seen('status', ({ status }) => status.state === 'halted');
+  network.directoryDown = true;
+  await expect(restored.client.recover()).rejects.toMatchObject({ code: 'ERR_OFFLINE' });
+  expect(restored.client.status.state).toBe('halted');
+  network.directoryDown = false;
+  await restored.client.recover();
+  await bob.seen('sessionEstablished', ({ reason }) => reason === 'recovered');
+  expect((await bob.client.contact('alice').identity()).devices).toEqual([restored.client.device]);
+  await closeAll(bob, stolen, restored);
+});
+
+test('T30: a list past its freshness brings a removed device back to nobody, nor to one’s own other devices', async () => {
+  const clock = { ms: START };
+  const network = hostileNetwork();
+  const phone = await person('alice', network, clock, { seed: 'phone' });
+  const laptop = await linked(phone, network, clock, { seed: 'laptop' });
+  await laptop.client.close();
+  clock.ms += 1_000;
+  const lost = await linked(phone, network, clock, { seed: 'lost' });
+  const old = await network.bundles('alice');
+  clock.ms += 1_000;
+  await phone.client.devices.revoke(lost.client.device);
+  await published(phone);
+  await closeAll(phone, lost);
+  // More than a week later the directory shows what was there before the removal.
+  clock.ms += 8 * DAY;
+  network.answer = (account, honest) => (account === 'alice' ? old.map((bundle) => ({ ...bundle, oneTime: undefined })) : honest);
+  const fetches = network.fetches.length;
+  const again = await person('alice', network, clock, { store: laptop.store, seed: 'laptop again' });
+  await online(again);
+  await vi.waitFor(() => expect(network.fetches.length).toBeGreaterThan(fetches));
+  await again.observed((record) => record.kind === 'gauge' && record.name === 'oneTimePrekeys');
+  expect((await again.client.devices.list()).map(({ device }) => device)).not.toContain(lost.client.device);
+  await again.client.close();
+});
