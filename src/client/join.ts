@@ -1,5 +1,5 @@
 /**
- * The new device's side of a linking: reads the code, asks, waits for the answer. The other side is linking.ts.
+ * The new device's side of a linking: reads the code, asks, waits for the challenge and the answer. The other side is linking.ts.
  *
  * Nothing is written before the answer is a grant; then all rows of the device are one commit, and the client opens on them as on any
  * store. A process that dies before leaves an empty store, and a device in the account's list that nobody has the keys of.
@@ -8,7 +8,7 @@
 import { wipe } from '../bytes.js';
 import { isCyphrError, TransportError, TrustError, UsageError } from '../errors.js';
 import { type DeviceSecrets, entryOf, generateDeviceKeys } from '../identity/index.js';
-import { type LinkExchange, openLinkAnswer, parseLinkCode, requestLink } from '../identity/linking.js';
+import { type LinkExchange, openLinkAnswer, openLinkChallenge, parseLinkCode, requestLink } from '../identity/linking.js';
 import { linkLimits } from '../limits.js';
 import type { Now, Rng } from '../step.js';
 import type { Directory } from '../transport/port.js';
@@ -28,15 +28,16 @@ const PAUSE_MS = 5_000;
 
 /**
  * Makes this device one of an account that is open elsewhere: `code` is what `client.devices.link()` shows there, as the bytes of its QR
- * code or as it was typed. For an empty store, which stays empty until the other device has confirmed. Both devices show `confirmation`:
- * a person compares, and confirms on the other one. `client()` then resolves with this device's client, and rejects if the person refused.
+ * code or as it was typed. For an empty store, which stays empty until the other device has confirmed. Resolves once the other device has
+ * taken the request, in `request()`. Both then show `confirmation`: a person compares, and confirms on the other one. `client()` resolves
+ * with this device's client thereupon, and rejects if the person refused.
  *
  * What the other device knows of contacts comes by itself afterwards, encrypted. Messages of before don't. From then on the store is opened
  * by `createClient`, as any other; so too if `client()` rejects once the store is no longer empty.
  *
  * Throws `ERR_ARGUMENT` (`code`: it is none, or has a typing error; `account`: it is of another account; `store`: it is not empty;
- * `directory`: it has no drop box), `ERR_TIMEOUT` (the code is not, or no longer, good here), `ERR_DEVICE_UNTRUSTED` (another device has
- * asked with this code; from `client()`: the person refused), `ERR_DECRYPT` (somebody has tampered with the drop box), what
+ * `directory`: it has no drop box), `ERR_TIMEOUT` (the code is not good here, or no longer, or nobody answered), `ERR_DEVICE_UNTRUSTED` (another
+ * device has asked with this code; from `client()`: the person refused), `ERR_DECRYPT` (somebody has tampered with the drop box), what
  * `createClient` throws, or `signal.reason`.
  *
  * @example
@@ -66,17 +67,22 @@ export async function joinWith({ code, ...options }: JoinOptions, makeRng: (give
   const made = generateDeviceKeys(rng);
   const { dhKey } = entryOf(made);
   const asked = requestLink(read, offer, account, { device: made.device, deviceKey: made.deviceKey.publicKey, dhKey }, rng);
-  try {
-    await abortable(box.leave(read.requestSlot, asked.request, { signal }), signal);
-  } catch (error) {
+  const pickUp = (slot: string): Promise<Uint8Array> => leftIn(box, slot, untilMs, now, signal);
+  const refused = (error: unknown): never => {
     if (!isRefusedForGood(error)) throw error;
     throw new TrustError('ERR_DEVICE_UNTRUSTED', 'another device has asked with this code: it is good for one', { cause: error });
+  };
+  let exchange: LinkExchange;
+  try {
+    await abortable(box.leave(read.requestSlot, asked.request, { signal }), signal).catch(refused);
+    exchange = openLinkChallenge(asked, await pickUp(asked.challengeSlot));
+  } finally {
+    wipe(asked.secret);
   }
 
   const open = async (): Promise<Client> => {
-    const answer = await answerIn(box, asked, untilMs, now, signal);
-    const { accountKey, deviceList } = openLinkAnswer(asked, answer);
-    wipe(asked.answerKeys);
+    const { accountKey, deviceList } = openLinkAnswer(exchange, await pickUp(exchange.grantSlot));
+    wipe(exchange.answerKeys);
     const joined: DeviceSecrets = {
       ...made,
       account,
@@ -87,7 +93,7 @@ export async function joinWith({ code, ...options }: JoinOptions, makeRng: (give
     return openClient(options, () => rng);
   };
   let client: Promise<Client> | undefined;
-  return { confirmation: asked.confirmation, client: () => (client ??= open()) };
+  return { confirmation: exchange.confirmation, client: () => (client ??= open()) };
 }
 
 type DropBox = Required<Pick<Directory, 'leave' | 'pickUp'>>;
@@ -100,17 +106,11 @@ function dropBoxOf({ account, directory }: ClientOptions): DropBox {
   return { leave, pickUp };
 }
 
-/** Waits for the answer as long as a code is good, over a network that may fail meanwhile. */
-async function answerIn(
-  box: DropBox,
-  { grantSlot }: LinkExchange,
-  untilMs: number,
-  now: Now,
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array> {
+/** Waits for what the other device leaves in a slot, as long as a code is good, over a network that may fail meanwhile. */
+async function leftIn(box: DropBox, slot: string, untilMs: number, now: Now, signal: AbortSignal | undefined): Promise<Uint8Array> {
   for (;;) {
     try {
-      const found = await abortable(box.pickUp(grantSlot, { signal }), signal);
+      const found = await abortable(box.pickUp(slot, { signal }), signal);
       if (found !== undefined) return found;
     } catch (error) {
       if (signal?.aborted === true || !isCyphrError(error) || error.action !== 'retry') throw error;

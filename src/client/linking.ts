@@ -51,6 +51,8 @@ interface Shown {
   readonly offer: LinkOffer;
   readonly expiresAtMs: number;
   asked?: Promise<LinkExchange> | undefined;
+  /** The request that was taken. Challenged once: what has been left in the drop box can't be replaced. */
+  taken?: ReturnType<typeof acceptLinkRequest>;
   /** Set once a person has answered, or nothing more can come of it. */
   isOver: boolean;
 }
@@ -70,12 +72,7 @@ export function linking(
   const forget = (): void => {
     if (shown !== undefined) wipe(shown.offer.seed);
     // An answer that is under way still needs them.
-    if (shown?.isOver === false) {
-      shown.asked?.then(
-        ({ answerKeys }) => wipe(answerKeys),
-        () => {},
-      );
-    }
+    if (shown?.isOver === false && shown.taken !== undefined) wipe(shown.taken.answerKeys);
     shown = undefined;
   };
   ctx.life.onEnd(forget);
@@ -108,14 +105,17 @@ export function linking(
     return shown;
   };
 
-  /** What lies in the slot of requests; `undefined` if the network failed, or nothing came for a while. */
-  const look = async (slot: string, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> => {
+  /** One call to the drop box; `undefined` if the network failed, or nothing came for a while. */
+  const attempt = async <T>(
+    call: (options: { signal: AbortSignal }) => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T | undefined> => {
     const over = new AbortController();
     const end = (): void => over.abort();
     const unlisten = ctx.life.onEnd(end);
     signal?.addEventListener('abort', end, { once: true });
     try {
-      return await abortable(ctx.life.race(dropBox().pickUp(slot, over)), signal);
+      return await abortable(ctx.life.race(call(over)), signal);
     } catch (error) {
       if (over.signal.aborted || !isCyphrError(error) || error.action !== 'retry') throw error;
       await pause(signal);
@@ -127,24 +127,40 @@ export function linking(
   };
 
   const request = async (link: Shown, signal: AbortSignal | undefined): Promise<LinkExchange> => {
-    for (;;) {
-      const found = await look(link.offer.requestSlot, signal);
+    const { leave, pickUp } = dropBox();
+    while (link.taken === undefined) {
+      const found = await attempt((options) => pickUp(link.offer.requestSlot, options), signal);
       current(link.id);
-      if (found !== undefined) return accept(link, found);
+      if (found !== undefined) link.taken = accept(link, found);
+    }
+    const { taken } = link;
+    const leaveChallenge = async (options: { signal: AbortSignal }): Promise<true> => {
+      await leave(taken.challengeSlot, taken.challenge, options).catch((error: unknown) => {
+        throw isRefusedForGood(error) ? spoilt(link, error) : error;
+      });
+      return true;
+    };
+    while ((await attempt(leaveChallenge, signal)) === undefined) current(link.id);
+    current(link.id);
+    return taken;
+  };
+
+  /** The one request that a code is good for. */
+  const accept = (link: Shown, bytes: Uint8Array): NonNullable<Shown['taken']> => {
+    try {
+      const taken = acceptLinkRequest(link.offer, bytes, ctx.rng);
+      assertNew(ctx.ownList().entries, taken.entry);
+      return taken;
+    } catch (error) {
+      throw spoilt(link, error);
     }
   };
 
-  /** The one request that a code is good for: where it is not one, nothing comes of the code. */
-  const accept = (link: Shown, bytes: Uint8Array): LinkExchange => {
-    try {
-      const exchange = acceptLinkRequest(link.offer, bytes);
-      assertNew(ctx.ownList().entries, exchange.entry);
-      return exchange;
-    } catch (cause) {
-      link.isOver = true;
-      if (!isCyphrError(cause)) throw cause;
-      throw new TrustError('ERR_DEVICE_UNTRUSTED', 'what came for this code is no request of a new device: show another code', { cause });
-    }
+  /** Nothing comes of a code whose drop box holds something else than the two devices put there. */
+  const spoilt = (link: Shown, cause: unknown): unknown => {
+    link.isOver = true;
+    if (!isCyphrError(cause)) return cause;
+    return new TrustError('ERR_DEVICE_UNTRUSTED', 'what came for this code is no request of a new device: show another code', { cause });
   };
 
   const confirm = async (exchange: LinkExchange): Promise<void> => {

@@ -279,8 +279,9 @@ export interface Linking {
   readonly typed: string;
   readonly expiresAtMs: number;
   /**
-   * Waits for the new device. Throws `ERR_TIMEOUT` once the code is no longer good, `ERR_DEVICE_UNTRUSTED` if something else than a new
-   * device has used it up, or `signal.reason`.
+   * Waits for the new device, and takes its request: call it while the code is shown, as the new device waits for that. Throws
+   * `ERR_TIMEOUT` once the code is no longer good, `ERR_DEVICE_UNTRUSTED` if something else than a new device has used it up, or
+   * `signal.reason`.
    */
   request(options?: { signal?: AbortSignal | undefined }): Promise<LinkRequest>;
 }
@@ -301,7 +302,7 @@ export interface JoinOptions extends ClientOptions {
   readonly code: Uint8Array | string;
 }
 
-/** A device that has asked to be linked. */
+/** A device that has asked to be linked, and whose request was taken. */
 export interface Joining {
   /** To be compared with what the other device shows. */
   readonly confirmation: string;

@@ -53,6 +53,7 @@ export const LABELS = [
   'link/slot',
   'link/offer',
   'link/request',
+  'link/challenge',
   'link/grant',
 ] as const;
 

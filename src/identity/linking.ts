@@ -1,15 +1,16 @@
 /**
- * Linking a device to an account (section 5.1): offer, request, confirmation string, grant.
+ * Linking a device to an account (section 5.1): offer, request, challenge, confirmation string, grant.
  *
  * The old device, which holds the account key, shows a code; the new one reads it. Through a drop box that anyone may read the old one
- * leaves an offer, the new one a request, the old one a grant or a refusal. Both show one string meanwhile, and a person compares.
+ * leaves an offer, the new one a request, the old one a challenge. Both then show one string, and a person compares; the old one leaves a
+ * grant or a refusal. The string needs the challenge, which is made once the request is fixed: no request can be searched that fits a string.
  *
  * Pure: knows keys and bytes; knows no drop box, no clock and no store. That a code is used once, and for minutes, is its caller's.
  */
 
 import { concat, encodeUtf8, equal, toHex, wipe } from '../bytes.js';
 import { COMPOSITE_PUBLIC_KEY_BYTES } from '../crypto/composite.js';
-import { info } from '../crypto/labels.js';
+import { info, type Label } from '../crypto/labels.js';
 import { chachaOpen, chachaSeal, hkdfSha512, isX25519PublicKey, sha512_256 } from '../crypto/suite.js';
 import { XWING_CIPHERTEXT_BYTES, XWING_PUBLIC_KEY_BYTES, xwingDecapsulate, xwingEncapsulate, xwingPublicKey } from '../crypto/xwing.js';
 import { CyphrError, decryptFailed, TrustError, UsageError } from '../errors.js';
@@ -23,6 +24,7 @@ const VERSION = 1;
 const SALT = new Uint8Array(64);
 const EMPTY = new Uint8Array(0);
 const KEY_BYTES = 32;
+const CHALLENGE_BYTES = 32;
 const NONCE_BYTES = 12;
 const SLOT_BYTES = 16;
 
@@ -45,7 +47,22 @@ export interface LinkOffer extends LinkSlots {
   readonly offer: Uint8Array;
 }
 
-/** What both devices have once there is a request. */
+/** What the new device keeps between its request and the challenge. */
+export interface LinkAsked {
+  readonly account: string;
+  /** The new device as its list entry. */
+  readonly entry: DeviceEntry;
+  /** The old device's X-Wing public key, 1,216 bytes. */
+  readonly publicKey: Uint8Array;
+  /** What goes into the request's slot. */
+  readonly request: Uint8Array;
+  /** Where the old device leaves its challenge: only these two devices know the name beforehand. */
+  readonly challengeSlot: string;
+  /** Shared secret of the encapsulation, 32 bytes; the caller wipes it. */
+  readonly secret: Uint8Array;
+}
+
+/** What both devices have once there is a challenge. */
 export interface LinkExchange {
   readonly account: string;
   /** The new device as its list entry. */
@@ -101,7 +118,7 @@ export function requestLink(
   account: string,
   { device, deviceKey, dhKey }: { readonly device: number; readonly deviceKey: Uint8Array; readonly dhKey: Uint8Array },
   rng: Rng,
-): LinkExchange & { readonly request: Uint8Array } {
+): LinkAsked {
   const publicKey = openOffer(code, offer, account);
   const random = draw(rng, 64);
   const { kemCiphertext, kemSharedSecret } = xwingEncapsulate(publicKey, random);
@@ -109,13 +126,28 @@ export function requestLink(
   const plaintext = writer().u8(VERSION).u32(device).bytes(deviceKey, COMPOSITE_PUBLIC_KEY_BYTES).bytes(dhKey, 32).finish();
   const request = concat(kemCiphertext, chachaSeal(key, nonce, EMPTY, plaintext));
   const entry = { device, keyHash: keyHash(deviceKey), dhKey };
-  const exchange = exchangeOf(kemSharedSecret, account, publicKey, request, entry);
-  wipe(random, kemSharedSecret, key);
-  return { ...exchange, request };
+  const said = { account, entry, publicKey, request, secret: kemSharedSecret };
+  const { slot } = challengeKeys(said);
+  wipe(random, key);
+  return { ...said, challengeSlot: slot };
 }
 
-/** The old device reads a request. Throws `ERR_DECRYPT` for whatever was not made for this offer, byte for byte, or names bad keys. */
-export function acceptLinkRequest({ account, seed, publicKey }: LinkOffer, request: Uint8Array): LinkExchange {
+/** The new device reads the challenge. Throws `ERR_DECRYPT` for whatever the old device has not made for this request. */
+export function openLinkChallenge(asked: LinkAsked, challenge: Uint8Array): LinkExchange {
+  const { key, nonce } = challengeKeys(asked);
+  const drawn = parsePart(chachaOpen(key, nonce, EMPTY, challenge), (from) => from.bytes(CHALLENGE_BYTES));
+  return exchangeOf(asked, drawn);
+}
+
+/**
+ * The old device reads a request and challenges it with 32 bytes of `rng`: once for each, as what goes into `challengeSlot` has a key for
+ * one use. Throws `ERR_DECRYPT` for whatever was not made for this offer, byte for byte, or names bad keys.
+ */
+export function acceptLinkRequest(
+  { account, seed, publicKey }: LinkOffer,
+  request: Uint8Array,
+  rng: Rng,
+): LinkExchange & { readonly challengeSlot: string; readonly challenge: Uint8Array } {
   const enc = request.slice(0, XWING_CIPHERTEXT_BYTES);
   const secret = xwingDecapsulate(seed, enc);
   const { key, nonce } = requestKeys(secret, account, publicKey, enc);
@@ -127,7 +159,11 @@ export function acceptLinkRequest({ account, seed, publicKey }: LinkOffer, reque
       dhKey: from.bytes(32),
     }));
     if (!isX25519PublicKey(entry.dhKey)) throw decryptFailed();
-    return exchangeOf(secret, account, publicKey, request, entry);
+    const said = { account, entry, publicKey, request, secret };
+    const once = challengeKeys(said);
+    const drawn = draw(rng, CHALLENGE_BYTES);
+    const challenge = chachaSeal(once.key, once.nonce, EMPTY, writer().u8(VERSION).bytes(drawn, CHALLENGE_BYTES).finish());
+    return { ...exchangeOf(said, drawn), challengeSlot: once.slot, challenge };
   } finally {
     wipe(secret, key);
   }
@@ -208,15 +244,37 @@ function requestKeys(secret: Uint8Array, account: string, publicKey: Uint8Array,
   return split(hkdfSha512(SALT, secret, info('link/request', encodeUtf8(account)!, publicKey, enc), KEY_BYTES + NONCE_BYTES));
 }
 
-/** What follows from the secret and everything that was said: account, the old device's key, the whole request. */
-function exchangeOf(secret: Uint8Array, account: string, publicKey: Uint8Array, request: Uint8Array, entry: DeviceEntry): LinkExchange {
-  const said = [encodeUtf8(account)!, publicKey, request] as const;
-  const digits = hkdfSha512(SALT, secret, info('sas', ...said), 10);
-  const keys = hkdfSha512(SALT, secret, info('link/grant', ...said), KEY_BYTES + 2 * NONCE_BYTES + SLOT_BYTES);
+type Said = Omit<LinkAsked, 'challengeSlot'>;
+
+/** What every derivation from the secret binds once there is a request: account, the old device's key, the whole request. */
+function fromSaid(
+  { account, publicKey, request, secret }: Said,
+  label: Label,
+  lengthBytes: number,
+  ...more: readonly Uint8Array[]
+): Uint8Array {
+  return hkdfSha512(SALT, secret, info(label, encodeUtf8(account)!, publicKey, request, ...more), lengthBytes);
+}
+
+function challengeKeys(said: Said): OneTimeKey & { readonly slot: string } {
+  const keys = fromSaid(said, 'link/challenge', KEY_BYTES + NONCE_BYTES + SLOT_BYTES);
+  return { ...split(keys.subarray(0, KEY_BYTES + NONCE_BYTES)), slot: toHex(keys.subarray(KEY_BYTES + NONCE_BYTES)) };
+}
+
+/** What follows from everything that was said, and from the challenge to it. */
+function exchangeOf(said: Said, challenge: Uint8Array): LinkExchange {
+  const digits = fromSaid(said, 'sas', 10, challenge);
+  const keys = fromSaid(said, 'link/grant', KEY_BYTES + 2 * NONCE_BYTES + SLOT_BYTES, challenge);
   const answerKeys = keys.slice(0, KEY_BYTES + 2 * NONCE_BYTES);
   const grantSlot = toHex(keys.subarray(answerKeys.length));
   wipe(keys);
-  return { account, entry, confirmation: `${sixDigits(digits.subarray(0, 5))} ${sixDigits(digits.subarray(5))}`, grantSlot, answerKeys };
+  return {
+    account: said.account,
+    entry: said.entry,
+    confirmation: `${sixDigits(digits.subarray(0, 5))} ${sixDigits(digits.subarray(5))}`,
+    grantSlot,
+    answerKeys,
+  };
 }
 
 /** 40 bits modulo a million: the bias is below 2⁻²⁰. */

@@ -1,15 +1,14 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { toHex } from '../../src/bytes.js';
-import { joinWith } from '../../src/client/join.js';
 import { decodeDevice, keyHash } from '../../src/identity/index.js';
+import { parseLinkCode } from '../../src/identity/linking.js';
 import { linkLimits } from '../../src/limits.js';
 import { memoryNetwork } from '../../src/transport/memory.js';
 import type { Directory, Network } from '../../src/transport/port.js';
-import { joining, linked } from '../helpers/devices.js';
+import { introduced, joining, linked } from '../helpers/devices.js';
 import { glassNetwork } from '../helpers/glass-network.js';
 import { origin } from '../helpers/origin.js';
-import { glassStore, type Person, person, START } from '../helpers/people.js';
-import { testRng } from '../helpers/rng.js';
+import { type Person, person, START } from '../helpers/people.js';
 
 const PATIENCE = { timeout: 30_000 };
 
@@ -68,11 +67,13 @@ describe('linking a device', () => {
   test('a typed code does, too; the fingerprint is the same on both', async () => {
     const { network, clock, alice } = await world();
     const link = await alice.client.devices.link();
-    const { join } = joining('alice', network, clock, link.typed.toLowerCase().replaceAll('-', ' '), 'phone');
-    const [asked, { confirmation, client }] = await Promise.all([link.request(), join]);
-    expect(asked.confirmation).toBe(confirmation);
+    const { joined, asked } = await introduced(
+      link,
+      joining('alice', network, clock, link.typed.toLowerCase().replaceAll('-', ' '), 'phone'),
+    );
+    expect(asked.confirmation).toBe(joined.confirmation);
     await asked.confirm();
-    const phone = await client();
+    const phone = await joined.client();
     const row = decodeDevice(alice.store.rows().get('["device"]')!);
     expect(await phone.devices.fingerprint()).toBe(toHex(keyHash(row.accountKey.publicKey)));
     expect(await alice.client.devices.fingerprint()).toBe(await phone.devices.fingerprint());
@@ -91,9 +92,9 @@ describe('linking a device', () => {
   test('nothing is written before the grant, and a refusal ends it at once', async () => {
     const { network, clock, alice } = await world();
     const link = await alice.client.devices.link();
-    const { join, store } = joining('alice', network, clock, link.qr, 'phone');
-    const joined = await join;
-    const asked = await link.request();
+    const phone = joining('alice', network, clock, link.qr, 'phone');
+    const { store } = phone;
+    const { joined, asked } = await introduced(link, phone);
     expect(store.commits).toBe(0);
     const client = joined.client();
     await asked.reject();
@@ -107,7 +108,9 @@ describe('linking a device', () => {
   test('arguments: the store must be empty, the account the right one, the directory with a drop box', async () => {
     const { network, clock, alice } = await world();
     const link = await alice.client.devices.link();
-    await expect(joining('alice', network, clock, link.qr, 'x', alice.store).join).rejects.toThrow(coded('ERR_ARGUMENT', 'store'));
+    await expect(joining('alice', network, clock, link.qr, 'x', { store: alice.store }).join).rejects.toThrow(
+      coded('ERR_ARGUMENT', 'store'),
+    );
     await expect(joining('bob', network, clock, link.qr, 'x').join).rejects.toThrow(coded('ERR_ARGUMENT', 'account'));
     await expect(joining('bob', network, clock, link.typed, 'x').join).rejects.toThrow(coded('ERR_ARGUMENT', 'account'));
     await expect(joining('alice', network, clock, link.typed.slice(1), 'x').join).rejects.toThrow(coded('ERR_ARGUMENT', 'code'));
@@ -128,18 +131,44 @@ describe('linking a device', () => {
     const link = await alice.client.devices.link();
     const [stop, reason] = [new AbortController(), new Error('enough')];
     const waiting = link.request(stop);
-    const { transport, directory } = network;
-    const options = { account: 'alice', transport, directory, store: glassStore(), rng: testRng('x'), now: () => clock.ms };
     stop.abort(reason);
     await expect(waiting).rejects.toBe(reason);
-    await expect(joinWith({ ...options, code: link.qr, signal: stop.signal }, (rng) => rng!)).rejects.toBe(reason);
+    await expect(joining('alice', network, clock, link.qr, 'x', stop).join).rejects.toBe(reason);
     const later = new AbortController();
-    const joined = await joinWith({ ...options, code: link.qr, signal: later.signal }, (rng) => rng!);
+    const { joined, asked } = await introduced(link, joining('alice', network, clock, link.qr, 'x', later));
     const client = joined.client();
     later.abort(reason);
     await expect(client).rejects.toBe(reason);
-    // Asked for again, the request is there.
-    expect((await link.request()).confirmation).toBe(joined.confirmation);
+    // Asked for again, it is the same request.
+    expect((await link.request()).confirmation).toBe(asked.confirmation);
+    await closeAll(alice);
+  });
+
+  test('the new device shows nothing before its request was taken: it waits for that as long as a code is good', async () => {
+    const { network, clock, alice } = await world();
+    const reason = new Error('enough');
+    for (const end of ['abort', 'time'] as const) {
+      const link = await alice.client.devices.link();
+      const stop = new AbortController();
+      const waits = vi.fn();
+      /** Each question is answered at once. */
+      const directory = (login: Parameters<Network['directory']>[0]): Directory => {
+        const inner = network.directory(login);
+        const pickUp: Directory['pickUp'] = async (slot) => {
+          if (slot === parseLinkCode(link.qr, 'alice').offerSlot) return inner.pickUp!(slot);
+          waits(slot);
+          if (waits.mock.calls.length < 3) return undefined;
+          if (end === 'abort') stop.abort(reason);
+          else clock.ms += linkLimits.codeMs;
+          return undefined;
+        };
+        return { ...inner, pickUp };
+      };
+      const { join, store } = joining('alice', { ...network, directory }, clock, link.qr, end, stop);
+      await expect(join).rejects.toEqual(end === 'abort' ? reason : coded('ERR_TIMEOUT'));
+      expect(new Set(waits.mock.calls.map(([slot]) => slot)).size).toBe(1);
+      expect([waits.mock.calls.length, store.commits]).toEqual([3, 0]);
+    }
     await closeAll(alice);
   });
 });
@@ -175,8 +204,7 @@ describe('several tabs', () => {
     await expect(alice.client.devices.link()).rejects.toThrow(coded('ERR_OFFLINE'));
     network.directoryDown = false;
     const link = await alice.client.devices.link();
-    const joined = await joining('alice', network, clock, link.qr, 'phone').join;
-    const asked = await link.request();
+    const { joined, asked } = await introduced(link, joining('alice', network, clock, link.qr, 'phone'));
     network.directoryDown = true;
     await asked.confirm();
     await alice.client.close();
@@ -193,10 +221,7 @@ describe('several tabs', () => {
     const alice = await person('alice', network, clock);
     const link = await alice.client.devices.link();
     const stop = new AbortController();
-    const { transport, directory } = network;
-    const options = { account: 'alice', transport, directory, store: glassStore(), rng: testRng('phone'), now: () => clock.ms };
-    const joined = await joinWith({ ...options, code: link.qr, signal: stop.signal }, (rng) => rng!);
-    const asked = await link.request();
+    const { joined, asked } = await introduced(link, joining('alice', network, clock, link.qr, 'phone', stop));
     network.directoryDown = true;
     await asked.confirm();
     await alice.client.close();
@@ -208,81 +233,6 @@ describe('several tabs', () => {
     stop.abort(new Error('enough'));
     await expect(waiting).rejects.toThrow('enough');
     await closeAll(again);
-  });
-});
-
-describe('T31: codes', () => {
-  test('a code is good for one request', async () => {
-    const { network, clock, alice } = await world();
-    const link = await alice.client.devices.link();
-    const first = await joining('alice', network, clock, link.qr, 'first').join;
-    await expect(joining('alice', network, clock, link.qr, 'second').join).rejects.toThrow(coded('ERR_DEVICE_UNTRUSTED'));
-    const asked = await link.request();
-    expect(asked.confirmation).toBe(first.confirmation);
-    await asked.confirm();
-    await (await first.client()).close();
-    await expect(link.request()).rejects.toThrow(coded('ERR_TIMEOUT'));
-    await expect(asked.confirm()).rejects.toThrow(coded('ERR_TIMEOUT'));
-    expect((await alice.client.devices.list()).length).toBe(2);
-    await expect(joining('alice', network, clock, link.qr, 'replayed').join).rejects.toThrow(coded('ERR_DEVICE_UNTRUSTED'));
-    await closeAll(alice);
-  });
-
-  test('a code is good for ten minutes, also one that was asked with', async () => {
-    const { network, clock, alice } = await world();
-    const late = await alice.client.devices.link();
-    expect(late.expiresAtMs).toBe(START + linkLimits.codeMs);
-    const joined = await joining('alice', network, clock, late.qr, 'late').join;
-    const asked = await late.request();
-    clock.ms = late.expiresAtMs;
-    await expect(asked.confirm()).rejects.toThrow(coded('ERR_TIMEOUT'));
-    await expect(late.request()).rejects.toThrow(coded('ERR_TIMEOUT'));
-    expect((await alice.client.devices.list()).length).toBe(1);
-    expect(joined.confirmation).toBe(asked.confirmation);
-    await closeAll(alice);
-  });
-
-  test('a new code ends the one before, and a client that closes ends them all', async () => {
-    const { network, clock, alice } = await world();
-    const [first, second] = [await alice.client.devices.link(), await alice.client.devices.link()];
-    await expect(first.request()).rejects.toThrow(coded('ERR_TIMEOUT'));
-    const waiting = second.request();
-    waiting.catch(() => {});
-    await alice.client.close();
-    await expect(waiting).rejects.toThrow(coded('ERR_CLOSED'));
-    const again = await person('alice', network, clock, { store: alice.store, seed: 'again' });
-    await expect(joining('alice', network, clock, second.qr, 'x').join).resolves.toBeDefined();
-    expect((await again.client.devices.list()).length).toBe(1);
-    await closeAll(again);
-  });
-
-  test.each([0, 2, 4, 8])('a new code, %i microtasks after a confirmation, comes before it or spoils nothing', async (ticks) => {
-    const { network, clock, alice } = await world();
-    const link = await alice.client.devices.link();
-    const joined = await joining('alice', network, clock, link.qr, 'phone').join;
-    const asked = await link.request();
-    const confirmed = asked.confirm().then(
-      () => true,
-      (error) => expect(error).toEqual(coded('ERR_TIMEOUT')),
-    );
-    for (let i = 0; i < ticks; i++) await Promise.resolve();
-    await alice.client.devices.link();
-    if ((await confirmed) === true) await (await joined.client()).close();
-    expect((await alice.client.devices.list()).length).toBe((await confirmed) === true ? 2 : 1);
-    await closeAll(alice);
-  });
-
-  test('garbage in the place of a request uses the code up, without a device', async () => {
-    const { network, alice } = await world();
-    const { parseLinkCode } = await import('../../src/identity/linking.js');
-    const link = await alice.client.devices.link();
-    const { requestSlot } = parseLinkCode(link.qr, 'alice');
-    const anyone = network.directory({ address: { account: 'mallory', device: 1 }, prove: () => Promise.reject(new Error('no login')) });
-    await anyone.leave!(requestSlot, new Uint8Array(3_200).fill(7));
-    await expect(link.request()).rejects.toThrow(coded('ERR_DEVICE_UNTRUSTED'));
-    await expect(link.request()).rejects.toThrow(coded('ERR_TIMEOUT'));
-    expect((await alice.client.devices.list()).length).toBe(1);
-    await closeAll(alice);
   });
 });
 

@@ -47,6 +47,7 @@ it('the table of labels is frozen', () => {
     'link/slot',
     'link/offer',
     'link/request',
+    'link/challenge',
     'link/grant',
   ]);
   expect(new Set(LABELS).size).toBe(LABELS.length);

@@ -2,7 +2,7 @@ import { expect, vi } from 'vitest';
 import { joinWith } from '../../src/client/join.js';
 import type { JoinOptions, Linking } from '../../src/client/types.js';
 import type { Network } from '../../src/transport/port.js';
-import { type Clock, glassStore, type Person, person } from './people.js';
+import { type Clock, type GlassStore, glassStore, type Person, person } from './people.js';
 import { testRng } from './rng.js';
 
 /** A further device of the account of `old`, linked as somebody with two screens does it; it is published when this resolves. */
@@ -18,8 +18,7 @@ export async function linked(
     ...given,
     seed,
     async open(opening) {
-      const joining = await joinWith({ ...opening, code: link.qr }, (rng) => rng!);
-      const asked = await link.request();
+      const [joining, asked] = await Promise.all([joinWith({ ...opening, code: link.qr }, (rng) => rng!), link.request()]);
       if (asked.confirmation !== joining.confirmation) throw new Error('the two screens differ');
       await asked.confirm();
       return joining.client();
@@ -29,9 +28,22 @@ export async function linked(
   return made;
 }
 
-/** The options with which a device that has nothing yet joins; its randomness is `seed`'s. */
-export function joining(account: string, network: Network, clock: Clock, code: JoinOptions['code'], seed: string, store = glassStore()) {
+/** A device that has nothing yet joins; its randomness is `seed`'s. */
+export function joining(
+  account: string,
+  network: Network,
+  clock: Clock,
+  code: JoinOptions['code'],
+  seed: string,
+  { store = glassStore(), signal }: { readonly store?: GlassStore; readonly signal?: AbortSignal } = {},
+) {
   const { transport, directory } = network;
-  const join = joinWith({ account, transport, directory, store, rng: testRng(seed), now: () => clock.ms, code }, (rng) => rng!);
+  const join = joinWith({ account, transport, directory, store, rng: testRng(seed), now: () => clock.ms, code, signal }, (rng) => rng!);
   return { store, join };
+}
+
+/** Both devices until each shows a string. */
+export async function introduced(link: Linking, { join }: ReturnType<typeof joining>) {
+  const [joined, asked] = await Promise.all([join, link.request()]);
+  return { joined, asked };
 }

@@ -8,7 +8,8 @@ test('T31, T46: the linking of test-vectors/linking.json comes out byte for byte
   expect(made.refused.map(({ code }) => code)).toEqual([
     ...['ERR_ARGUMENT', 'ERR_ARGUMENT', 'ERR_ARGUMENT', 'ERR_ARGUMENT', 'ERR_ARGUMENT'],
     ...['ERR_DECRYPT', 'ERR_DECRYPT', 'ERR_DECRYPT', 'ERR_DECRYPT', 'ERR_DECRYPT', 'ERR_DECRYPT'],
-    ...['ERR_DEVICE_UNTRUSTED', 'ERR_DECRYPT', 'ERR_DECRYPT', 'ERR_DECRYPT', 'ERR_DECRYPT'],
+    ...['ERR_DECRYPT', 'ERR_DECRYPT', 'ERR_DECRYPT', 'ERR_DECRYPT', 'ERR_DECRYPT', 'ERR_DECRYPT'],
+    ...['ERR_DEVICE_UNTRUSTED', 'ERR_DECRYPT', 'ERR_DECRYPT', 'ERR_DECRYPT', 'ERR_DECRYPT', 'ERR_DECRYPT', 'ERR_DECRYPT'],
   ]);
   expect(made).toEqual(golden);
 });

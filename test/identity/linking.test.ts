@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { concat, encodeUtf8, toHex } from '../../src/bytes.js';
 import { info } from '../../src/crypto/labels.js';
 import { chachaOpen, chachaSeal, hkdfSha512, sha512_256 } from '../../src/crypto/suite.js';
@@ -11,6 +11,7 @@ import {
   generateLinkOffer,
   type LinkExchange,
   openLinkAnswer,
+  openLinkChallenge,
   parseLinkCode,
   requestLink,
   sealLinkGrant,
@@ -35,28 +36,30 @@ function exchange(seed: string, spelling: 'qr' | 'typed' = 'qr') {
   const offer = generateLinkOffer('alice', testRng(`${seed} old`));
   const code = parseLinkCode(offer[spelling], 'alice');
   const asked = requestLink(code, offer.offer, 'alice', publicKeys, testRng(`${seed} new`));
-  return { offer, code, asked, accepted: acceptLinkRequest(offer, asked.request) };
+  const accepted = acceptLinkRequest(offer, asked.request, testRng(`${seed} challenge`));
+  return { offer, code, asked, accepted, challenged: openLinkChallenge(asked, accepted.challenge) };
 }
 const grant = (accepted: LinkExchange, list = listWith(accepted.entry)): Uint8Array =>
   sealLinkGrant(accepted, old.accountKey.publicKey, list);
 
 describe.each(['qr', 'typed'] as const)('a linking by %s', (spelling) => {
   test('both sides show one string, and the new device gets its account', () => {
-    const { offer, code, asked, accepted } = exchange('one', spelling);
+    const { offer, code, asked, accepted, challenged } = exchange('one', spelling);
     expect([code.offerSlot, code.requestSlot]).toEqual([offer.offerSlot, offer.requestSlot]);
-    expect(asked.confirmation).toMatch(/^\d{6} \d{6}$/);
-    expect(accepted).toEqual({ ...asked, request: undefined });
+    expect(challenged.confirmation).toMatch(/^\d{6} \d{6}$/);
+    expect(accepted).toEqual({ ...challenged, challengeSlot: asked.challengeSlot, challenge: accepted.challenge });
+    expect(accepted.challenge.length).toBe(1 + 32 + 16);
     expect(accepted.entry).toEqual(entryOf(fresh));
     const list = listWith(accepted.entry);
-    const { accountKey, deviceList } = openLinkAnswer(asked, grant(accepted, list));
+    const { accountKey, deviceList } = openLinkAnswer(challenged, grant(accepted, list));
     expect(accountKey).toEqual(old.accountKey.publicKey);
     expect(deviceList.bytes).toEqual(list);
   });
 
   test('a refusal is told from everything else', () => {
-    const { asked, accepted } = exchange('one', spelling);
-    expect(codeOf(() => openLinkAnswer(asked, sealLinkRefusal(accepted)))).toBe('ERR_DEVICE_UNTRUSTED');
-    expect(codeOf(() => openLinkAnswer(asked, flip(sealLinkRefusal(accepted))))).toBe('ERR_DECRYPT');
+    const { accepted, challenged } = exchange('one', spelling);
+    expect(codeOf(() => openLinkAnswer(challenged, sealLinkRefusal(accepted)))).toBe('ERR_DEVICE_UNTRUSTED');
+    expect(codeOf(() => openLinkAnswer(challenged, flip(sealLinkRefusal(accepted))))).toBe('ERR_DECRYPT');
   });
 });
 
@@ -123,32 +126,53 @@ describe('the code', () => {
 });
 
 describe('T31: what lies in between', () => {
-  const { offer, code, asked, accepted } = exchange('honest');
+  const { offer, code, asked, accepted, challenged } = exchange('honest');
 
   test('a request that was relayed, or made by another device, changes the string', () => {
     const other = generateDeviceKeys(testRng('attacker'));
     const theirs = { device: other.device, deviceKey: other.deviceKey.publicKey, dhKey: other.dhKey.publicKey };
     const attacker = requestLink(code, offer.offer, 'alice', theirs, testRng('attacker asks'));
     const again = requestLink(code, offer.offer, 'alice', publicKeys, testRng('asks again'));
-    const shown = [attacker, again].map(({ request }) => acceptLinkRequest(offer, request).confirmation);
-    expect(new Set([asked.confirmation, ...shown]).size).toBe(3);
-    expect(shown[0]).toBe(attacker.confirmation);
-    // The answer to one is none to another.
-    expect(codeOf(() => openLinkAnswer(asked, grant(acceptLinkRequest(offer, attacker.request))))).toBe('ERR_DECRYPT');
+    // With the very challenge of the honest linking: the difference is the request's alone.
+    const [theirsTaken, againTaken] = [attacker, again].map(({ request }) =>
+      acceptLinkRequest(offer, request, testRng('honest challenge')),
+    );
+    expect(new Set([challenged, theirsTaken!, againTaken!].map(({ confirmation }) => confirmation)).size).toBe(3);
+    expect(openLinkChallenge(attacker, theirsTaken!.challenge).confirmation).toBe(theirsTaken!.confirmation);
+    // What is said to one is nothing to another: neither the challenge nor the answer.
+    expect(codeOf(() => openLinkChallenge(asked, theirsTaken!.challenge))).toBe('ERR_DECRYPT');
+    expect(codeOf(() => openLinkAnswer(challenged, grant(theirsTaken!)))).toBe('ERR_DECRYPT');
+  });
+
+  test('a request that was made before the challenge fits no string: each challenge gives another one, and other places and keys', () => {
+    const draws = ['first', 'second', 'third'].map((seed) => acceptLinkRequest(offer, asked.request, testRng(seed)));
+    expect(new Set(draws.map(({ confirmation }) => confirmation)).size).toBe(3);
+    expect(new Set(draws.map(({ grantSlot }) => grantSlot)).size).toBe(3);
+    // The place of the challenge follows from the request alone: the new device must find it.
+    expect(new Set(draws.map(({ challengeSlot }) => challengeSlot))).toEqual(new Set([asked.challengeSlot]));
+    for (const taken of draws) {
+      expect(openLinkChallenge(asked, taken.challenge).confirmation).toBe(taken.confirmation);
+      expect(codeOf(() => openLinkAnswer(challenged, grant(taken)))).toBe('ERR_DECRYPT');
+      expect(codeOf(() => openLinkAnswer(challenged, sealLinkRefusal(taken)))).toBe('ERR_DECRYPT');
+    }
+    const rng = vi.fn(testRng('counted'));
+    acceptLinkRequest(offer, asked.request, rng);
+    expect(rng.mock.calls).toEqual([[32]]);
   });
 
   test('the string depends on the account and on the key of the old device', () => {
-    const strings = ['alice', 'alicf', 'ALICE'].map((account) => {
-      const own = generateLinkOffer(account, testRng('same seed'));
-      return requestLink(parseLinkCode(own.qr, account), own.offer, account, publicKeys, testRng('same')).confirmation;
-    });
-    const otherKey = generateLinkOffer('alice', testRng('other seed'));
-    strings.push(requestLink(parseLinkCode(otherKey.qr, 'alice'), otherKey.offer, 'alice', publicKeys, testRng('same')).confirmation);
-    expect(new Set(strings).size).toBe(4);
+    const stringOf = (account: string, seed: string): string => {
+      const own = generateLinkOffer(account, testRng(seed));
+      const { request } = requestLink(parseLinkCode(own.qr, account), own.offer, account, publicKeys, testRng('same'));
+      return acceptLinkRequest(own, request, testRng('same')).confirmation;
+    };
+    const strings = ['alice', 'alicf', 'ALICE'].map((account) => stringOf(account, 'same seed'));
+    expect(new Set([...strings, stringOf('alice', 'other seed')]).size).toBe(4);
   });
 
   test('who reads every slot finds neither code nor keys in them, and no account', () => {
-    const seen = concat(offer.offer, asked.request, grant(accepted), encodeUtf8(offer.offerSlot + offer.requestSlot + accepted.grantSlot)!);
+    const slots = [offer.offerSlot, offer.requestSlot, accepted.challengeSlot, accepted.grantSlot];
+    const seen = concat(offer.offer, asked.request, accepted.challenge, grant(accepted), encodeUtf8(slots.join(''))!);
     const text = toHex(seen);
     const { fingerprint } = readLinkCode(offer.qr);
     const hidden = [fingerprint.subarray(0, 8), offer.publicKey.subarray(0, 16), publicKeys.deviceKey.subarray(0, 16), publicKeys.dhKey];
@@ -156,8 +180,10 @@ describe('T31: what lies in between', () => {
       expect(text).not.toContain(toHex(each));
     }
     expect(text).not.toContain(toHex(encodeUtf8(toHex(fingerprint.subarray(0, 8)))!));
-    expect(new Set([offer.offerSlot, offer.requestSlot, accepted.grantSlot]).size).toBe(3);
-    for (const slot of [offer.offerSlot, offer.requestSlot, accepted.grantSlot]) expect(slot).toMatch(/^[0-9a-f]{32}$/);
+    // Nor the drawn bytes, on which the string depends.
+    expect(text).not.toContain(toHex(testRng('honest challenge')(32)));
+    expect(new Set(slots).size).toBe(4);
+    for (const slot of slots) expect(slot).toMatch(/^[0-9a-f]{32}$/);
   });
 
   test('who replaces an offer is found out, also one that knows the code', () => {
@@ -177,22 +203,27 @@ describe('T31: what lies in between', () => {
     }
   });
 
-  test('no bit of an offer, a request or an answer can change', () => {
+  test('no bit of an offer, a request, a challenge or an answer can change', () => {
     const ends = (bytes: Uint8Array): number[] => [0, 1, 31, 32, 1119, 1120, Math.floor(bytes.length / 2), bytes.length - 1];
     const list = listWith(accepted.entry);
     const answer = grant(accepted, list);
     for (const at of ends(offer.offer)) {
       expect(codeOf(() => requestLink(code, flip(offer.offer, at), 'alice', publicKeys, testRng('x')))).toBe('ERR_DECRYPT');
     }
-    for (const at of ends(asked.request)) expect(codeOf(() => acceptLinkRequest(offer, flip(asked.request, at)))).toBe('ERR_DECRYPT');
-    for (const at of ends(answer)) expect(codeOf(() => openLinkAnswer(asked, flip(answer, at)))).toBe('ERR_DECRYPT');
+    for (const at of ends(asked.request))
+      expect(codeOf(() => acceptLinkRequest(offer, flip(asked.request, at), testRng('x')))).toBe('ERR_DECRYPT');
+    for (let at = 0; at < accepted.challenge.length; at++) {
+      expect(codeOf(() => openLinkChallenge(asked, flip(accepted.challenge, at)))).toBe('ERR_DECRYPT');
+    }
+    for (const at of ends(answer)) expect(codeOf(() => openLinkAnswer(challenged, flip(answer, at)))).toBe('ERR_DECRYPT');
   });
 
-  test('a request of an earlier code is refused, and an answer of an earlier linking', () => {
+  test('a request of an earlier code is refused, and a challenge and an answer of an earlier linking', () => {
     const later = exchange('later');
-    expect(codeOf(() => acceptLinkRequest(later.offer, asked.request))).toBe('ERR_DECRYPT');
-    expect(codeOf(() => openLinkAnswer(later.asked, grant(accepted)))).toBe('ERR_DECRYPT');
-    expect(codeOf(() => openLinkAnswer(later.asked, sealLinkRefusal(accepted)))).toBe('ERR_DECRYPT');
+    expect(codeOf(() => acceptLinkRequest(later.offer, asked.request, testRng('x')))).toBe('ERR_DECRYPT');
+    expect(codeOf(() => openLinkChallenge(later.asked, accepted.challenge))).toBe('ERR_DECRYPT');
+    expect(codeOf(() => openLinkAnswer(later.challenged, grant(accepted)))).toBe('ERR_DECRYPT');
+    expect(codeOf(() => openLinkAnswer(later.challenged, sealLinkRefusal(accepted)))).toBe('ERR_DECRYPT');
   });
 
   test('a grant without this very device, of another account or of another key is none', () => {
@@ -212,15 +243,16 @@ describe('T31: what lies in between', () => {
       sealLinkGrant(accepted, bob.accountKey.publicKey, bobWith.deviceList),
       sealLinkGrant(accepted, old.accountKey.publicKey, listWith(accepted.entry).slice(0, -1)),
     ];
-    for (const answer of bad) expect(codeOf(() => openLinkAnswer(asked, answer))).toBe('ERR_DECRYPT');
+    for (const answer of bad) expect(codeOf(() => openLinkAnswer(challenged, answer))).toBe('ERR_DECRYPT');
   });
 
   test('T40: any bytes are an error of ours', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 1400 }), (bytes) => {
         expect(codeOf(() => requestLink(code, bytes, 'alice', publicKeys, testRng('x')))).toBe('ERR_DECRYPT');
-        expect(codeOf(() => acceptLinkRequest(offer, bytes))).toBe('ERR_DECRYPT');
-        expect(codeOf(() => openLinkAnswer(asked, bytes))).toBe('ERR_DECRYPT');
+        expect(codeOf(() => acceptLinkRequest(offer, bytes, testRng('x')))).toBe('ERR_DECRYPT');
+        expect(codeOf(() => openLinkChallenge(asked, bytes))).toBe('ERR_DECRYPT');
+        expect(codeOf(() => openLinkAnswer(challenged, bytes))).toBe('ERR_DECRYPT');
         expect(codeOf(() => readLinkCode(bytes))).toBe('ERR_ARGUMENT');
       }),
       { numRuns: 50 },

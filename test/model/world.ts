@@ -174,8 +174,7 @@ export async function link(world: World, primary: Machine, seed: string): Promis
   each.start(async (options) => {
     try {
       const code = await primary.client()!.devices.link();
-      const joining = await joinWith({ ...options, code: code.qr }, () => options.rng);
-      const asked = await code.request();
+      const [joining, asked] = await Promise.all([joinWith({ ...options, code: code.qr }, () => options.rng), code.request()]);
       await asked.confirm();
       return await joining.client();
     } catch (error) {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Client, createClient, joinAccount, type Login, type Message, type Network } from '@cyphr/e2ee';
+import { type Client, createClient, type Directory, joinAccount, type Login, type Message, type Network } from '@cyphr/e2ee';
 import { memoryStore } from '@cyphr/e2ee/store/memory';
 import { relay } from '@cyphr/e2ee/transport/websocket';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -47,8 +47,10 @@ describe('linking by way of the reference relay', () => {
     const [alice, bob] = [await client('alice'), await client('bob')];
     const store = memoryStore();
     const link = await alice.devices.link();
-    const joining = await joinAccount({ account: 'alice', store, ...relay(server.url), code: link.typed });
-    const asked = await link.request();
+    const [joining, asked] = await Promise.all([
+      joinAccount({ account: 'alice', store, ...relay(server.url), code: link.typed }),
+      link.request(),
+    ]);
     expect(asked.confirmation).toBe(joining.confirmation);
     await asked.confirm();
     const phone = await joining.client();
@@ -71,13 +73,15 @@ describe('linking by way of the reference relay', () => {
     expect(await alice.devices.list()).toEqual([{ device: alice.device, self: true, isPrimary: true }]);
   });
 
-  test('T31: whoever has read the code and is faster is not confirmed: the two screens differ, and the true device is told', async () => {
+  test('T31: whoever has read the code and is faster is not confirmed: the true device shows no string, and is told', async () => {
     const alice = await client('alice');
     const link = await alice.devices.link();
-    const attacker = await joinAccount({ account: 'alice', store: memoryStore(), ...relay(server.url), code: link.qr });
+    const [attacker, asked] = await Promise.all([
+      joinAccount({ account: 'alice', store: memoryStore(), ...relay(server.url), code: link.qr }),
+      link.request(),
+    ]);
     const rightful = joinAccount({ account: 'alice', store: memoryStore(), ...relay(server.url), code: link.qr });
     await expect(rightful).rejects.toMatchObject({ code: 'ERR_DEVICE_UNTRUSTED' });
-    const asked = await link.request();
     // Nobody in the room shows this string.
     expect(asked.confirmation).toBe(attacker.confirmation);
     const opened = attacker.client();
@@ -87,30 +91,60 @@ describe('linking by way of the reference relay', () => {
     expect((await alice.devices.list()).length).toBe(1);
   });
 
-  test('T31: a relay that puts another request in its place shows two strings; one that puts another answer there is found out', async () => {
-    const alice = await client('alice');
-    const honest = relay(server.url);
-    const outside = honest.directory({ address: { account: 'mallory', device: 1 }, prove: () => Promise.reject(new Error('none')) });
-    /** What the victim sees of the drop box: his request goes nowhere, and his answer is the relay's. */
-    const between: Network = {
-      ...honest,
-      directory: (login: Login) => ({
-        ...honest.directory(login),
-        leave: async () => {},
-        pickUp: async (slot, options) => ((await link).slots.has(slot) ? outside.pickUp!(slot, options) : new Uint8Array(5_000).fill(1)),
-      }),
-    };
-    const made = alice.devices.link();
-    const link = made.then((shown) => ({ shown, slots: new Set([parseLinkCode(shown.qr, 'alice').offerSlot]) }));
-    const { shown } = await link;
-    const victim = await joinAccount({ account: 'alice', store: memoryStore(), ...between, code: shown.qr });
-    const attacker = await joinAccount({ account: 'alice', store: memoryStore(), ...honest, code: shown.qr });
-    const asked = await shown.request();
-    expect(asked.confirmation).toBe(attacker.confirmation);
-    expect(asked.confirmation).not.toBe(victim.confirmation);
-    await expect(victim.client()).rejects.toMatchObject({ code: 'ERR_DECRYPT' });
-    await asked.reject();
-  });
+  test.each([
+    ['nothing', undefined],
+    ['bytes of its own', new Uint8Array(49).fill(1)],
+    ['the challenge to its own request', 'challenge'],
+  ])(
+    'T31: a relay that puts another request in its place, and for the challenge %s, gets no string from the true device',
+    async (_, given) => {
+      const alice = await client('alice');
+      const honest = relay(server.url);
+      const shown = await alice.devices.link();
+      const { offerSlot, requestSlot } = parseLinkCode(shown.qr, 'alice');
+      let seen: Uint8Array | undefined;
+      /** What the attacker learns: the challenge to his request, as it comes to him. */
+      const outside: Network = {
+        ...honest,
+        directory: (login: Login) => {
+          const directory = honest.directory(login);
+          const pickUp: Directory['pickUp'] = async (slot, options) => {
+            const found = await directory.pickUp!(slot, options);
+            if (slot !== offerSlot && found?.length === 49) seen = found;
+            return found;
+          };
+          return { ...directory, pickUp };
+        },
+      };
+      const [attacker, asked] = await Promise.all([
+        joinAccount({ account: 'alice', store: memoryStore(), ...outside, code: shown.qr }),
+        shown.request(),
+      ]);
+      expect(asked.confirmation).toBe(attacker.confirmation);
+      expect(seen).toBeDefined();
+      /** What the victim sees of the drop box: his request goes nowhere, and what answers it is the relay's. */
+      const stop = new AbortController();
+      const asks: string[] = [];
+      const between: Network = {
+        ...honest,
+        directory: (login: Login) => ({
+          ...honest.directory(login),
+          leave: async (slot: string) => expect(slot).toBe(requestSlot),
+          pickUp: async (slot: string, options?: { signal?: AbortSignal | undefined }) => {
+            if (slot === offerSlot) return honest.directory(login).pickUp!(slot, options);
+            asks.push(slot);
+            if (given === undefined && asks.length === 3) stop.abort(new Error('enough'));
+            return given === 'challenge' ? seen : (given as Uint8Array | undefined);
+          },
+        }),
+      };
+      const victim = joinAccount({ account: 'alice', store: memoryStore(), ...between, code: shown.qr, signal: stop.signal });
+      if (given === undefined) await expect(victim).rejects.toThrow('enough');
+      else await expect(victim).rejects.toMatchObject({ code: 'ERR_DECRYPT' });
+      expect(asks.length).toBe(given === undefined ? 3 : 1);
+      await asked.reject();
+    },
+  );
 });
 
 describe('the drop box of the relay', () => {
