@@ -223,9 +223,9 @@ export function asked(peer: PeerSessions, id: Uint8Array, nowMs: number): PeerSe
   return changed(peer, id, (session) => ({ ...session, askedCount: session.failed.length, askedAtMs: nowMs }));
 }
 
-/** The other sessions than `id` on which nothing more will be sent, with messages that failed and were not asked for. */
+/** The other sessions than `id` that are not sent on any more, with messages that failed and were not asked for. */
 export function unasked(peer: PeerSessions, id: Uint8Array): SessionFacts[] {
-  const isOver = (session: SessionFacts): boolean => isBroken(session) || session.status === 'receiveOnly';
+  const isOver = (session: SessionFacts): boolean => isBroken(session) || session.status !== 'active';
   return peer.sessions.filter((session) => session.failed.length > session.askedCount && isOver(session) && !same(session.id, id));
 }
 

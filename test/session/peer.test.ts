@@ -166,6 +166,8 @@ describe('T28: messages that fail behind their headers', () => {
   test('what failed on a session that is over, and was not asked for, is still to be asked for', () => {
     const two = failing(fresh, 2);
     expect(unasked(two, id(9))).toEqual([]);
+    // Given up from here, and only archived.
+    expect(unasked(started(two, id(8), incarnation(1), 1), id(8)).map((session) => session.id[0])).toEqual([1]);
     const over = replaced(accepted(two, id(9), 1), id(9), incarnation(1), [id(1)], 1);
     expect(unasked(over, id(9)).map((session) => session.id[0])).toEqual([1]);
     expect(unasked(over, id(1))).toEqual([]);
