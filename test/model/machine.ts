@@ -135,9 +135,8 @@ export function machine(name: string, account: string, store: GlassStore, { rela
   let opening: Promise<unknown> | undefined;
 
   const listen = (begun: Life, client: Client): void => {
-    client.on('undecryptable', (event) => {
-      if (!begun.isDead) self.undecryptable.push(event);
-    });
+    // Also what a dying process was told: the report is on the disk.
+    client.on('undecryptable', (event) => self.undecryptable.push(event));
     client.on('sent', ({ id, state, error }) => {
       if (state === 'failed' && error !== undefined && !begun.isDead) self.failed.add(id);
     });

@@ -88,6 +88,7 @@ const STEPS = {
     const address = addressOf(at);
     const lost = address && world.relay.lose(address);
     if (lost === undefined) return undefined;
+    world.lostCount += 1;
     const texts = textsIn(lost.bytes);
     noteLoss(world, texts, addressName(lost.to));
     return texts.join(' ');

@@ -24,6 +24,8 @@ export interface Outgoing {
   /** `unknown`: the process died before it could say. */
   state: 'unsaid' | 'promised' | 'refused' | 'unknown';
   id: string | undefined;
+  /** The sender's clock was behind: once it is right, what waits counts as 30 days old. */
+  readonly wasBehind: boolean;
   /** Devices of the recipient, and of its own account, that the sender knew. */
   readonly known: ReadonlySet<string>;
   /** Devices for which the relay has lost it. */
@@ -47,6 +49,8 @@ export interface World {
   readonly backups: Map<Machine, Backup>;
   /** Devices that were taken out of their account, with the number of the message that was sent next. */
   readonly revoked: Map<string, number>;
+  /** How many envelopes the relay has lost. */
+  lostCount: number;
   readonly faults: string[];
   /** What was done, in words. */
   readonly log: string[];
@@ -86,6 +90,7 @@ export function send({ messages, faults, time }: World, from: Machine, to: strin
     from,
     to,
     atMs: time.now(),
+    wasBehind: from.offsetMs < 0,
     state: 'unsaid',
     id: undefined,
     known: knownDevices(from, to),
@@ -127,7 +132,18 @@ async function makeTemplate({ devices, haveMet }: Shape): Promise<Template> {
   relay.isSwift = true;
   const faults: string[] = [];
   const machines: Machine[] = [];
-  const world: World = { relay, time, machines, accounts: NAMES, messages: [], backups: new Map(), revoked: new Map(), faults, log: [] };
+  const world: World = {
+    relay,
+    time,
+    machines,
+    accounts: NAMES,
+    messages: [],
+    backups: new Map(),
+    revoked: new Map(),
+    lostCount: 0,
+    faults,
+    log: [],
+  };
   try {
     for (const [i, count] of devices.entries()) {
       const account = NAMES[i]!;
@@ -235,5 +251,5 @@ export async function worldOf(shape: Shape, seed: string): Promise<World> {
   }
   await time.pass(1_000);
   const accounts = [...new Set(made.map(({ account }) => account))];
-  return { relay, time, machines, accounts, messages: [], backups: new Map(), revoked: new Map(), faults, log: [] };
+  return { relay, time, machines, accounts, messages: [], backups: new Map(), revoked: new Map(), lostCount: 0, faults, log: [] };
 }
