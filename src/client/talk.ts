@@ -7,8 +7,9 @@
  * crossed stand in one order all the same, by id. No relay and no other device's clock has a part in it, and nobody but its author places
  * a message; one of which nothing was said (by an older version) stands where it came. A dishonest author can say a smaller number or a
  * greater one: his own messages then stand among what he had seen, or later, and nobody else's move. What is beyond any honest number
- * counts as the greatest that is, so that nobody can use the counter up. A device that knows nothing of a conversation, as one that
- * was just linked, begins with its own clock's seconds: a clock that is right puts its messages behind what was said before it came.
+ * counts as the greatest that is, so that nobody can use the counter up; but what one's own other devices say holds as they said it,
+ * since they may have heard more than this one. A device that knows nothing of a conversation, as one that was just linked, begins
+ * with its own clock's seconds: a clock that is right puts its messages behind what was said before it came.
  *
  * **Timer.** Content of that kind sets it for both sides, the last in order wins, and every message says how it stood.
  *
@@ -203,7 +204,7 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
         return nothing;
       }
       const conversation = await load(account);
-      const most = Math.min(conversation.greatest + talkLimits.orderJump, ORDER_MAX);
+      const most = by === 'own' ? ORDER_MAX : Math.min(conversation.greatest + talkLimits.orderJump, ORDER_MAX);
       const order = Math.min(stamp?.order ?? next(conversation), most);
       const message: InboxRecord = { ...arrival, order, disappearAfterMs: stamp?.disappearAfterMs };
       const rows: Write[] = [{ key: keys.got(from, id), value: gotValue(arrival.receivedAtMs, by === 'own' ? account : undefined) }];

@@ -155,6 +155,16 @@ test('T15: nobody can use the counter up, and a message without a number stands 
   expect((await bob.receive('alice', stamped(idOf(7), text('x'), Number.MAX_SAFE_INTEGER)))[0]!.order).toBe(Number.MAX_SAFE_INTEGER);
 });
 
+test('T15: however far a contact has pushed the counter, a message stands in one place on all devices of its author', async () => {
+  const [phone, laptop] = [await device('alice'), await device('alice')];
+  // The laptop is linked only now.
+  for (const n of [1, 2, 3]) await phone.receive('bob', stamped(idOf(n), text('x'), START / 1_000 + n * talkLimits.orderJump));
+  const sent = await phone.send('bob', idOf(4), text('from the phone'));
+  const [copy] = await laptop.receive('alice', sent, { to: 'bob' });
+  expect(copy!.order).toBe(sent.order);
+  expect((await laptop.send('bob', idOf(5), text('an answer'))).order).toBe(sent.order + 1);
+});
+
 test('a device that knows nothing of a conversation begins behind what was said before it came', async () => {
   const [alice, old] = [await device('alice'), await device('bob')];
   let last = await alice.send('bob', idOf(1), text('x'));
