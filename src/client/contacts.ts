@@ -57,7 +57,7 @@ export interface Contacts {
   mayShow(account: string, accountKeyHash: Uint8Array, device?: number): boolean;
   /** Asks the directory, verifies, pins at first use. `take`: whose one-time prekeys to hand out. Throws `ERR_NO_SESSION` for an unknown account. */
   refresh(account: string, take: 'all' | readonly number[]): Promise<readonly VerifiedBundle[]>;
-  /** Whether the directory has shown keys of this device, sound or not, when the account was last refreshed. */
+  /** Whether the directory has shown sound keys of this device when the account was last refreshed. */
   isShown(account: string, device: number): boolean;
   /**
    * A list of the account, verified. A newer one under the pin is kept: who stands in it no longer is no device of the account any more.
@@ -341,9 +341,10 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
         const message = 'the directory knows no device of this account: what is sent to it is held, and goes out once there is one';
         throw new UsageError('ERR_NO_SESSION', message, { field: 'to' });
       }
-      shown.set(account, new Set(bundles.map(({ address }) => address.device)));
       const offered = isOwn(account) ? undefined : await organisation.ask(account, known.get(account), bundles);
-      return ctx.lock(`contact ${account}`, () => accept(account, bundles, offered));
+      const usable = await ctx.lock(`contact ${account}`, () => accept(account, bundles, offered));
+      shown.set(account, new Set(usable.map(({ address }) => address.device)));
+      return usable;
     },
     isShown: (account, device) => shown.get(account)?.has(device) === true,
     learn: (account, list) =>

@@ -116,16 +116,20 @@ export async function outbox(
     { key: keys.unsent(to, seq), value: null },
     ...waitingFor.map((device): Write => ({ key: keys.outbox(to, seq, device as number), value: null })),
   ];
-  /** Ends a message that was not accepted everywhere, whatever became of it meanwhile; returns its state. */
-  const finish = (id: string, state: 'cancelled' | 'failed', error?: AnyCyphrError): Promise<SentState> =>
+  /** Ends a message that was not accepted everywhere, whatever became of it meanwhile; returns its state. One that some device has has not failed. */
+  const finish = (id: string, end: 'cancelled' | 'failed', error?: AnyCyphrError): Promise<SentState> =>
     ctx.lock(`sent ${id}`, async () => {
       const record = await messages.load(id);
-      if (record === undefined) return state;
+      if (record === undefined) return end;
       if (!isLeaving(record)) return record.state as SentState;
-      const ended = messages.write(id, { ...record, state, waitingFor: [], code: error?.code });
-      await db.commit([...rowsOf(record), ended, ...(record.isControl === true ? [] : forget(id))]);
+      const isThere = end === 'failed' && record.accepted > 0;
+      const state = isThere ? 'accepted' : end;
+      const verdict = isThere ? { acceptedAtMs: ctx.now(), code: undefined } : { code: error?.code };
+      const ended = messages.write(id, { ...record, state, waitingFor: [], ...verdict });
+      await db.commit([...rowsOf(record), ended, ...(record.isControl === true || isThere ? [] : forget(id))]);
+      if (isThere) ctx.observer.log('warn', 'device-not-reached', error?.code);
       dequeue(record.to, id);
-      messages.announce(id, record, state, error);
+      messages.announce(id, record, state, isThere ? undefined : error);
       return state;
     });
 

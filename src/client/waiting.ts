@@ -22,7 +22,7 @@ export type ForDevice = Encrypted & { readonly device: number };
 
 type Pending = ReturnType<typeof pendingRecord.decode>;
 
-/** Devices, by H(DIK) in hex, that a round leaves out: `blocked` keep their turn, `absent` have published no keys yet and are none so far. */
+/** Devices, by H(DIK) in hex, that a round leaves out: `blocked` keep their turn, `absent` have no sound keys in the directory and are none so far. */
 export interface LeftOut {
   readonly blocked: ReadonlyMap<string, Round['left'][number]>;
   readonly absent: ReadonlySet<string>;
@@ -252,6 +252,14 @@ export function waiting(
       if (left === undefined || ctx.life.hasEnded()) return;
       const dead = left.find(({ why }) => why !== undefined)?.why;
       const wanted = left.filter(({ why }) => why === undefined);
+      const gone =
+        asked === 0
+          ? []
+          : wanted.filter(({ ask, keyHash: hash }) => ask !== undefined && !contacts.isShown(account, ask) && !absent.has(toHex(hash)));
+      if (gone.length > 0) {
+        for (const { keyHash: hash } of gone) absent.add(toHex(hash));
+        continue;
+      }
       if (wanted.length === 0 && dead !== undefined) throw dead;
       // While an unknown account has started a session itself, only whose it is has to be asked.
       const isStranger = wanted.length === 0 && (await db.list(['peer', account], 1)).length > 0;
@@ -263,7 +271,6 @@ export function waiting(
         throw dead ?? new UsageError('ERR_NO_SESSION', message, { field: 'to' });
       }
       bundles = await ctx.observer.span('handshake', () => contacts.refresh(account, take));
-      for (const { ask, keyHash: hash } of wanted) if (ask !== undefined && !contacts.isShown(account, ask)) absent.add(toHex(hash));
     }
   };
 

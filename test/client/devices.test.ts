@@ -314,4 +314,31 @@ describe('an account with two devices', () => {
     expect(await tablet.read()).toMatchObject({ text: 'to whoever is there', conversation: { account: 'alice' } });
     await closeAll([phone, laptop, bob, tablet]);
   });
+
+  test('a device whose keys in the directory are unsound keeps no message from the others, nor fails one that they have', async () => {
+    const clock = { ms: START };
+    const network = hostileNetwork();
+    const first = await person('alice', network, clock, { seed: 'phone' });
+    await first.client.close();
+    const { store, list } = await joined(first, clock, 'laptop');
+    await list();
+    const prekeys = decodePrekeys(first.store.rows().get('["prekeys"]')!, []);
+    const device = decodeDevice(first.store.rows().get('["device"]')!);
+    await write(first.store, [publishWrite(deviceKeys(prekeys, device))]);
+    const phone = await person('alice', network, clock, { seed: 'phone again', store: first.store });
+    const laptop = await person('alice', network, clock, { seed: 'laptop again', store });
+    await Promise.all([phone, laptop].map(published));
+    network.answer = (account, bundles) =>
+      bundles.map((bundle) =>
+        account === 'alice' && bundle.address.device === laptop.client.device
+          ? { ...bundle, signedSet: bundle.signedSet.map((byte, i) => (i === 3_000 ? byte ^ 1 : byte)) }
+          : bundle,
+      );
+    const bob = await person('bob', network, clock);
+    const sent = await bob.client.send('alice', 'one');
+    expect((await phone.read()).text).toBe('one');
+    await sent.until('accepted');
+    expect([...bob.store.rows().keys()].filter((key) => /^\["(pending|unsent|outbox)"/.test(key))).toEqual([]);
+    await closeAll([phone, laptop, bob]);
+  });
 });
