@@ -5,6 +5,7 @@ import { DecodeError, isCyphrError, type StoreError } from '../errors.js';
 import { generateDevice, verifyDeviceList } from '../identity/index.js';
 import type { Now, Rng } from '../step.js';
 import { withRetry } from '../transport/retry.js';
+import { encodeAccount } from '../wire/objects.js';
 import { arrivals as openArrivals } from './arrivals.js';
 import { contacts as openContacts } from './contacts.js';
 import { decodeContent } from './content.js';
@@ -156,6 +157,8 @@ export async function openCore(
     const handlers: ControlHandlers = {
       copy: async (from, { to, id, app }) => {
         if (from.account !== device.account || id.length !== 16) throw new DecodeError('ERR_DECODE', 'a copy of somebody else’s message');
+        if (to === from.account || encodeAccount(to) === undefined)
+          throw new DecodeError('ERR_DECODE', 'a copy to nobody', { field: 'to' });
         decodeContent(app);
         return { writes: [], message: { id: toHex(id), payload: app, to } };
       },

@@ -1,10 +1,15 @@
 /** One's own account against a directory, a lost device and a linked one that want more than they may. */
 
 import { expect, test, vi } from 'vitest';
+import { encodeContent } from '../../src/client/content.js';
+import { encodeControl } from '../../src/client/control.js';
+import { openDatabase } from '../../src/client/database.js';
+import { keys, pendingRecord, sentRecord } from '../../src/client/records.js';
 import { linked } from '../helpers/devices.js';
 import { glassNetwork } from '../helpers/glass-network.js';
 import { hostileNetwork } from '../helpers/hostile-network.js';
 import { type GlassStore, glassStore, type Person, person, START } from '../helpers/people.js';
+import { testRng } from '../helpers/rng.js';
 
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
 
@@ -71,4 +76,31 @@ test('T30: a list past its freshness brings a removed device back to nobody, nor
   await again.observed((record) => record.kind === 'gauge' && record.name === 'oneTimePrekeys');
   expect((await again.client.devices.list()).map(({ device }) => device)).not.toContain(lost.client.device);
   await again.client.close();
+});
+
+test('T12: a linked device puts no message into a conversation with nobody', async () => {
+  const clock = { ms: START };
+  const network = hostileNetwork();
+  const phone = await person('alice', network, clock, { seed: 'phone' });
+  const laptop = await linked(phone, network, clock, { seed: 'laptop' });
+  await laptop.client.close();
+  const app = encodeContent({ kind: 'text', text: 'x' }, START);
+  const copies = ['', 'x'.repeat(65), 'alice'].map((to, i) => encodeControl({ t: 'copy', to, id: new Uint8Array(16).fill(i + 1), app }));
+  // As the laptop would say it: rows of its queue, for the protocol.
+  const db = await openDatabase(laptop.store, { rng: testRng('queue'), now: () => START, onCommit() {}, onLost() {} });
+  for (const [i, payload] of copies.entries()) {
+    const id = String(i).repeat(32);
+    const seq = 1_000 + i;
+    const record = { to: 'alice', state: 'queued', atMs: START, seq, waitingFor: [], accepted: 0, isControl: true };
+    await db.commit([
+      { key: keys.sent(id), value: sentRecord.encode(record) },
+      { key: keys.pending('alice', seq), value: pendingRecord.encode({ id, payload, atMs: START, control: 'any' }) },
+    ]);
+  }
+  await db.close();
+  const again = await person('alice', network, clock, { store: laptop.store, seed: 'laptop again' });
+  await phone.observed(() => phone.observations.filter((record) => record.kind === 'log' && record.event === 'control-void').length === 3);
+  expect(await phone.readAll()).toEqual([]);
+  expect([...phone.store.rows().keys()].filter((key) => key.startsWith('["talk"'))).toEqual([]);
+  await closeAll(phone, again);
 });
