@@ -47,6 +47,8 @@ export interface Machine {
   /** Envelopes that it could make nothing of, one by one: they come one after another. */
   readonly dropped: { readonly parcel: Parcel; readonly code: string; readonly atMs: number }[];
   offsetMs: number;
+  /** Its clock was behind: once it is right, what was noted meanwhile counts as years old. */
+  wasBehind(): boolean;
   /** The latest time that its clock has ever shown. */
   latestMs(): number;
   /** The link, also while nothing runs. */
@@ -91,7 +93,9 @@ export function machine(name: string, account: string, store: GlassStore, { rela
   let acked = new Set<string>();
   let delivered: Parcel | undefined;
   let latestMs = 0;
+  let wasBehind = false;
   const clock = (): number => {
+    wasBehind ||= self.offsetMs < 0;
     latestMs = Math.max(latestMs, now() + self.offsetMs);
     return now() + self.offsetMs;
   };
@@ -171,6 +175,7 @@ export function machine(name: string, account: string, store: GlassStore, { rela
     link: { isUp: true, losesAcks: false, losesReplies: false },
     client: () => (life?.isDead === false ? life.client : undefined),
     isDead: () => life?.isDead === true,
+    wasBehind: () => wasBehind,
     latestMs: () => latestMs,
     refusal: () => life?.refusal,
     start(open = createTestClient) {

@@ -14,7 +14,7 @@ const seed = Number(CYPHR_SEED ?? 20_261_122);
 const numRuns = Number(CYPHR_RUNS ?? 100);
 
 test(
-  `T24, T25: ${numRuns} histories of everything that happens to devices (seed ${seed})`,
+  `T24, T25, T41: ${numRuns} histories of everything that happens to devices (seed ${seed})`,
   () => wholeHistories({ numRuns, steps: 40, seed, path: CYPHR_PATH, shrinks: CYPHR_SHRINK !== undefined }),
   600_000,
 );

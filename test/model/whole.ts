@@ -170,7 +170,7 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
       );
       if (!isDue || has(target, message) || isReported || keysWereGone(target, message)) continue;
       // A copy that has expired is told to nobody.
-      if (message.wasBehind && target.account === from.account) continue;
+      if (from.wasBehind() && target.account === from.account) continue;
       const drops = dropsOf(target, message).map(({ code }) => code);
       broken.push(`${text} from ${from.name} was not shown to ${target.name}, which dropped it: ${drops}`);
     }
@@ -204,8 +204,8 @@ function keysWereGone(target: Machine, message: Outgoing): boolean {
 }
 
 /** Whether what was not readable comes again: the sender's log still has it, for the same device, and no request was lost. */
-function mustHeal({ time, lostCount }: World, { from, atMs, wasBehind }: Outgoing, target: Machine): boolean {
-  const isFresh = !wasBehind && Math.max(time.now(), from.latestMs()) - atMs < sessionLimits.sendLogMs;
+function mustHeal({ time, lostCount }: World, { from, atMs }: Outgoing, target: Machine): boolean {
+  const isFresh = !from.wasBehind() && Math.max(time.now(), from.latestMs()) - atMs < sessionLimits.sendLogMs;
   const haveStayed = from.addresses.length === 1 && target.addresses.length === 1;
   return isFresh && haveStayed && lostCount === 0;
 }

@@ -24,8 +24,6 @@ export interface Outgoing {
   /** `unknown`: the process died before it could say. */
   state: 'unsaid' | 'promised' | 'refused' | 'unknown';
   id: string | undefined;
-  /** The sender's clock was behind: once it is right, what waits counts as 30 days old. */
-  readonly wasBehind: boolean;
   /** Devices of the recipient, and of its own account, that the sender knew. */
   readonly known: ReadonlySet<string>;
   /** Devices for which the relay has lost it. */
@@ -90,7 +88,6 @@ export function send({ messages, faults, time }: World, from: Machine, to: strin
     from,
     to,
     atMs: time.now(),
-    wasBehind: from.offsetMs < 0,
     state: 'unsaid',
     id: undefined,
     known: knownDevices(from, to),
