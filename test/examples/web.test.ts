@@ -5,7 +5,7 @@ import { breaker, DAMAGED_COUNT } from '../../examples/breaking.js';
 import { type History, type Line, openHistory } from '../../examples/web/src/history.js';
 import { relayLog } from '../../examples/web/src/relay-log.js';
 import { openSession, type Session, type Talk } from '../../examples/web/src/session.js';
-import { type Client, type ClientOptions, createClient, joinAccount, type Network, type Store } from '../../src/index.js';
+import { type Client, type ClientOptions, createClient, joinAccount, limits, type Network, type Store } from '../../src/index.js';
 import { memoryStore } from '../../src/store/memory.js';
 import { directoryConformance } from '../../src/testing/directory-conformance.js';
 import { transportConformance } from '../../src/testing/transport-conformance.js';
@@ -175,14 +175,19 @@ test('edits, reactions, deletions: what one page says of a message, the other on
 test('messages of a conversation with a timer disappear, here and there', async () => {
   const network = memoryNetwork();
   const alice = await profile('alice', network).open();
-  const bob = await profile('bob', network).open();
+  const theirs = profile('bob', network);
+  const bob = await theirs.open();
   const talk = await alice.begin('bob');
-  await alice.setTimer(talk, 1);
+  await alice.setTimer(talk, limits.disappearLeastMs);
   await alice.write(talk, 'Not for long');
-  await until(alice, () => !texts(alice).includes('Not for long'));
+  await until(bob, () => texts(bob).includes('Not for long'));
   await alice.setTimer(talk, 0);
   await alice.write(talk, 'For good');
-  await until(bob, () => texts(bob).includes('For good') && !texts(bob).includes('Not for long'));
+  await until(bob, () => texts(bob).includes('For good'));
+  for (const session of [alice, bob]) await until(session, () => !texts(session).includes('Not for long'));
+  expect([texts(alice), texts(bob)].map((all) => all.at(-1))).toEqual(['For good', 'For good']);
+  await bob.close();
+  expect(JSON.stringify(await theirs.history().load())).not.toContain('Not for long');
 });
 
 test('two devices of one account: what one writes stands on the other as one’s own', async () => {
