@@ -205,7 +205,7 @@ function keysWereGone(target: Machine, message: Outgoing): boolean {
 
 /** Whether what was not readable comes again: the sender's log still has it, for the same device, and no request was lost. */
 function mustHeal({ time, lostCount }: World, { from, atMs }: Outgoing, target: Machine): boolean {
-  const isFresh = !from.wasBehind() && Math.max(time.now(), from.latestMs()) - atMs < sessionLimits.sendLogMs;
+  const isFresh = !from.wasBehind() && !target.wasBehind() && Math.max(time.now(), from.latestMs()) - atMs < sessionLimits.sendLogMs;
   const haveStayed = from.addresses.length === 1 && target.addresses.length === 1;
   return isFresh && haveStayed && lostCount === 0;
 }
