@@ -29,6 +29,7 @@ const REST = [
   'tag',
   'claimed',
   'talk',
+  'deleted',
   'receipt',
   'told',
   'trouble',

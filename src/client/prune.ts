@@ -21,7 +21,8 @@ export async function prune(ctx: Context): Promise<void> {
     const row = await ctx.db.read(keys.sent(toHex(value)));
     return row === undefined || isOld(sentRecord.decode(row).atMs, limits.idempotencyKeyMs);
   });
-  await sweep(ctx, ['told'], async ({ key }) => (await ctx.db.read(keys.sent(key[1]!))) === undefined);
+  for (const space of ['told', 'deleted'])
+    await sweep(ctx, [space], async ({ key }) => (await ctx.db.read(keys.sent(key[1]!))) === undefined);
   await sweep(ctx, ['got'], async ({ value }) => isOld(readGot(value).atMs, talkLimits.knownMs));
 }
 

@@ -15,6 +15,7 @@
  * | `pending/<account>/<seq>`, `outbox/<account>/<seq>/<device>` | plaintext that waits for a session; ciphertext that waits for acceptance |
  * | `unsent/<account>/<seq>` | the plaintext of what is in `outbox`: goes with its last row there, and back to `pending` when a device was replaced |
  * | `log/<message>`, `log/<message> copy` | what was sent lately, to be sent again to a device that could not read it |
+ * | `deleted/<message>` | marks a sent message that its author has deleted |
  * | `trouble/<reference>`, `salt` | what was known of a message that could not be read; what makes ids in reports unreadable |
  * | `greet/<account>` | a contact that has not answered the device which replaced a lost one |
  * | `grant/<slot>`, `share/<H(DIK)>` | answers to new devices that were confirmed, not left yet; new devices that wait for contacts |
@@ -349,6 +350,7 @@ export const keys = {
   outbox: (account: string, seq: number, device: number): StoreKey => ['outbox', account, seqKey(seq), String(device)],
   unsent: (account: string, seq: number): StoreKey => ['unsent', account, seqKey(seq)],
   log: (id: string): StoreKey => ['log', id],
+  deleted: (id: string): StoreKey => ['deleted', id],
   trouble: (reference: string): StoreKey => ['trouble', reference],
   salt: ['salt'] as StoreKey,
   greet: (account: string): StoreKey => ['greet', account],

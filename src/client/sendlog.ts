@@ -6,7 +6,7 @@
  * pinned then, by the name that it had in that device's own session, three times.
  */
 
-import { compare, equal, toHex } from '../bytes.js';
+import { compare, equal, fromHex, toHex } from '../bytes.js';
 import { sessionLimits } from '../limits.js';
 import type { MessageName } from '../step.js';
 import type { Write } from '../store/port.js';
@@ -48,7 +48,7 @@ export interface Resend {
 
 /** The log of one client. Callers hold the lock of the account. */
 export interface SendLog {
-  /** The rows that keep message `id` with the names it has just got, and push out the oldest. `committed` is called after their commit. */
+  /** The rows that keep message `id` with the names it has just got, and push out the oldest; none of one that was deleted. `committed` is called after their commit. */
   add(id: string, message: LoggedMessage, names: readonly LoggedName[]): Promise<{ writes: Write[]; committed(): void }>;
   /** Of the messages that `reader` names, those that may be sent to it again. */
   take(reader: LogReader, session: Uint8Array, names: readonly MessageName[]): Promise<Resend[]>;
@@ -64,9 +64,14 @@ export function wireId(name: string): string {
   return name.slice(0, 32);
 }
 
-/** The rows that take message `id` with its copy out of the log, for whoever deletes it or lets it expire. */
+/** The rows that take message `id` with its copy out of the log. */
 export function forget(id: string): Write[] {
   return [id, copyName(id)].map((name) => ({ key: keys.log(name), value: null }));
+}
+
+/** The same for a message that its author deletes: it does not come back, whatever of it still waits to be encrypted. */
+export function deleted(id: string): Write[] {
+  return [...forget(id), { key: keys.deleted(id), value: fromHex(id)! }];
 }
 
 interface StoredName {
@@ -76,14 +81,33 @@ interface StoredName {
   readonly tries: number;
 }
 
-/** Whether a row of the log is past its time, or its message past that of the conversation's timer. One that still waits for the relay is not. */
-export async function isPast({ db, now }: Pick<Context, 'db' | 'now'>, id: string, atMs: number): Promise<boolean> {
-  const row = await db.read(keys.sent(wireId(id)));
+/** Whether what is logged under `name` was deleted. */
+async function isDeleted({ db }: Pick<Context, 'db'>, name: string): Promise<boolean> {
+  return (await db.read(keys.deleted(wireId(name)))) !== undefined;
+}
+
+/**
+ * Whether what is logged under `name` is there no more for whoever wrote it: deleted, or past the time of the conversation's timer, and
+ * with `maxAgeMs` past that too. One that still waits for the relay is not past any.
+ */
+export async function isGone(
+  ctx: Pick<Context, 'db' | 'now'>,
+  name: string,
+  atMs: number,
+  maxAgeMs = Number.POSITIVE_INFINITY,
+): Promise<boolean> {
+  if (await isDeleted(ctx, name)) return true;
+  const row = await ctx.db.read(keys.sent(wireId(name)));
   const sent = row === undefined ? undefined : sentRecord.decode(row);
   if (sent?.state === 'queued' || sent?.state === 'held') return false;
   const sinceMs = sent?.acceptedAtMs ?? atMs;
-  const hasDisappeared = isExpired({ receivedAtMs: sinceMs, disappearAfterMs: sent?.disappearAfterMs }, now());
-  return hasDisappeared || Math.abs(now() - sinceMs) > sessionLimits.sendLogMs;
+  const hasDisappeared = isExpired({ receivedAtMs: sinceMs, disappearAfterMs: sent?.disappearAfterMs }, ctx.now());
+  return hasDisappeared || Math.abs(ctx.now() - sinceMs) > maxAgeMs;
+}
+
+/** Whether a row of the log is past its time, or its message gone. */
+export function isPast(ctx: Pick<Context, 'db' | 'now'>, name: string, atMs: number): Promise<boolean> {
+  return isGone(ctx, name, atMs, sessionLimits.sendLogMs);
 }
 
 /** The log in `ctx.db`. In memory are the ids alone, and for each its names: a flood of questions costs no reads. */
@@ -109,6 +133,7 @@ export async function sendLog(ctx: Pick<Context, 'db' | 'now'>): Promise<SendLog
 
   return {
     async add(id, { account, accountKeyHash, payload, control }, names) {
+      if (await isDeleted(ctx, id)) return { writes: [], committed() {} };
       const row = known.has(id) ? await db.read(keys.log(id)) : undefined;
       const before = row === undefined ? undefined : logRecord.decode(row);
       const earlier = (before?.devices ?? []) as readonly StoredName[];

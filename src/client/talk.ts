@@ -25,7 +25,7 @@ import { decodeContent, type Stamp, stampContent } from './content.js';
 import type { Context } from './context.js';
 import { hasReceipts } from './receipts.js';
 import { type InboxRecord, inboxRecord, keys, sentRecord, type TalkRecord, talkRecord } from './records.js';
-import { forget } from './sendlog.js';
+import { deleted } from './sendlog.js';
 import type { Content } from './types.js';
 
 /** A message as it comes out of its session, before it has a place. */
@@ -82,6 +82,11 @@ type Side = 'own' | 'theirs';
 interface Known {
   readonly side: Side | 'elsewhere';
   readonly atMs: number;
+}
+
+/** What an own message of this content changes: what is deleted is not sent again either, whichever own device deletes it. */
+function unsaid(content: Content): readonly Write[] {
+  return content.kind === 'deletion' ? deleted(content.target) : [];
 }
 
 function targetOf(content: Content): string | undefined {
@@ -172,14 +177,12 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
       const known = await load(account);
       const order = next(known);
       const disappearAfterMs = content.kind === 'timer' ? undefined : known.timerMs || undefined;
-      // What is deleted is not sent again either.
-      const forgotten = content.kind === 'deletion' ? forget(content.target) : [];
       return {
         payload: stampContent(payload, { order, disappearAfterMs }),
         order,
         disappearAfterMs,
         isQuiet: hasReceipts(content) ? undefined : true,
-        writes: [placed(account, known, order, id, content), ...forgotten],
+        writes: [placed(account, known, order, id, content), ...unsaid(content)],
       };
     },
     async incoming(arrival, isClaimed) {
@@ -209,6 +212,7 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
       const message: InboxRecord = { ...arrival, order, disappearAfterMs: stamp?.disappearAfterMs };
       const rows: Write[] = [{ key: keys.got(from, id), value: gotValue(arrival.receivedAtMs, by === 'own' ? account : undefined) }];
       if (!isClaimed) rows.push(placed(account, conversation, order, id, content));
+      if (by === 'own' && !isEarly) rows.push(...unsaid(content));
       if (isEarly) {
         const early: Write = { key: keys.early(account, by, target, id), value: inboxRecord.encode(message) };
         return { messages: [], writes: [...rows, early], committed: () => count(awaitedName(account, by, target), 1) };

@@ -6,14 +6,15 @@
 import { equal, fromHex, toHex } from '../bytes.js';
 import { type AnyCyphrError, isCyphrError, TransportError, UsageError } from '../errors.js';
 import { keyHash } from '../identity/index.js';
-import { limits } from '../limits.js';
+import { limits, linkLimits } from '../limits.js';
 import type { VerifiedBundle } from '../pqxdh/bundle.js';
 import type { StoreKey, Write } from '../store/port.js';
+import { parseDeviceList } from '../wire/objects.js';
 import type { Contacts, KnownContact } from './contacts.js';
 import type { Context } from './context.js';
 import type { Encrypted, Encryption, Outgoing } from './encryption.js';
 import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
-import { type SendLog, wireId } from './sendlog.js';
+import { isGone, type SendLog, wireId } from './sendlog.js';
 import type { SentMessages } from './sent.js';
 import type { SentState } from './types.js';
 
@@ -174,8 +175,11 @@ export function waiting(
     const row = await db.read(key);
     if (row === undefined) return undefined;
     const pending = pendingRecord.decode(row);
-    const { id } = pending;
+    const { id, as } = pending;
     if (isTooOld(ctx, pending.atMs)) return void (await finish(id, 'failed', tooOld()));
+    // To be sent again, or to a device later than to others.
+    if (as !== undefined && pending.only !== undefined && (await isGone(ctx, as, pending.atMs)))
+      return void (await finish(id, 'cancelled'));
     const contact = await contacts.load(account);
     if (contact === undefined) return [];
     contacts.assertSendable(contact);
@@ -240,7 +244,14 @@ export function waiting(
     return isUnknown || blocked.size > 0 ? [...blocked.values()] : undefined;
   };
 
-  /** Encrypts what waits for a session. Asks the directory only if a device has none. Throws what holds the messages. */
+  /** Whether the list of an account is so new that a device in it may not have come to publish its keys. */
+  const isJustListed = async (account: string): Promise<boolean> => {
+    const contact = await contacts.load(account);
+    if (contact === undefined || contact.devices.length < 2) return false;
+    return Math.abs(ctx.now() - parseDeviceList(contact.list).issuedAt) < linkLimits.slotMs;
+  };
+
+  /** Encrypts what waits for a session. Asks the directory only if a device has none. Throws what holds the messages, or `ERR_TIMEOUT`. */
   const encryptPending = async (account: string): Promise<void> => {
     let bundles: readonly VerifiedBundle[] = [];
     // Perhaps the directory shows the pinned identity again; if not, this throws what holds the messages.
@@ -257,6 +268,7 @@ export function waiting(
           ? []
           : wanted.filter(({ ask, keyHash: hash }) => ask !== undefined && !contacts.isShown(account, ask) && !absent.has(toHex(hash)));
       if (gone.length > 0) {
+        if (await isJustListed(account)) throw new TransportError('ERR_TIMEOUT', 'a device that was just linked has no keys yet');
         for (const { keyHash: hash } of gone) absent.add(toHex(hash));
         continue;
       }

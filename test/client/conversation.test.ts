@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
+import { keys, logRecord, pendingRecord, sentRecord } from '../../src/client/records.js';
 import type { ClientOptions, Content, Message, SentState } from '../../src/client/types.js';
 import type { BundleBytes } from '../../src/step.js';
 import { memoryNetwork } from '../../src/transport/memory.js';
@@ -336,6 +337,28 @@ describe('disappearing messages', () => {
     await again.client.send('bob', { kind: 'deletion', target: before.id });
     expect(log(again)).not.toContain(`["log","${before.id}"]`);
     await closeAll(again, bob);
+  });
+
+  test.each(['stands', 'was deleted', 'has disappeared'])('what waits to be sent again, and %s', async (fate) => {
+    const { alice, bob, network, clock, before, sent } = await hour();
+    const { id } = fate === 'has disappeared' ? sent : before;
+    const { payload, devices } = logRecord.decode(alice.store.rows().get(JSON.stringify(keys.log(id)))!);
+    if (fate === 'was deleted') await (await alice.client.send('bob', { kind: 'deletion', target: id })).until('accepted');
+    await closeAll(alice, bob);
+    // Bob has asked for it again, and there was no session for it yet.
+    const [name, seq, only] = ['ab'.repeat(16), 1_000, devices.map((device) => (device as { to: Uint8Array }).to)];
+    const record = { to: 'bob', state: 'queued', atMs: clock.ms, seq, waitingFor: [], accepted: 0, isControl: true };
+    await alice.store.commit([
+      { key: keys.sent(name), value: sentRecord.encode(record) },
+      { key: keys.pending('bob', seq), value: pendingRecord.encode({ id: name, payload, atMs: clock.ms, only, as: id }) },
+    ]);
+    clock.ms += HOUR + 1;
+    const envelopes = network.sent.length;
+    const again = await person('alice', network, clock, { store: alice.store, seed: 'again' });
+    await (await again.client.send('bob', 'next')).until('accepted');
+    expect(network.sent.length - envelopes).toBe(fate === 'stands' ? 2 : 1);
+    expect([...alice.store.rows().keys()].filter((key) => key.startsWith('["pending"'))).toEqual([]);
+    await again.client.close();
   });
 
   test('a timer that came before its sender was confirmed holds afterwards', async () => {

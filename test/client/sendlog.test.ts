@@ -1,7 +1,17 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Database, openDatabase } from '../../src/client/database.js';
 import { keys, sentRecord } from '../../src/client/records.js';
-import { forget, isPast, type LoggedMessage, type LoggedName, type LogReader, type SendLog, sendLog } from '../../src/client/sendlog.js';
+import {
+  copyName,
+  deleted,
+  forget,
+  isPast,
+  type LoggedMessage,
+  type LoggedName,
+  type LogReader,
+  type SendLog,
+  sendLog,
+} from '../../src/client/sendlog.js';
 import { sessionLimits } from '../../src/limits.js';
 import { type GlassStore, glassStore, START } from '../helpers/people.js';
 import { testRng } from '../helpers/rng.js';
@@ -55,6 +65,8 @@ async function taken(reader: LogReader, numbers: readonly number[], session = 5)
   await db.commit(found.map(({ write }) => write));
   return found.map(({ id }) => id);
 }
+
+const logged = (): string[] => [...store.rows().keys()].filter((key) => key.startsWith('["log"'));
 
 describe('what was sent can be sent again', () => {
   test('to the device that it was encrypted for, by the name that it had there', async () => {
@@ -134,13 +146,33 @@ describe('what is over is over', () => {
     expect(await isPast({ db, now: () => clock.ms }, idOf(1), START)).toBe(true);
   });
 
-  test('a message that was deleted is not sent again, and leaves no row', async () => {
+  test('a message that was forgotten is not sent again, and leaves no row', async () => {
     await add(1, [name(phone, 7)]);
     await db.commit(forget(idOf(1)));
     expect(await taken(bob(phone), [7])).toEqual([]);
-    expect([...store.rows().keys()].some((key) => key.includes('"log"'))).toBe(false);
+    expect(logged()).toEqual([]);
     await add(1, [name(phone, 8)]);
     expect(await taken(bob(phone), [8])).toEqual([idOf(1)]);
+  });
+
+  test('a message that was deleted does not come back, also where it is encrypted once more, and after a restart', async () => {
+    await add(1, [name(phone, 7)]);
+    await db.commit(deleted(idOf(1)));
+    await add(1, [name(laptop, 8)]);
+    log = await open();
+    await add(1, [name(phone, 9)]);
+    const { writes, committed } = await log.add(copyName(idOf(1)), message(), [name(phone, 10)]);
+    await db.commit(writes);
+    committed();
+    expect(logged()).toEqual([]);
+    expect([await taken(bob(phone), [7, 9, 10]), await taken(bob(laptop), [8])]).toEqual([[], []]);
+    // It was being encrypted while it was deleted.
+    const late = await log.add(idOf(2), message(), [name(phone, 11)]);
+    await db.commit(deleted(idOf(2)));
+    await db.commit(late.writes);
+    late.committed();
+    expect(await taken(bob(phone), [11])).toEqual([]);
+    expect(await isPast({ db, now: () => clock.ms }, idOf(2), START)).toBe(true);
   });
 
   test('of 1,000 messages and more the last 1,000 are kept, in the store and after a restart', async () => {

@@ -244,6 +244,18 @@ test('T14: one’s own message has its id, also where somebody was faster with i
   expect(bob.logs).toEqual(['message-id-taken', 'message-refused']);
 });
 
+test('what is deleted is not sent again, whichever own device deletes it', async () => {
+  const marked = async ({ db }: Device): Promise<unknown[]> => (await db.list(['deleted'])).map(({ key }) => key[1]);
+  const [phone, laptop] = [await knowing('bob', 'alice'), await knowing('other device', 'alice')];
+  const deletion = await laptop.send('alice', idOf(1), saying.deletion);
+  expect(await marked(phone)).toEqual([]);
+  expect(ids(await phone.receive('bob', deletion, { to: 'alice' }))).toEqual([idOf(1)]);
+  expect([await marked(phone), await marked(laptop)]).toEqual([[target], [target]]);
+  const bob = await knowing('bob', 'alice');
+  await bob.receive('alice', stamped(idOf(1), saying.deletion, 9));
+  expect(await marked(bob)).toEqual([]);
+});
+
 test('what may be said of a message may be said for 90 days, and arrives later too', async () => {
   const time = { ms: START };
   const bob = await device('bob', time);
