@@ -336,11 +336,14 @@ export function linking(
 
 const entrySchema = { account: 'string', contact: 'bytes' } as const;
 
-/** A contact as another device has it. Its list is verified here as it was there. */
+/**
+ * A contact as another device has it: whose identity it is and what a person has said of it. Its list is verified here as it was there;
+ * whatever else stands there is that device's, and found anew.
+ */
 function readContact(account: string, bytes: Uint8Array): ReturnType<typeof contactRecord.decode> {
   try {
-    const record = contactRecord.decode(bytes);
-    if (verifyDeviceList(record.list, record.identity).account === account) return record;
+    const { identity, sinceMs, verified, list } = contactRecord.decode(bytes);
+    if (verifyDeviceList(list, identity).account === account) return { identity, sinceMs, verified, list, former: [] };
   } catch (error) {
     if (!isCyphrError(error) || error instanceof InternalError) throw error;
   }

@@ -361,8 +361,14 @@ export async function outbox(
     isDue: (account) => waiting.has(account) || greetings.isDue(account),
     async run(account) {
       if (await greetings.mustWait(account)) return undefined;
-      const held = await orHeld(account, () => unencrypted.encryptPending(account));
+      let late: unknown;
+      const held = await orHeld(account, () => unencrypted.encryptPending(account)).catch((error: unknown) => {
+        late = error;
+        return undefined;
+      });
+      // What is encrypted waits for no directory.
       await transmit(account);
+      if (late !== undefined) throw late;
       // Last: whatever a greeting waits for keeps no message.
       const greeted = await orHeld(account, () => greetings.start(account));
       await greetings.transmit(account);

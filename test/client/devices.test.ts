@@ -6,6 +6,7 @@ import { keys } from '../../src/client/records.js';
 import { deviceRows } from '../../src/client/recovery.js';
 import { TransportError } from '../../src/errors.js';
 import { type DeviceSecrets, decodeDevice, encodeDevice, entryOf, generateDeviceKeys, relist } from '../../src/identity/index.js';
+import { linkLimits } from '../../src/limits.js';
 import { decodePrekeys, deviceKeys } from '../../src/pqxdh/prekeys.js';
 import type { Write } from '../../src/store/port.js';
 import { memoryNetwork } from '../../src/transport/memory.js';
@@ -260,6 +261,7 @@ describe('an account with two devices', () => {
     await write(first.store, [publishWrite(deviceKeys(prekeys, device))]);
     const phone = await person('alice', network, clock, { seed: 'phone again', store: first.store });
     await published(phone);
+    clock.ms += linkLimits.slotMs;
     const bob = await person('bob', network, clock);
     const sent = await bob.client.send('alice', 'one');
     expect((await phone.read()).text).toBe('one');
@@ -334,11 +336,34 @@ describe('an account with two devices', () => {
           ? { ...bundle, signedSet: bundle.signedSet.map((byte, i) => (i === 3_000 ? byte ^ 1 : byte)) }
           : bundle,
       );
+    clock.ms += linkLimits.slotMs;
     const bob = await person('bob', network, clock);
     const sent = await bob.client.send('alice', 'one');
     expect((await phone.read()).text).toBe('one');
     await sent.until('accepted');
     expect([...bob.store.rows().keys()].filter((key) => /^\["(pending|unsent|outbox)"/.test(key))).toEqual([]);
+    await closeAll([phone, laptop, bob]);
+  });
+
+  test('what is written to a device that was just linked waits for its keys, and for nobody else’s', async () => {
+    const clock = { ms: START };
+    const network = memoryNetwork();
+    const first = await person('alice', network, clock, { seed: 'phone' });
+    await first.client.close();
+    const { store, list } = await joined(first, clock, 'laptop');
+    await list();
+    const prekeys = decodePrekeys(first.store.rows().get('["prekeys"]')!, []);
+    const device = decodeDevice(first.store.rows().get('["device"]')!);
+    await write(first.store, [publishWrite(deviceKeys(prekeys, device))]);
+    const phone = await person('alice', network, clock, { seed: 'phone again', store: first.store });
+    await published(phone);
+    const bob = await person('bob', network, clock);
+    const sent = await bob.client.send('alice', 'in between');
+    expect((await phone.read()).text).toBe('in between');
+    expect(bob.events.filter(({ type }) => type === 'sent')).toEqual([]);
+    const laptop = await person('alice', network, clock, { seed: 'laptop again', store });
+    expect((await laptop.read()).text).toBe('in between');
+    await sent.until('accepted');
     await closeAll([phone, laptop, bob]);
   });
 });
