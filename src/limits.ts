@@ -67,6 +67,8 @@ export const keyLimits = {
 /** Bounds of sessions and healing (section 5). */
 export const sessionLimits = {
   archivedCount: 4,
+  /** Earlier incarnations of one device that are remembered, so that none comes back. */
+  formerIncarnations: 4,
   tieBreakMs: 72 * HOUR_MS,
   /** A session that won a tie-break and is not answered for this long, while the peer writes on the one that lost: the peer has not got it. */
   unmatchedMs: HOUR_MS,

@@ -9,7 +9,7 @@ import { compare, encodeUtf8, toHex, wipe } from '../bytes.js';
 import { hmacSha256 } from '../crypto/suite.js';
 import { type ErrorCode, UsageError } from '../errors.js';
 import { keyLimits, sessionLimits } from '../limits.js';
-import { activeSession, isBroken, type PeerSessions } from '../session/peer.js';
+import { activeSession, isBroken, NO_SESSIONS, type PeerSessions } from '../session/peer.js';
 import type { Write } from '../store/port.js';
 import { parseDeviceList } from '../wire/objects.js';
 import type { Context } from './context.js';
@@ -135,7 +135,7 @@ export function diagnosis(ctx: Context, { sessions, troubles, keyring, status, i
 
   /** Whether another session with the device has taken the place of the one that failed, and was heard of. */
   const isHealed = ({ sessions: all }: PeerSessions, session: Uint8Array): boolean => {
-    const active = activeSession({ sessions: all, startedAtMs: [], incarnation: null });
+    const active = activeSession({ ...NO_SESSIONS, sessions: all });
     return active !== undefined && active.answeredAtMs !== null && compare(active.id, session) !== 0;
   };
 

@@ -111,7 +111,7 @@ export async function receiver(
     const isStranger = contact !== undefined && (!equal(contact.pin, accountKeyHash) || isReplaced(contact, owner));
     if (isStranger) throw new TrustError('ERR_DEVICE_UNTRUSTED', 'the session is not with a device of the pinned identity');
     const known = await sessions.peer(owner);
-    let peer = before === undefined ? accepted(known, id, nowMs) : received(known, id, nowMs);
+    let peer = before === undefined ? accepted(known, id, nowMs, opened?.hello?.incarnation) : received(known, id, nowMs);
     const startedHere = peer.sessions.some((session) => session.initiatedByUs && toHex(session.id) === live.id);
     if (opened?.hello !== undefined && !startedHere) peer = replaced(peer, id, opened.hello.incarnation, opened.hello.replaces, nowMs);
     const isEstablished = live.init !== null || before === undefined;

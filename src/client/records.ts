@@ -154,7 +154,7 @@ export const deviceRecord = record('device-of-contact', {
   verFloor: 'number',
 });
 
-export const peerRecord = record('peer', { sessions: 'list', startedAtMs: 'list', incarnation: 'bytes?' });
+export const peerRecord = record('peer', { sessions: 'list', startedAtMs: 'list', incarnation: 'bytes?', former: 'list?' });
 
 const factsSchema = {
   id: 'bytes',

@@ -147,6 +147,7 @@ export function sessions(db: Database): Sessions {
         sessions: record.sessions.map(decodeFacts),
         startedAtMs: record.startedAtMs as readonly number[],
         incarnation: record.incarnation ?? null,
+        former: (record.former ?? []) as readonly Uint8Array[],
       };
       peers.set(name, peer);
       return peer;
@@ -179,6 +180,7 @@ export function sessions(db: Database): Sessions {
         sessions: next.sessions.map(encodeFacts),
         startedAtMs: next.startedAtMs,
         incarnation: next.incarnation ?? undefined,
+        former: next.former.length > 0 ? next.former : undefined,
       });
       const rows: Write[] = [{ key: keys.peer(owner.account, owner.deviceKeyHash), value: record }];
       return { writes: [...rows, ...(await deletions(expired))], peer: next, expired };

@@ -41,10 +41,12 @@ export interface PeerSessions {
   readonly startedAtMs: readonly number[];
   /** The peer's incarnation, 16 bytes, as its last hello said, or the keys with which a session was started since. */
   readonly incarnation: Uint8Array | null;
+  /** Incarnations before it, at most the last 4: what the peer had then is lost, whenever it comes. */
+  readonly former: readonly Uint8Array[];
 }
 
 /** No session yet. */
-export const NO_SESSIONS: PeerSessions = { sessions: [], startedAtMs: [], incarnation: null };
+export const NO_SESSIONS: PeerSessions = { sessions: [], startedAtMs: [], incarnation: null, former: [] };
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => compare(a, b) === 0;
 
@@ -54,6 +56,19 @@ export function isBroken({ dead, suspect }: SessionFacts): boolean {
 }
 
 const NEW_SESSION = { retiredAtMs: 0, dead: false, suspect: false, failed: [], askedCount: 0, askedAtMs: 0 } as const;
+
+/** Whether the peer has lost what it had as that incarnation. */
+function isFormer({ former }: PeerSessions, incarnation: Uint8Array): boolean {
+  return former.some((lost) => same(lost, incarnation));
+}
+
+/** The peer's incarnation after `incarnation` was said: none comes back. */
+function incarnationAfter(peer: PeerSessions, incarnation: Uint8Array): Pick<PeerSessions, 'incarnation' | 'former'> {
+  const known = peer.incarnation;
+  if (known === null) return { incarnation, former: peer.former };
+  if (same(known, incarnation) || isFormer(peer, incarnation)) return { incarnation: known, former: peer.former };
+  return { incarnation, former: [known, ...peer.former].slice(0, sessionLimits.formerIncarnations) };
+}
 
 type Retired = Exclude<SessionFacts['status'], 'active'>;
 
@@ -88,15 +103,16 @@ export function started(peer: PeerSessions, id: Uint8Array, incarnation: Uint8Ar
   return {
     sessions: [session, ...peer.sessions.map((other) => (other.status === 'active' ? retire(other, 'archived') : other))],
     startedAtMs: [...peer.startedAtMs.filter((at) => at > nowMs - 86_400_000), nowMs],
-    incarnation,
+    ...incarnationAfter(peer, incarnation),
   };
 }
 
 /**
  * A session of the peer was accepted. If one from here is unanswered, or was first answered less than 72 h ago, both sides started
- * at once: the smaller id is active on both sides, the other only receives. Else the accepted one replaces what was active.
+ * at once: the smaller id is active on both sides, the other only receives. Else the accepted one replaces what was active. Unless its
+ * hello, if it has come, says a former incarnation: somebody kept the flight back until the peer had lost the session.
  */
-export function accepted(peer: PeerSessions, id: Uint8Array, nowMs: number): PeerSessions {
+export function accepted(peer: PeerSessions, id: Uint8Array, nowMs: number, incarnation?: Uint8Array): PeerSessions {
   const retire = retiring(peer, nowMs);
   const crossing = peer.sessions.find(
     (other) =>
@@ -105,7 +121,8 @@ export function accepted(peer: PeerSessions, id: Uint8Array, nowMs: number): Pee
       other.initiatedByUs &&
       (other.answeredAtMs === null || Math.abs(nowMs - other.answeredAtMs) < sessionLimits.tieBreakMs),
   );
-  const wins = crossing === undefined || compare(id, crossing.id) < 0;
+  const isLost = incarnation !== undefined && isFormer(peer, incarnation);
+  const wins = !isLost && (crossing === undefined || compare(id, crossing.id) < 0);
   const session: SessionFacts = {
     id,
     initiatedByUs: false,
@@ -113,6 +130,7 @@ export function accepted(peer: PeerSessions, id: Uint8Array, nowMs: number): Pee
     answeredAtMs: nowMs,
     status: 'active',
     ...NEW_SESSION,
+    dead: isLost,
   };
   const others = peer.sessions.map((other) => {
     if (!wins || other.status !== 'active') return other;
@@ -124,7 +142,7 @@ export function accepted(peer: PeerSessions, id: Uint8Array, nowMs: number): Pee
 /**
  * The peer's hello on session `id`: what it names in `replaces`, and every other session if its incarnation changed, only receives
  * from now on, without a tie-break. Where none that can be sent on is left, `id` is it; a session that the hello doesn't know stands
- * by the tie-break, so that both sides agree when both replace at once.
+ * by the tie-break, so that both sides agree when both replace at once. A hello of a former incarnation says only that `id` is lost.
  */
 export function replaced(
   peer: PeerSessions,
@@ -133,11 +151,13 @@ export function replaced(
   replaces: readonly Uint8Array[],
   nowMs: number,
 ): PeerSessions {
+  if (isFormer(peer, incarnation)) return died(peer, id);
   const retire = retiring(peer, nowMs);
   const hasRestarted = peer.incarnation !== null && !same(peer.incarnation, incarnation);
   const isReplaced = (other: SessionFacts): boolean =>
     !same(other.id, id) && other.status !== 'receiveOnly' && (hasRestarted || replaces.some((named) => same(named, other.id)));
-  const next = { ...peer, sessions: peer.sessions.map((other) => (isReplaced(other) ? retire(other, 'receiveOnly') : other)), incarnation };
+  const sessions = peer.sessions.map((other) => (isReplaced(other) ? retire(other, 'receiveOnly') : other));
+  const next = { ...peer, sessions, ...incarnationAfter(peer, incarnation) };
   if (activeSession(next) !== undefined) return next;
   const promote = (other: SessionFacts): SessionFacts => {
     if (same(other.id, id)) return { ...other, status: 'active', retiredAtMs: 0 };
@@ -234,10 +254,11 @@ export function unasked(peer: PeerSessions, id: Uint8Array): SessionFacts[] {
  * than a session, the peer has lost it, so that nothing is sent on it again. The same object if nothing changed.
  */
 export function restarted(peer: PeerSessions, incarnation: Uint8Array, madeAtMs: number): PeerSessions {
-  if (peer.incarnation === null || same(peer.incarnation, incarnation)) return peer;
+  if (peer.incarnation === null || same(peer.incarnation, incarnation) || isFormer(peer, incarnation)) return peer;
   const isLost = (session: SessionFacts): boolean => session.status === 'active' && !session.dead && session.createdAtMs < madeAtMs;
   if (!peer.sessions.some(isLost)) return peer;
-  return { ...peer, sessions: peer.sessions.map((session) => (isLost(session) ? { ...session, dead: true } : session)), incarnation };
+  const sessions = peer.sessions.map((session) => (isLost(session) ? { ...session, dead: true } : session));
+  return { ...peer, sessions, ...incarnationAfter(peer, incarnation) };
 }
 
 /**

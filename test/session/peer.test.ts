@@ -78,6 +78,39 @@ describe('a hello', () => {
     expect(statuses(peer)).toEqual(['1 receiveOnly', '2 receiveOnly', '3 active']);
   });
 
+  describe('of a former incarnation, kept back until the peer had lost its session,', () => {
+    const before = replaced(accepted(NO_SESSIONS, id(1), 0), id(1), incarnation(1), [], 0);
+    const peer = replaced(accepted(before, id(5), 1, incarnation(2)), id(5), incarnation(2), [], 1);
+
+    test('replaces nothing, and nothing is sent on its session, whatever comes on it', () => {
+      for (const n of [2, 9]) {
+        let after = replaced(accepted(peer, id(n), 2, incarnation(1)), id(n), incarnation(1), [id(5)], 2);
+        expect(after.incarnation).toEqual(incarnation(2));
+        for (const at of [3, 2 * HOUR, 9 * HOUR]) after = received(after, id(n), at);
+        expect(statuses(after)).toEqual(['1 receiveOnly', `${n} receiveOnly`, '5 active'].sort());
+        // Neither is it where the one started from here goes unanswered.
+        const mine = started(after, id(20), incarnation(2), HOUR);
+        expect(active(received(replaced(mine, id(n), incarnation(1), [], HOUR), id(n), 9 * HOUR))).toBe(20);
+      }
+    });
+
+    test('ends its session, if a later message of it came first', () => {
+      const early = accepted(peer, id(2), 2);
+      const after = replaced(early, id(2), incarnation(1), [id(5)], 3);
+      expect(active(after)).toBeUndefined();
+      expect(active(received(after, id(5), 4))).toBe(5);
+      expect(active(received(received(after, id(5), 4), id(2), 5))).toBe(5);
+    });
+
+    test('nor do keys of one bring it back; four of them are remembered', () => {
+      expect(restarted(peer, incarnation(1), HOUR)).toBe(peer);
+      expect(started(peer, id(9), incarnation(1), HOUR).incarnation).toEqual(incarnation(2));
+      let many = peer;
+      for (let n = 3; n <= 8; n++) many = replaced(accepted(many, id(n), n, incarnation(n)), id(n), incarnation(n), [], n);
+      expect(many.former).toEqual([7, 6, 5, 4].map(incarnation));
+    });
+  });
+
   test('of both sides at once, each replacing an older one: both agree, and one session is active', () => {
     const old = received(started(NO_SESSIONS, id(5), incarnation(1), 0), id(5), 0);
     for (const [mine, theirs] of [

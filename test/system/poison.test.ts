@@ -5,6 +5,7 @@ import { encodeHello } from '../../src/client/content.js';
 import { encodeControl } from '../../src/client/control.js';
 import { decrypt } from '../../src/ratchet/ratchet.js';
 import { encodeMsgpack } from '../../src/wire/msgpack.js';
+import { sessionsWith } from '../helpers/broken-session.js';
 import { type EvilPeer, evilPeer } from '../helpers/evil-peer.js';
 import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
 import { type Clock, type Person, person, START } from '../helpers/people.js';
@@ -117,4 +118,16 @@ test('T32: an old device says its keys again: what a person has to decide about 
   const { deviceList: list, deviceKey } = mallory.device;
   await next(encodeControl({ t: 'keys', list, key: deviceKey.publicKey, set }), 'control');
   expect(await alice.client.contact('mallory').identity()).toMatchObject({ trust: 'changed' });
+});
+
+test('a flight of an incarnation that the peer has lost since, kept back by the relay: what is written goes on to the session that it has', async () => {
+  const [bundle] = await network.bundles('alice');
+  const kept = mallory.flight(bundle!, mallory.raw(hello(), 'control'));
+  await flight(mallory, hello({}, 9));
+  const current = sessionsWith(alice.store, 'mallory').find(({ status }) => status === 'active');
+  clock.ms += 20 * 86_400_000;
+  expect(await network.inject(alice.address, kept)).toBe(true);
+  expect(sessionsWith(alice.store, 'mallory')).toHaveLength(3);
+  await (await alice.client.send('mallory', 'still there?')).until('accepted');
+  expect(sessionsWith(alice.store, 'mallory').find(({ status }) => status === 'active')?.id).toEqual(current?.id);
 });
