@@ -164,9 +164,9 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
     if (said !== 'accepted' && said !== 'forgotten') broken.push(`${text} from ${from.name} to ${to}: still ${said}`);
     for (const target of targets(world, message)) {
       const address = addressName(addressOf(target)!);
-      // By a clock that is ahead a device's keys are past their date, and it counts as one without any.
-      const wasAhead = from.latestMs() - time.now() > SECRETS_MS;
-      const isDue = ((known.has(address) && !wasAhead) || accepted.get(text)?.has(address) === true) && !lostFor.has(address);
+      // Keys that are past their date, by a clock that is ahead or made by one that was behind, count as none.
+      const hadKeys = from.latestMs() - time.now() <= SECRETS_MS && !target.wasBehind();
+      const isDue = ((known.has(address) && hadKeys) || accepted.get(text)?.has(address) === true) && !lostFor.has(address);
       const isReported = target.undecryptable.some(
         ({ from: account, heals }) => account === from.account && (heals !== 'by-itself' || !mustHeal(world, message, target)),
       );
