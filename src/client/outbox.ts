@@ -139,6 +139,7 @@ export async function outbox(
       const { id } = (space === 'pending' ? pendingRecord : outboxRecord).decode(value);
       note(key[1]!, id);
       if ((await messages.load(id))?.isControl === true) controls.add(id);
+      else await messages.resumed(id);
     }
   }
   const cancel: Outbox['cancel'] = ({ id, account: to }) =>

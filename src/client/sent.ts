@@ -26,6 +26,8 @@ export interface SentMessages {
   /** After the commit: tells who waits for the message, and unless `isNews` is false everybody; nobody of a control message. */
   announce(id: string, record: Pick<SentRecord, 'isControl'>, state: SentState, error?: AnyCyphrError, isNews?: boolean): void;
   facts(id: string, record: SentRecord): Promise<SentFacts>;
+  /** A message waits since an earlier run, which may have been told of it already: that is news once it has left. */
+  resumed(id: string): Promise<void>;
   readonly until: Calls['until'];
   /**
    * What a device says of messages that went to its account. It is no matter of the rows of those: these change under their own locks, and
@@ -114,6 +116,10 @@ export function sentMessages(ctx: Context): SentMessages {
       if (state === 'accepted' && level !== undefined) emit({ type: 'sent', id: id as MessageId, state: TOLD[level]! });
     },
     facts: async (id, record) => ({ id, account: record.to, state: await stateOf(id, record), order: orderKey(record.order ?? 0, id) }),
+    async resumed(id) {
+      const level = await told(id);
+      if (level > 0) early.set(id, level);
+    },
     async until({ id, state, until }, signal) {
       ctx.life.assertOpen();
       if (until !== 'accepted' && mode !== 'delivered-and-read' && mode !== until)

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { keys, logRecord, pendingRecord, sentRecord } from '../../src/client/records.js';
 import type { ClientOptions, Content, Message, SentState } from '../../src/client/types.js';
+import { TransportError } from '../../src/errors.js';
 import type { BundleBytes } from '../../src/step.js';
 import { memoryNetwork } from '../../src/transport/memory.js';
 import { encodeMsgpack } from '../../src/wire/msgpack.js';
@@ -221,6 +222,35 @@ describe('receipts', () => {
     const again = await person('bob', network, clock, { store: bob.store, seed: 'again', receipts: 'delivered-and-read' });
     await sent.until('read');
     await closeAll(again, alice);
+  });
+
+  test('one that came before the relay said that it took the message counts after a restart, too', async () => {
+    const network = hostileNetwork();
+    const options = { receipts: 'delivered' } as const;
+    const clock = { ms: START };
+    const [alice, bob] = [await person('alice', network, clock, options), await person('bob', network, clock, options)];
+    await alice.client.send('bob', 'hello');
+    await bob.read();
+    await bob.client.send('alice', 'hello');
+    await alice.read();
+    await network.settled();
+    network.route = (envelope) => {
+      if (envelope.to.account !== 'bob') return [envelope];
+      void network.inject(envelope.to, envelope.bytes);
+      throw new TransportError('ERR_OFFLINE', 'the answer is lost');
+    };
+    const { id } = await alice.client.send('bob', 'x');
+    expect((await bob.read()).text).toBe('x');
+    while (!alice.store.rows().has(JSON.stringify(keys.told(id)))) await new Promise((resolve) => setImmediate(resolve));
+    await alice.client.close();
+    expect(alice.events.some((event) => event.type === 'sent' && event.id === id)).toBe(false);
+    network.route = (envelope) => [envelope];
+    const again = await person('alice', network, clock, { ...options, store: alice.store, seed: 'again' });
+    await told(again, id, 'delivered');
+    await again.client.send('bob', 'y').then((sent) => sent.until('delivered'));
+    const states = again.events.flatMap((event) => (event.type === 'sent' && event.id === id ? [event.state] : []));
+    expect(states).toEqual(['accepted', 'delivered']);
+    await closeAll(again, bob);
   });
 
   test('none for edits, reactions, deletions and timers: there is nothing to wait for', async () => {

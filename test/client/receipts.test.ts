@@ -75,6 +75,9 @@ async function device(account: string, mode: Mode = 'delivered-and-read', seed =
     async restart(next: Mode = mode) {
       self.life.close();
       self = await open(next);
+      // As the outbox does with what waits.
+      for (const { key, value } of await db.list(['sent']))
+        if (['queued', 'held'].includes(sentRecord.decode(value).state)) await self.messages.resumed(key[1]!);
     },
     close: () => self.life.close(),
     async came(...messages: InboxRecord[]) {
@@ -263,6 +266,14 @@ describe('receipts that come', () => {
     await alice.held(3);
     await alice.accepted(3);
     expect(alice.events.slice(2).map(({ state }) => state)).toEqual(['held', 'accepted', 'delivered']);
+    // Also over a restart.
+    await alice.sent(4, 'bob', { state: 'queued', waitingFor: [1] });
+    await alice.told('bob', { read: [bytesOf(4)] });
+    await alice.restart();
+    const waitsAgain = alice.until(4, 'read');
+    await alice.accepted(4);
+    await waitsAgain;
+    expect(alice.events.slice(5).map(({ state }) => state)).toEqual(['accepted', 'read']);
     await alice.sent(2, 'bob', { state: 'failed' });
     await alice.told('bob', { read: [bytesOf(2)] });
     expect(await alice.state(2)).toBe('failed');
@@ -371,6 +382,7 @@ test('T15: receipts under loss, repeats, any order of arrival and restarts: stat
       for (const m of sent) {
         const told = alice.events.filter(({ id }) => id === idOf(m)).map(({ state }) => rank[state]!);
         expect(told).toEqual([...new Set(told)].sort());
+        expect(told.at(-1) ?? 0).toBe(states.get(m));
       }
       alice.close();
       bob.close();
