@@ -93,6 +93,10 @@ export const sessionLimits = {
   silenceMs: 7 * DAY_MS,
   /** Reports of messages that could not be read, kept for `diagnose`; oldest dropped first. */
   troubleCount: 100,
+  /** Of these, those about one account: nobody pushes out what is known of others. */
+  troublePerAccount: 20,
+  /** Content of one account that can't be read is said again, for the same reason, after so long. */
+  unreadableAgainMs: HOUR_MS,
   /** Sessions of senders that the directory has not confirmed; above, the oldest goes. Also how many of them it is asked about at once. */
   claimedCount: 64,
   /** Messages of senders that the directory has not confirmed; above, the relay keeps theirs. */
@@ -118,6 +122,8 @@ export const linkLimits = {
   slotMs: 15 * MINUTE_MS,
   /** How long one question waits for a slot to be filled: below what proxies take for a dead connection. */
   pollMs: 25_000,
+  /** Pause after a drop box has answered that it is empty: one that does not wait itself must not be asked without end. */
+  emptyMs: 1_000,
 } as const;
 
 /** How tabs that have one store open notice that another is gone or frozen. */

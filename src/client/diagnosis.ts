@@ -31,10 +31,18 @@ export interface Trouble {
   readonly heals: Undecryptable['heals'];
 }
 
+/** An event to be committed: `committed` is called after. */
+interface Report {
+  readonly writes: readonly Write[];
+  committed(): void;
+}
+
 /** The `undecryptable` events of one client, and what is remembered of each. */
 export interface Troubles {
-  /** The row of one event; `committed` says it. Only the last 100 are remembered. */
-  report(trouble: Trouble): { readonly writes: readonly Write[]; committed(): void };
+  /** The row of one event; `committed` says it. Only the last 100 are remembered, 20 of one account. */
+  report(trouble: Trouble): Report;
+  /** The same of content that can't be read: nothing if that was said of the account in this hour. Of a stranger no row is written. */
+  unreadable(account: string, code: ErrorCode, isStranger: boolean): Report | undefined;
   /** Says one whose sender nobody knows, and remembers it in memory alone: a flood of names must not push out what matters. */
   reportStranger(trouble: Trouble): void;
   /** What is remembered of an event. */
@@ -43,12 +51,22 @@ export interface Troubles {
 
 /** The troubles in `ctx.db`. */
 export async function troubles(ctx: Context): Promise<Troubles> {
-  const rows = (await ctx.db.list(['trouble'])).map(({ key, value }) => ({ reference: key[1]!, atMs: troubleRecord.decode(value).atMs }));
-  let references = rows.sort((a, b) => a.atMs - b.atMs).map(({ reference }) => reference);
+  /** Oldest first. */
+  let known = (await ctx.db.list(['trouble']))
+    .map(({ key, value }) => ({ reference: key[1]!, ...troubleRecord.decode(value) }))
+    .sort((a, b) => a.atMs - b.atMs);
   const strangers = new Map<string, TroubleRecord>();
   const say = (reference: string, { account: from, code, heals }: Trouble): void =>
     ctx.events.emit({ type: 'undecryptable', reference, from, code, heals });
-  return {
+  const wasSaid = (account: string, code: ErrorCode): boolean =>
+    [...known, ...strangers.values()].some(
+      (each) =>
+        each.account === account &&
+        each.code === code &&
+        each.session === undefined &&
+        Math.abs(ctx.now() - each.atMs) < sessionLimits.unreadableAgainMs,
+    );
+  const self: Troubles = {
     async load(reference) {
       const row = await ctx.db.read(keys.trouble(reference));
       return row === undefined ? strangers.get(reference) : troubleRecord.decode(row);
@@ -61,17 +79,29 @@ export async function troubles(ctx: Context): Promise<Troubles> {
     },
     report(trouble) {
       const reference = toHex(ctx.rng(8));
-      const value = troubleRecord.encode({ ...trouble, atMs: ctx.now() });
-      const surplus = references.slice(0, Math.max(0, references.length + 1 - sessionLimits.troubleCount));
+      const row = { ...trouble, atMs: ctx.now() };
+      const ofAccount = known.filter(({ account }) => account === trouble.account);
+      const spent = ofAccount.slice(0, Math.max(0, ofAccount.length + 1 - sessionLimits.troublePerAccount));
+      const rest = known.filter((each) => !spent.includes(each));
+      const surplus = [...spent, ...rest.slice(0, Math.max(0, rest.length + 1 - sessionLimits.troubleCount))];
       return {
-        writes: [{ key: keys.trouble(reference), value }, ...surplus.map((each): Write => ({ key: keys.trouble(each), value: null }))],
+        writes: [
+          { key: keys.trouble(reference), value: troubleRecord.encode(row) },
+          ...surplus.map((each): Write => ({ key: keys.trouble(each.reference), value: null })),
+        ],
         committed() {
-          references = [...references.filter((each) => !surplus.includes(each)), reference];
+          known = [...known.filter((each) => !surplus.includes(each)), { reference, ...row }];
           say(reference, trouble);
         },
       };
     },
+    unreadable(account, code, isStranger) {
+      if (wasSaid(account, code)) return undefined;
+      const trouble: Trouble = { account, code, heals: 'needs-person' };
+      return isStranger ? { writes: [], committed: () => self.reportStranger(trouble) } : self.report(trouble);
+    },
   };
+  return self;
 }
 
 /** One sentence for developers on each cause that has more to say than its class. */

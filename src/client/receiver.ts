@@ -123,7 +123,7 @@ export async function receiver(
     const effect = control && (await handle(from, control));
     const heard = await repair.heard(owner, known, peer, id, control?.t === 'retry' && effect !== undefined ? control : undefined);
     peer = heard.peer;
-    const trouble = unreadable && troubles.report({ account, code: unreadable, heals: 'needs-person' });
+    const trouble = unreadable && troubles.unreadable(account, unreadable, contact === undefined);
     const posted = [...heard.requests, ...(effect === undefined ? [] : [effect]), ...(trouble === undefined ? [] : [trouble])];
     const peerRows = peer === known ? undefined : await sessions.peerWrites(owner, peer);
 

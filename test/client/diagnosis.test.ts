@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { openDatabase } from '../../src/client/database.js';
-import { troubles } from '../../src/client/diagnosis.js';
+import { type Troubles, troubles } from '../../src/client/diagnosis.js';
 import { keys, troubleRecord } from '../../src/client/records.js';
 import type { Diagnosis } from '../../src/client/types.js';
 import { sessionLimits } from '../../src/limits.js';
@@ -121,25 +121,59 @@ describe('what became of messages that could not be read', () => {
     await expect(alice.client.diagnose()).rejects.toThrow(coded('ERR_CLOSED'));
   });
 
-  test('the last 100 are remembered, also after a restart', async () => {
-    const store = glassStore();
-    const db = await openDatabase(store, { rng: testRng('db'), now: () => clock.ms, onCommit: () => {}, onLost: () => {} });
-    const events: string[] = [];
-    const emit = (event: { reference?: string }): void => void events.push(event.reference!);
-    const ctx = { db, rng: testRng('troubles'), now: () => clock.ms, events: { emit } } as never;
-    for (let run = 0; run < 3; run++) {
-      const all = await troubles(ctx);
-      for (let i = 0; i < 60; i++) {
+  describe('what is remembered', () => {
+    const setUp = async () => {
+      const store = glassStore();
+      const db = await openDatabase(store, { rng: testRng('db'), now: () => clock.ms, onCommit: () => {}, onLost: () => {} });
+      const events: string[] = [];
+      const emit = (event: { reference?: string }): void => void events.push(event.reference!);
+      const ctx = { db, rng: testRng('troubles'), now: () => clock.ms, events: { emit } } as never;
+      const say = async (report: ReturnType<Troubles['unreadable']>): Promise<void> => {
         clock.ms += 1;
-        const { writes, committed } = all.report({ account: 'bob', code: 'ERR_VERSION', heals: 'needs-person' });
-        await db.commit(writes);
-        committed();
+        await db.commit(report?.writes ?? []);
+        report?.committed();
+      };
+      const isKept = (reference: string): boolean => store.rows().has(JSON.stringify(keys.trouble(reference)));
+      return { store, events, say, isKept, open: () => troubles(ctx) };
+    };
+
+    test('the last 100, also after a restart', async () => {
+      const { store, events, say, isKept, open } = await setUp();
+      for (let run = 0; run < 3; run++) {
+        const all = await open();
+        for (let i = 0; i < 60; i++) await say(all.report({ account: `contact ${i % 30}`, code: 'ERR_VERSION', heals: 'needs-person' }));
       }
-    }
-    expect(rowCount(store, 'trouble')).toBe(sessionLimits.troubleCount);
-    for (const reference of events.slice(-sessionLimits.troubleCount)) {
-      expect(store.rows().has(JSON.stringify(keys.trouble(reference)))).toBe(true);
-    }
+      expect(rowCount(store, 'trouble')).toBe(sessionLimits.troubleCount);
+      expect(events.slice(-sessionLimits.troubleCount).every(isKept)).toBe(true);
+    });
+
+    test('T28: of one account the last 20: it pushes out no other', async () => {
+      const { store, events, say, isKept, open } = await setUp();
+      for (let run = 0; run < 3; run++) {
+        const all = await open();
+        if (run === 0) await say(all.report({ account: 'bob', code: 'ERR_DECRYPT', heals: 'never' }));
+        for (let i = 0; i < 60; i++) await say(all.report({ account: 'mallory', code: 'ERR_VERSION', heals: 'needs-person' }));
+      }
+      expect(rowCount(store, 'trouble')).toBe(1 + sessionLimits.troublePerAccount);
+      expect([events[0]!, ...events.slice(-sessionLimits.troublePerAccount)].every(isKept)).toBe(true);
+    });
+
+    test('content that can’t be read is said once an hour for each reason and account, of strangers without a row', async () => {
+      const { store, events, say, open } = await setUp();
+      let all = await open();
+      for (let i = 0; i < 5; i++)
+        for (const code of ['ERR_DECODE', 'ERR_VERSION'] as const) await say(all.unreadable('mallory', code, false));
+      expect(events).toHaveLength(2);
+      all = await open();
+      await say(all.unreadable('mallory', 'ERR_DECODE', false));
+      expect(events).toHaveLength(2);
+      clock.ms += HOUR;
+      await say(all.unreadable('mallory', 'ERR_DECODE', false));
+      expect([events.length, rowCount(store, 'trouble')]).toEqual([3, 3]);
+      for (let i = 0; i < 5; i++) await say(all.unreadable('stranger', 'ERR_DECODE', true));
+      expect([events.length, rowCount(store, 'trouble')]).toEqual([4, 3]);
+      expect(await all.load(events[3]!)).toMatchObject({ account: 'stranger', code: 'ERR_DECODE' });
+    });
   });
 });
 

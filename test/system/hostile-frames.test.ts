@@ -338,11 +338,13 @@ describe('with an open session', () => {
     ];
     const startedAt = performance.now();
     for (const [what, plaintext] of bombs) {
+      clock.ms += 3_600_000; // what is no news is not said
       const events = bob.count('undecryptable');
       expect(await network.inject(bob.address, peer.next(plaintext)), what).toBe(true);
-      // What devices say to each other is no person's.
-      expect(bob.count('undecryptable'), what).toBe(events + (saysControl(plaintext) ? 0 : 1));
-      if (saysControl(plaintext)) continue;
+      // What devices say to each other is no person's, but for what a hello carries.
+      const isSilent = saysControl(plaintext) && what !== 'hello with broken content';
+      expect(bob.count('undecryptable'), what).toBe(events + (isSilent ? 0 : 1));
+      if (isSilent) continue;
       const event = bob.events.filter(({ type }) => type === 'undecryptable').at(-1);
       expect(event, what).toMatchObject({ from: 'babbler', code: expect.stringMatching(/^ERR_(DECODE|VERSION)$/), heals: 'needs-person' });
     }

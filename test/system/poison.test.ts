@@ -3,9 +3,10 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { encodeHello } from '../../src/client/content.js';
 import { encodeControl } from '../../src/client/control.js';
+import { TransportError } from '../../src/errors.js';
 import { decrypt } from '../../src/ratchet/ratchet.js';
 import { encodeMsgpack } from '../../src/wire/msgpack.js';
-import { sessionsWith } from '../helpers/broken-session.js';
+import { rowCount, sessionsWith } from '../helpers/broken-session.js';
 import { type EvilPeer, evilPeer } from '../helpers/evil-peer.js';
 import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
 import { type Clock, type Person, person, START } from '../helpers/people.js';
@@ -130,4 +131,26 @@ test('a flight of an incarnation that the peer has lost since, kept back by the 
   expect(sessionsWith(alice.store, 'mallory')).toHaveLength(3);
   await (await alice.client.send('mallory', 'still there?')).until('accepted');
   expect(sessionsWith(alice.store, 'mallory').find(({ status }) => status === 'active')?.id).toEqual(current?.id);
+});
+
+describe('content that can’t be read, over and over', () => {
+  const poll = encodeMsgpack({ t: 'poll', at: 1 });
+
+  test('of a contact: said once an hour', async () => {
+    for (let i = 0; i < 30; i++) await next(poll, 'app');
+    expect(alice.count('undecryptable')).toBe(1);
+    clock.ms += 3_600_000;
+    await next(poll, 'app');
+    expect([alice.count('undecryptable'), rowCount(alice.store, 'trouble')]).toEqual([2, 2]);
+  });
+
+  test('of senders whom nobody has confirmed: said, and no row is written', async () => {
+    network.answer = () => Promise.reject(new TransportError('ERR_OFFLINE', 'no directory'));
+    for (const name of ['one', 'two', 'three']) {
+      const stranger = evilPeer(name, name, START);
+      await flight(stranger, hello({ app: poll }));
+      await network.inject(alice.address, stranger.next(stranger.raw(poll)));
+    }
+    expect([alice.count('undecryptable'), rowCount(alice.store, 'trouble')]).toEqual([3, 0]);
+  });
 });
