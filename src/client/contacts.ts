@@ -11,11 +11,12 @@ import type { Address, BundleBytes } from '../step.js';
 import type { Write } from '../store/port.js';
 import { VERSION } from '../wire/codec.js';
 import { type DeviceEntry, parseDeviceList } from '../wire/objects.js';
+import { merged } from './brought.js';
 import { claimedLists } from './claimed-lists.js';
 import type { Context } from './context.js';
 import type { Calls } from './engine.js';
 import { ghosts } from './ghosts.js';
-import { deviceChanges, type OwnList } from './own-list.js';
+import { deviceChanges, mayTake, type OwnList } from './own-list.js';
 import { abortable } from './platform.js';
 import { type ContactRecord, contactRecord, deviceRecord, keys } from './records.js';
 import type { Trust } from './types.js';
@@ -151,15 +152,6 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     return row === undefined ? undefined : deviceRecord.decode(row);
   };
 
-  /**
-   * Whether a list may be gone by: one that is past its freshness adds no device that was not known before. Whoever withholds a newer
-   * list must not bring a device back that it removes.
-   */
-  const mayTake = (contact: KnownContact | undefined, { freshUntil, entries }: VerifiedDeviceList): boolean =>
-    contact === undefined ||
-    ctx.now() <= freshUntil ||
-    entries.every((entry) => contact.devices.some(({ keyHash: hash }) => equal(hash, entry.keyHash)));
-
   const claimed = claimedLists();
   /** Verifies one device's bundle against what is stored of it. Whose identity it is, is compared with the pin afterwards. */
   const verify = async (bundle: BundleBytes, account: string, contact: KnownContact | undefined): Promise<VerifiedBundle> => {
@@ -231,7 +223,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     const lists = agreed.map(({ list }) => list);
     const told = before === undefined ? claimed.of(account, first.accountKeyHash) : undefined;
     if (told !== undefined) lists.push(told);
-    const fitting = lists.filter((list) => mayTake(contact, list));
+    const fitting = lists.filter((list) => mayTake(contact?.devices, list, ctx.now()));
     const newest =
       fitting.length === 0 ? verifyDeviceList(contact!.list, contact!.identity) : fitting.reduce((a, b) => (b.version > a.version ? b : a));
     refuseGhosts(account, bundles, first.accountKey, newest.entries);
@@ -352,19 +344,20 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
         if (isOwn(account)) return own.adopt(list);
         const contact = known.get(account);
         if (contact === undefined) return claimed.remember(account, list);
-        if (!equal(contact.pin, list.accountKeyHash) || list.version <= contact.listVersion || !mayTake(contact, list)) return;
+        if (!equal(contact.pin, list.accountKeyHash) || list.version <= contact.listVersion || !mayTake(contact.devices, list, ctx.now()))
+          return;
         await save(account, { ...contact, list: list.bytes });
       }),
     told: (bundle) => ctx.lock(`contact ${bundle.address.account}`, () => accept(bundle.address.account, [bundle], undefined, true)),
     brought: (account, record) =>
       ctx.lock(`contact ${account}`, async () => {
-        if (isOwn(account)) return;
-        const contact = known.get(account);
-        if (contact === undefined) return void (await save(account, record));
-        if (!equal(contact.pin, keyHash(record.identity))) return;
-        const list = parseDeviceList(record.list).version > contact.listVersion ? record.list : contact.list;
-        const verified = contact.verified || record.verified;
-        if (list !== contact.list || verified !== contact.verified) await save(account, { ...contact, list, verified });
+        const before = known.get(account);
+        const next = isOwn(account) ? undefined : merged(before, record);
+        if (next === 'conflict') return ctx.observer.log('warn', 'contact-conflict');
+        if (next === undefined) return;
+        await save(account, next);
+        const was = before?.vouched === true ? 'vouched' : 'unverified';
+        if (next?.changedTo !== before?.changedTo) ctx.events.emit({ type: 'identityChanged', account, was });
       }),
     askFor,
     async standing(account, identity) {

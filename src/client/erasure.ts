@@ -20,6 +20,7 @@ const REST = [
   'log',
   'grant',
   'share',
+  'linked-by',
   'inbox',
   'early',
   'outbox',

@@ -12,6 +12,7 @@ import { type LinkExchange, openLinkAnswer, openLinkChallenge, parseLinkCode, re
 import { linkLimits } from '../limits.js';
 import type { Now, Rng } from '../step.js';
 import type { Directory } from '../transport/port.js';
+import type { DeviceEntry } from '../wire/objects.js';
 import { openClient } from './client.js';
 import { openDatabase, storeCall } from './database.js';
 import { noDropBox } from './linking.js';
@@ -81,7 +82,7 @@ export async function joinWith({ code, ...options }: JoinOptions, makeRng: (give
   }
 
   const open = async (): Promise<Client> => {
-    const { accountKey, deviceList } = openLinkAnswer(exchange, await pickUp(exchange.grantSlot));
+    const { accountKey, deviceList, linkedBy } = openLinkAnswer(exchange, await pickUp(exchange.grantSlot));
     wipe(exchange.answerKeys);
     const joined: DeviceSecrets = {
       ...made,
@@ -89,7 +90,7 @@ export async function joinWith({ code, ...options }: JoinOptions, makeRng: (give
       accountKey: { publicKey: accountKey, secretKey: undefined },
       deviceList: deviceList.bytes,
     };
-    await found(options, joined, rng, now);
+    await found(options, joined, linkedBy, rng, now);
     return openClient(options, () => rng);
   };
   let client: Promise<Client> | undefined;
@@ -112,6 +113,7 @@ async function leftIn(box: DropBox, slot: string, untilMs: number, now: Now, sig
     try {
       const found = await abortable(box.pickUp(slot, { signal }), signal);
       if (found !== undefined) return found;
+      await abortable(new Promise<void>((resolve) => void timer(resolve, linkLimits.emptyMs)), signal);
     } catch (error) {
       if (signal?.aborted === true || !isCyphrError(error) || error.action !== 'retry') throw error;
       await abortable(new Promise<void>((resolve) => void timer(resolve, PAUSE_MS)), signal);
@@ -121,11 +123,12 @@ async function leftIn(box: DropBox, slot: string, untilMs: number, now: Now, sig
 }
 
 /** Makes the store that of a linked device, which greets the others of its account: one commit. */
-async function found({ account, store }: ClientOptions, device: DeviceSecrets, rng: Rng, now: Now): Promise<void> {
+async function found({ account, store }: ClientOptions, device: DeviceSecrets, linkedBy: DeviceEntry, rng: Rng, now: Now): Promise<void> {
   const db = await openDatabase(store, { rng, now, renew: true, onCommit: () => {}, onLost: () => {} });
   try {
     const greet = { key: keys.greet(account), value: greetRecord.encode({ isStarted: false, hellos: [] }) };
-    const [first, ...others] = [...deviceRows(device, rng, now()), greet];
+    const linker = { key: keys.linkedBy, value: linkedBy.keyHash.slice() };
+    const [first, ...others] = [...deviceRows(device, rng, now()), greet, linker];
     await db.commit([{ ...first!, ifRev: 0 }, ...others]);
   } finally {
     await db.close();

@@ -28,11 +28,14 @@ import type { Outbox } from './outbox.js';
 import type { OwnList } from './own-list.js';
 import { abortable, timer } from './platform.js';
 import { isRefusedForGood } from './ports.js';
-import { bySchema, contactRecord, grantRecord, keys, shareRecord } from './records.js';
+import { bySchema, type ContactRecord, contactRecord, grantRecord, keys, shareRecord } from './records.js';
 import type { Sessions } from './sessions.js';
 
-/** Contacts in one message: each has up to 8 KiB of keys and list, and a message holds 64. */
-const CONTACTS_PER_MESSAGE = 4;
+/** Contacts in one message, at most, and their bytes: each has 6 to 12 KiB of keys and list, and a message holds 64. */
+const CONTACTS_PER_MESSAGE = 8;
+const CONTACTS_BYTES = 48 * 1024;
+/** What a frame has beside its content at most, of a carrier's bytes: a first flight, sealed and padded. */
+const FRAME_BYTES = 24 * 1024;
 /** Pause before the network is tried again. */
 const PAUSE_MS = 5_000;
 
@@ -77,10 +80,10 @@ export function linking(
   };
   ctx.life.onEnd(forget);
 
-  const pause = (signal?: AbortSignal): Promise<void> => {
+  const pause = (signal?: AbortSignal, ms = PAUSE_MS): Promise<void> => {
     let stop = (): void => {};
     const paused = new Promise<void>((resolve) => {
-      stop = timer(resolve, PAUSE_MS);
+      stop = timer(resolve, ms);
     });
     return abortable(ctx.life.race(paused), signal).finally(() => stop());
   };
@@ -132,6 +135,7 @@ export function linking(
       const found = await attempt((options) => pickUp(link.offer.requestSlot, options), signal);
       current(link.id);
       if (found !== undefined) link.taken = accept(link, found);
+      else await pause(signal, linkLimits.emptyMs);
     }
     const { taken } = link;
     const leaveChallenge = async (options: { signal: AbortSignal }): Promise<true> => {
@@ -171,8 +175,8 @@ export function linking(
         assertNew(entries, entry);
         return [...entries, entry].sort((a, b) => a.device - b.device);
       },
-      ({ accountKey, deviceList }): Write[] => {
-        const grant = sealLinkGrant(exchange, accountKey.publicKey, deviceList);
+      ({ accountKey, device, deviceList }): Write[] => {
+        const grant = sealLinkGrant(exchange, accountKey.publicKey, device, deviceList);
         return [
           { key: keys.grant(grantSlot), value: grantRecord.encode({ device: entry.device, bytes: grant, untilMs }) },
           { key: keys.share(entry.keyHash), value: shareRecord.encode({}) },
@@ -211,9 +215,18 @@ export function linking(
             ? []
             : await ctx.db.list(['contact'], CONTACTS_PER_MESSAGE, after === undefined ? undefined : ['contact', after]);
         if (page.length === 0) break;
-        const entries = page.map((row) => ({ account: row.key[1]!, contact: row.value }));
+        // By size: a list of many devices leaves room for fewer.
+        const room = Math.min(CONTACTS_BYTES, ctx.transport.limits.maxBytes - FRAME_BYTES);
+        const entries: { account: string; contact: Uint8Array }[] = [];
+        let size = 0;
+        for (const row of page) {
+          const contact = contactRecord.encode(asWord(contactRecord.decode(row.value)));
+          if (entries.length > 0 && size + contact.length > room) break;
+          size += contact.length;
+          entries.push({ account: row.key[1]!, contact });
+        }
         const { writes, committed } = outbox.post(account, { t: 'contacts', entries }, { only: [to!.keyHash] });
-        after = page.at(-1)!.key[1]!;
+        after = entries.at(-1)!.account;
         await ctx.db.commit([...writes, { key, value: shareRecord.encode({ after }) }]);
         committed();
       }
@@ -312,6 +325,9 @@ export function linking(
       const { account: own, accountKey } = ctx.device();
       // What a primary device knows of people is not for devices to change that it may have to revoke.
       if (from.account !== own || accountKey.secretKey !== undefined) throw malformed('account');
+      // Nor do linked devices tell each other: only whoever linked this one, which it knows by its grant.
+      const linkedBy = await ctx.db.read(keys.linkedBy);
+      if (linkedBy === undefined || !equal(linkedBy, from.deviceKeyHash)) throw malformed('device');
       for (const each of entries) {
         const { account, contact } = bySchema(entrySchema, each, malformed);
         await contacts.brought(account, readContact(account, contact));
@@ -336,14 +352,19 @@ export function linking(
 
 const entrySchema = { account: 'string', contact: 'bytes' } as const;
 
+/** What of a contact is a person's word: the rest is one device's, and found anew by another. */
+function asWord({ identity, sinceMs, verified, list }: ContactRecord): ContactRecord {
+  return { identity, sinceMs, verified, list, former: [] };
+}
+
 /**
  * A contact as another device has it: whose identity it is and what a person has said of it. Its list is verified here as it was there;
  * whatever else stands there is that device's, and found anew.
  */
-function readContact(account: string, bytes: Uint8Array): ReturnType<typeof contactRecord.decode> {
+function readContact(account: string, bytes: Uint8Array): ContactRecord {
   try {
-    const { identity, sinceMs, verified, list } = contactRecord.decode(bytes);
-    if (verifyDeviceList(list, identity).account === account) return { identity, sinceMs, verified, list, former: [] };
+    const word = asWord(contactRecord.decode(bytes));
+    if (verifyDeviceList(word.list, word.identity).account === account) return word;
   } catch (error) {
     if (!isCyphrError(error) || error instanceof InternalError) throw error;
   }

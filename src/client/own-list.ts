@@ -76,9 +76,7 @@ export function ownList(ctx: Context, publication: (device: DeviceSecrets) => Pr
           await haltForGood(ctx.db, ctx.life, reason, version, list.version);
           ctx.life.assertOpen();
         }
-        // As with contacts: past its freshness a list adds nobody. Who withholds a newer one must not bring a device back that it removes.
-        const isKnown = (entry: DeviceEntry): boolean => ctx.ownList().entries.some((known) => equal(known.keyHash, entry.keyHash));
-        if (ctx.now() > list.freshUntil && !list.entries.every(isKnown)) return;
+        if (!mayTake(ctx.ownList().entries, list, ctx.now())) return;
         await install(underList(device, list));
       }),
     sign: (change, also) =>
@@ -97,6 +95,19 @@ export function ownList(ctx: Context, publication: (device: DeviceSecrets) => Pr
     onChanged: (listener) => listeners.push(listener),
   };
   return self;
+}
+
+/**
+ * Whether a list may be gone by, given the devices that are known: past its freshness it adds nobody. Whoever withholds a newer one must
+ * not bring a device back that it removes.
+ */
+export function mayTake(
+  known: readonly DeviceEntry[] | undefined,
+  { freshUntil, entries }: Pick<VerifiedDeviceList, 'freshUntil' | 'entries'>,
+  nowMs: number,
+): boolean {
+  const isKnown = (entry: DeviceEntry): boolean => known === undefined || known.some(({ keyHash: hash }) => equal(hash, entry.keyHash));
+  return nowMs <= freshUntil || entries.every(isKnown);
 }
 
 /** Which devices came and went between two lists, by key: a number under another key is another device. `undefined` if none did. */

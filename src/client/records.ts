@@ -344,6 +344,7 @@ export const keys = {
   tag: (tag: string): StoreKey => ['tag', tag],
   grant: (slot: string): StoreKey => ['grant', slot],
   share: (deviceKeyHash: Uint8Array): StoreKey => ['share', toHex(deviceKeyHash)],
+  linkedBy: ['linked-by'] as StoreKey,
   sent: (id: string): StoreKey => ['sent', id],
   once: (key: string): StoreKey => ['once', key],
   pending: (account: string, seq: number): StoreKey => ['pending', account, seqKey(seq)],

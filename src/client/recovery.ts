@@ -59,6 +59,9 @@ export async function recoverStore(store: Store, host: RecoveryHost): Promise<vo
       if (stored.entries.length > 1) throw error;
       return undefined;
     });
+    if (published === undefined && stored.entries.length > 1) {
+      throw new TransportError('ERR_REJECTED', 'the directory does not know this account, which has other devices');
+    }
     const newest = published !== undefined && published.version > stored.version ? published : stored;
     const others = newest.entries.filter((entry) => entry.device !== lost.device);
     const device = replaceDevice(lost, others, newest.version, host.rng, host.now());

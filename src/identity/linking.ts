@@ -169,9 +169,12 @@ export function acceptLinkRequest(
   }
 }
 
-/** The old device's answer after a person has confirmed: AIK (1,984 bytes) and the signed list in which the new device stands. */
-export function sealLinkGrant({ answerKeys }: LinkExchange, accountKey: Uint8Array, deviceList: Uint8Array): Uint8Array {
-  const plaintext = writer().u8(VERSION).bytes(accountKey, COMPOSITE_PUBLIC_KEY_BYTES).lp16(deviceList).finish();
+/**
+ * The old device's answer after a person has confirmed: AIK (1,984 bytes), its own number, and the signed list in which it and the new
+ * device stand.
+ */
+export function sealLinkGrant({ answerKeys }: LinkExchange, accountKey: Uint8Array, device: number, deviceList: Uint8Array): Uint8Array {
+  const plaintext = writer().u8(VERSION).bytes(accountKey, COMPOSITE_PUBLIC_KEY_BYTES).u32(device).lp16(deviceList).finish();
   const { key, grantNonce } = splitAnswerKeys(answerKeys);
   return chachaSeal(key, grantNonce, EMPTY, plaintext);
 }
@@ -183,24 +186,26 @@ export function sealLinkRefusal({ answerKeys }: LinkExchange): Uint8Array {
 }
 
 /**
- * The new device reads the answer: AIK, and the verified list in which it stands. Throws `ERR_DEVICE_UNTRUSTED` for a refusal,
+ * The new device reads the answer: AIK, the verified list in which it stands, and who linked it. Throws `ERR_DEVICE_UNTRUSTED` for a refusal,
  * `ERR_DECRYPT` for whatever the old device has not made for this exchange, and for a grant that is not of this account and device.
  */
 export function openLinkAnswer(
   { account, entry, answerKeys }: LinkExchange,
   answer: Uint8Array,
-): { readonly accountKey: Uint8Array; readonly deviceList: VerifiedDeviceList } {
+): { readonly accountKey: Uint8Array; readonly deviceList: VerifiedDeviceList; readonly linkedBy: DeviceEntry } {
   const { key, grantNonce, refusalNonce } = splitAnswerKeys(answerKeys);
   if (opens(key, refusalNonce, answer)) throw new TrustError('ERR_DEVICE_UNTRUSTED', 'the other device refused to link this one');
   const granted = parsePart(chachaOpen(key, grantNonce, EMPTY, answer), (from) => ({
     accountKey: from.bytes(COMPOSITE_PUBLIC_KEY_BYTES),
+    device: from.device(),
     list: from.lp16(),
   }));
   const deviceList = authentic(() => verifyDeviceList(granted.list, granted.accountKey));
   const isOwn = ({ device, keyHash, dhKey }: DeviceEntry): boolean =>
     device === entry.device && equal(keyHash, entry.keyHash) && equal(dhKey, entry.dhKey);
-  if (deviceList.account !== account || !deviceList.entries.some(isOwn)) throw decryptFailed();
-  return { accountKey: granted.accountKey, deviceList };
+  const linkedBy = deviceList.entries.find(({ device }) => device === granted.device && device !== entry.device);
+  if (deviceList.account !== account || !deviceList.entries.some(isOwn) || linkedBy === undefined) throw decryptFailed();
+  return { accountKey: granted.accountKey, deviceList, linkedBy };
 }
 
 function openOffer({ fingerprint }: LinkCode, offer: Uint8Array, account: string): Uint8Array {

@@ -1,12 +1,13 @@
 /** What a device takes over of the contacts that another device of its account sends it. */
 
 import { expect, test } from 'vitest';
-import type { Contacts } from '../../src/client/contacts.js';
+import { merged } from '../../src/client/brought.js';
+import type { Contacts, KnownContact } from '../../src/client/contacts.js';
 import type { Context } from '../../src/client/context.js';
 import type { ControlSender } from '../../src/client/control.js';
 import { linking } from '../../src/client/linking.js';
 import { type ContactRecord, contactRecord } from '../../src/client/records.js';
-import { type DeviceSecrets, generateDevice } from '../../src/identity/index.js';
+import { type DeviceSecrets, generateDevice, keyHash } from '../../src/identity/index.js';
 import { flip, testRng } from '../helpers/rng.js';
 
 const NOW = 1_767_225_600_000;
@@ -23,9 +24,15 @@ const sender: ControlSender = {
 };
 
 /** What `device` took over of these entries. */
-async function taken(device: DeviceSecrets, entries: readonly unknown[], from = sender): Promise<string[]> {
+async function taken(
+  device: DeviceSecrets,
+  entries: readonly unknown[],
+  from = sender,
+  linkedBy: Uint8Array | undefined = sender.deviceKeyHash,
+): Promise<string[]> {
   const brought: string[] = [];
-  const ctx = { directory: {}, device: () => device, life: { onEnd: () => () => {} } } as unknown as Context;
+  const db = { read: async () => linkedBy };
+  const ctx = { db, directory: {}, device: () => device, life: { onEnd: () => () => {} } } as unknown as Context;
   const contacts = { brought: async (account: string) => void brought.push(account) } as unknown as Contacts;
   const none = {} as never;
   await linking(ctx, none, contacts, none, none, none).contacts(from, { t: 'contacts', entries });
@@ -36,6 +43,37 @@ const entry = (change: Partial<ContactRecord> = {}, account = 'bob') => ({
   contact: contactRecord.encode({ ...record, ...change }),
 });
 const malformed = expect.objectContaining({ code: 'ERR_DECODE' });
+
+test('T12: nor from a device of the account that has not linked it', async () => {
+  await expect(taken(linked, [entry()], sender, new Uint8Array(64).fill(1))).rejects.toThrow(malformed);
+  await expect(taken(linked, [entry()], { ...sender, deviceKeyHash: new Uint8Array(64).fill(2) })).rejects.toThrow(malformed);
+});
+
+test('of a contact a person’s word is taken over, and nothing else that stands in its record', async () => {
+  const more = { statement: new Uint8Array(3), former: [null], changedTo: new Uint8Array(1984), changedList: new Uint8Array(3) };
+  const records: ContactRecord[] = [];
+  const ctx = { db: { read: async () => sender.deviceKeyHash }, directory: {}, device: () => linked, life: { onEnd: () => () => {} } };
+  const contacts = { brought: async (_account: string, taken: ContactRecord) => void records.push(taken) };
+  const none = {} as never;
+  const { contacts: handle } = linking(ctx as never, none, contacts as never, none, none, none);
+  await handle(sender, { t: 'contacts', entries: [entry(more as never)] });
+  expect(records).toEqual([record]);
+});
+
+test('another identity than the one pinned here is a change to be decided, unless a person has decided', () => {
+  const pinned = (verified: boolean): KnownContact => ({
+    ...{ ...record, verified, identity: primary.accountKey.publicKey, list: primary.deviceList, account: 'bob', vouched: false },
+    ...{ pin: keyHash(primary.accountKey.publicKey), devices: [], listVersion: NOW, listHash: new Uint8Array(8) },
+  });
+  expect(merged(undefined, record)).toBe(record);
+  expect(merged(pinned(true), record)).toBe('conflict');
+  const changed = merged(pinned(false), record) as ContactRecord;
+  expect(changed).toMatchObject({ identity: primary.accountKey.publicKey, changedTo: record.identity, changedList: record.list });
+  expect(merged({ ...pinned(false), ...changed }, record)).toBeUndefined();
+  const same = { ...pinned(false), identity: record.identity, list: record.list, pin: keyHash(record.identity) };
+  expect(merged(same, record)).toMatchObject({ verified: true });
+  expect(merged({ ...same, verified: true }, { ...record, verified: false })).toBeUndefined();
+});
 
 test('a linked device takes over what a device of its account sends', async () => {
   expect(await taken(linked, [entry(), entry({ verified: false })])).toEqual(['bob', 'bob']);

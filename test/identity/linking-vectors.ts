@@ -51,7 +51,7 @@ export function linkingVectors(): LinkingVectors {
   const exchange = openLinkChallenge(asked, accepted.challenge);
   const entries = [...parseDeviceList(old.deviceList).entries, accepted.entry].sort((a, b) => a.device - b.device);
   const { deviceList } = relist(old, entries, NOW, testRng('vector/linking list'));
-  const grant = sealLinkGrant(accepted, old.accountKey.publicKey, deviceList);
+  const grant = sealLinkGrant(accepted, old.accountKey.publicKey, old.device, deviceList);
   const refusal = sealLinkRefusal(accepted);
   const { accountKey } = openLinkAnswer(exchange, grant);
 
@@ -124,12 +124,14 @@ export function linkingVectors(): LinkingVectors {
       refuse('challenge', 'cut off', accepted.challenge.slice(0, -1)),
       refuse('challenge', 'a refusal', refusal),
       refuse('answer', 'a refusal', refusal),
-      refuse('answer', 'after another challenge to this request', sealLinkGrant(anew, accountKey, deviceList)),
+      refuse('answer', 'after another challenge to this request', sealLinkGrant(anew, accountKey, old.device, deviceList)),
       refuse('answer', 'a refusal after another challenge to this request', sealLinkRefusal(anew)),
       refuse('answer', 'one bit changed', flip(grant)),
-      refuse('answer', 'of another linking', sealLinkGrant(elsewhere, accountKey, deviceList)),
-      refuse('answer', 'a list without the new device', sealLinkGrant(accepted, accountKey, old.deviceList)),
-      refuse('answer', 'another account key', sealLinkGrant(accepted, keys.deviceKey.publicKey, deviceList)),
+      refuse('answer', 'of another linking', sealLinkGrant(elsewhere, accountKey, old.device, deviceList)),
+      refuse('answer', 'a list without the new device', sealLinkGrant(accepted, accountKey, old.device, old.deviceList)),
+      refuse('answer', 'from a device that the list does not name', sealLinkGrant(accepted, accountKey, 1, deviceList)),
+      refuse('answer', 'from the new device itself', sealLinkGrant(accepted, accountKey, keys.device, deviceList)),
+      refuse('answer', 'another account key', sealLinkGrant(accepted, keys.deviceKey.publicKey, old.device, deviceList)),
     ],
   };
 }

@@ -40,7 +40,7 @@ function exchange(seed: string, spelling: 'qr' | 'typed' = 'qr') {
   return { offer, code, asked, accepted, challenged: openLinkChallenge(asked, accepted.challenge) };
 }
 const grant = (accepted: LinkExchange, list = listWith(accepted.entry)): Uint8Array =>
-  sealLinkGrant(accepted, old.accountKey.publicKey, list);
+  sealLinkGrant(accepted, old.accountKey.publicKey, old.device, list);
 
 describe.each(['qr', 'typed'] as const)('a linking by %s', (spelling) => {
   test('both sides show one string, and the new device gets its account', () => {
@@ -236,12 +236,17 @@ describe('T31: what lies in between', () => {
       testRng('l'),
     );
     const bad = [
-      sealLinkGrant(accepted, old.accountKey.publicKey, old.deviceList),
-      sealLinkGrant(accepted, old.accountKey.publicKey, listWith({ ...accepted.entry, dhKey: old.dhKey.publicKey })),
-      sealLinkGrant(accepted, old.accountKey.publicKey, listWith({ ...accepted.entry, keyHash: keyHash(old.accountKey.publicKey) })),
-      sealLinkGrant(accepted, other.accountKey.publicKey, listWith(accepted.entry)),
-      sealLinkGrant(accepted, bob.accountKey.publicKey, bobWith.deviceList),
-      sealLinkGrant(accepted, old.accountKey.publicKey, listWith(accepted.entry).slice(0, -1)),
+      sealLinkGrant(accepted, old.accountKey.publicKey, old.device, old.deviceList),
+      sealLinkGrant(accepted, old.accountKey.publicKey, old.device, listWith({ ...accepted.entry, dhKey: old.dhKey.publicKey })),
+      sealLinkGrant(
+        accepted,
+        old.accountKey.publicKey,
+        old.device,
+        listWith({ ...accepted.entry, keyHash: keyHash(old.accountKey.publicKey) }),
+      ),
+      sealLinkGrant(accepted, other.accountKey.publicKey, other.device, listWith(accepted.entry)),
+      sealLinkGrant(accepted, bob.accountKey.publicKey, bob.device, bobWith.deviceList),
+      sealLinkGrant(accepted, old.accountKey.publicKey, old.device, listWith(accepted.entry).slice(0, -1)),
     ];
     for (const answer of bad) expect(codeOf(() => openLinkAnswer(challenged, answer))).toBe('ERR_DECRYPT');
   });
