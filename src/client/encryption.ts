@@ -15,6 +15,7 @@ import { encodePlaintext } from '../wire/plaintext.js';
 import type { Contacts, KnownContact } from './contacts.js';
 import { encodeHello } from './content.js';
 import type { Context } from './context.js';
+import { pendingRecord } from './records.js';
 import type { LoggedName } from './sendlog.js';
 import type { LiveSession, Sessions, StoredInit } from './sessions.js';
 
@@ -31,9 +32,12 @@ export interface Encrypted {
 export interface Encryption {
   /** The session with this device of the contact that can be sent on now, if any: under the pinned identity, and only there. */
   usable(contact: KnownContact, account: string, entry: DeviceEntry): Promise<LiveSession | undefined>;
-  /** How many sessions may be started in this hour beside those that somebody waits for: two thirds of all. */
+  /** How many sessions may be started in this hour beside those that somebody waits for: two thirds of all. After `assertMayStart`. */
   spareCount(): number;
-  /** Throws `ERR_SESSION_DEAD` while no session may be started with this device. */
+  /**
+   * Throws `ERR_SESSION_DEAD` while no session may be started with this device. The last third of an hour's is for accounts for which
+   * something waits that a person wrote, and no account takes all of it.
+   */
   assertMayStart(account: string, entry: DeviceEntry): Promise<void>;
   /** Whether a frame on that session can be sealed as the settings ask: `'sealed'` never falls back to a bare frame. */
   canSeal(live: LiveSession): Promise<boolean>;
@@ -50,6 +54,8 @@ export interface Outgoing {
   readonly payload: Uint8Array;
 }
 
+/** Of the sessions of an hour, those that only what people write may start. */
+const RESERVE = Math.ceil(sessionLimits.newPerHour / 3);
 const PROFILES = { standard: 1, lean: 2, wide: 3 } as const;
 /** Below these, a carrier is slow: small chunks, so that a message stays short. */
 const SLOW_MESSAGES_PER_SECOND = 5;
@@ -57,8 +63,9 @@ const SLOW_MESSAGES_PER_SECOND = 5;
 /** The encryption of `ctx`. */
 export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions): Encryption {
   const { transport, settings, rng } = ctx;
-  /** Sessions that were started from here in the last hour. */
-  let startedAtMs: number[] = [];
+  /** Sessions that were started from here in the last hour: read from the rows of the peers when the first is to be. */
+  let recent: readonly { readonly account: string; readonly atMs: number }[] = [];
+  let hasRead = false;
 
   /** The application's choice, else what the carrier bears; the peer's SignedSet has the last word. */
   const profileFor = (allowed: number): Profile => {
@@ -131,12 +138,29 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
   /** Sessions that may still be started in this hour. */
   const roomNow = (): number => {
     const nowMs = ctx.now();
-    startedAtMs = startedAtMs.filter((at) => Math.abs(nowMs - at) < 3_600_000);
-    return sessionLimits.newPerHour - startedAtMs.length;
+    recent = recent.filter(({ atMs }) => Math.abs(nowMs - atMs) < 3_600_000);
+    return sessionLimits.newPerHour - recent.length;
+  };
+  const spareCount = (): number => roomNow() - RESERVE;
+  /** Whether a person's message waits for a session with the account. */
+  const isAwaited = async (account: string): Promise<boolean> =>
+    (await ctx.db.list(['pending', account])).some(({ value }) => {
+      const { control, as } = pendingRecord.decode(value);
+      return control === undefined && as === undefined;
+    });
+  /** Whether the hour has room for a session with the account. */
+  const hasRoom = async (account: string): Promise<boolean> => {
+    if (!hasRead) {
+      const stored = await sessions.startedAt();
+      if (!hasRead) recent = [...recent, ...stored];
+      hasRead = true;
+    }
+    if (spareCount() > 0) return true;
+    return roomNow() > 0 && recent.filter((each) => each.account === account).length < RESERVE && (await isAwaited(account));
   };
   const startable = async (account: string, deviceKeyHash: Uint8Array): Promise<PeerSessions> => {
     const peer = await sessions.peer({ account, deviceKeyHash });
-    if (mayStart(peer, ctx.now()) && roomNow() > 0) return peer;
+    if (mayStart(peer, ctx.now()) && (await hasRoom(account))) return peer;
     throw new UsageError(
       'ERR_SESSION_DEAD',
       'the session can’t be used any more (unanswered for 200 messages or 14 days, or dead), and a new one not be started yet',
@@ -151,7 +175,7 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
     active !== undefined && isUsedUp(active.live.state) ? died(peer, active.facts.id) : peer;
 
   const self: Encryption = {
-    spareCount: () => roomNow() - Math.ceil(sessionLimits.newPerHour / 3),
+    spareCount,
     async assertMayStart(account, entry) {
       await startable(account, entry.keyHash);
     },
@@ -199,20 +223,15 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
         .slice(0, 5);
       const said = message === undefined ? {} : { [message.kind]: message.payload };
       const hello = encodeHello({ incarnation: ctx.device().incarnation, replaces, ...said });
-      const encrypted = await step(
+      // Whether or not it is committed: it has cost the device a one-time key.
+      recent = [...recent, { account, atMs: nowMs }];
+      return step(
         undefined,
         live,
         bundle.address,
         plaintextOf(contact, 'control', message?.id ?? rng(16), hello),
         started(peer, fromHex(live.id)!, bundle.signedSet.incarnation, nowMs),
       );
-      return {
-        ...encrypted,
-        install() {
-          encrypted.install();
-          startedAtMs.push(nowMs);
-        },
-      };
     },
   };
   return self;

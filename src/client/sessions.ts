@@ -43,6 +43,8 @@ export interface Sessions {
   /** The session whose index has `tag`. */
   byTag(tag: Uint8Array): Promise<string | undefined>;
   peer(owner: PeerDevice): Promise<PeerSessions>;
+  /** When sessions were started from here with any device, as far as that still counts. */
+  startedAt(): Promise<readonly { readonly account: string; readonly atMs: number }[]>;
   /** Whether there were sessions with a device of this account that stands in its list no longer. */
   hasReplaced(owner: PeerDevice, listed: readonly DeviceEntry[] | undefined): Promise<boolean>;
   /** The session that sends to this device go out on. */
@@ -151,6 +153,11 @@ export function sessions(db: Database): Sessions {
       };
       peers.set(name, peer);
       return peer;
+    },
+    async startedAt() {
+      return (await db.list(['peer'])).flatMap(({ key, value }) =>
+        (peerRecord.decode(value).startedAtMs as readonly number[]).map((atMs) => ({ account: key[1]!, atMs })),
+      );
     },
     async hasReplaced({ account, deviceKeyHash }, listed = []) {
       const present = new Set([deviceKeyHash, ...listed.map(({ keyHash }) => keyHash)].map(toHex));
