@@ -183,7 +183,9 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
       seat.assertOpen();
       const account = checkRecipient(to);
       if (account === options.account)
-        throw new UsageError('ERR_ARGUMENT', 'to is this account itself, which has one device only', { field: 'to' });
+        throw new UsageError('ERR_ARGUMENT', 'to is this account itself: other devices of it get what goes to other people', {
+          field: 'to',
+        });
       const { key, signal } = checkSendOptions(sendOptions);
       const payload = encodeContent(toContent(content), now());
       if (signal?.aborted === true) throw abortReason(signal);

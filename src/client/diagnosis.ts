@@ -105,7 +105,7 @@ export async function troubles(ctx: Context): Promise<Troubles> {
 }
 
 /** One sentence for developers on each cause that has more to say than its class. */
-const ADVICE: Partial<Readonly<Record<ErrorCode | 'healthy' | 'healed' | 'unsettled' | 'unverified', string>>> = {
+const ADVICE: Partial<Readonly<Record<ErrorCode | 'healthy' | 'healed' | 'unsettled' | 'unverified' | 'removed', string>>> = {
   healthy: 'Nothing is wrong that this client knows of.',
   healed: 'It has healed: a new session is in use, and what the sender still had was sent again.',
   unsettled:
@@ -123,6 +123,7 @@ const ADVICE: Partial<Readonly<Record<ErrorCode | 'healthy' | 'healed' | 'unsett
   ERR_OFFLINE: 'The relay can’t be reached: what is queued goes out by itself once it can.',
   ERR_NO_SESSION: 'A recipient has published no keys yet: messages go out by themselves once it has.',
   ERR_IDENTITY_CHANGED: 'A contact’s identity has changed: a person has to compare the safety number and accept it.',
+  removed: 'Another device has taken this one out of the account: erase() it; it may be linked again.',
   ERR_STORE_ROLLBACK: 'The store is an old copy, or is used twice: call recover().',
 };
 const OTHER_ADVICE = 'See the code in the documentation’s table of errors, and what its action says.';
@@ -237,7 +238,9 @@ export function diagnosis(ctx: Context, { sessions, troubles, keyring, status, i
       clock: nowMs < issuedAt ? 'behind the time at which this device list was signed' : 'no doubt',
     };
     for (const [code, count] of held) facts[`held ${code}`] = count;
-    if (now.state === 'halted') return answer(now.error.code, 'needs-person', facts);
+    if (now.state === 'halted') {
+      return answer(now.error.code, 'needs-person', facts, now.error.field === 'device' ? ADVICE.removed : undefined);
+    }
     const [first] = held.keys();
     if (first !== undefined) {
       const needsPerson = first === 'ERR_IDENTITY_CHANGED' || first === 'ERR_DEVICE_UNTRUSTED';

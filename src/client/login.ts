@@ -25,11 +25,12 @@ const REMEMBERED_MAX = 64;
 const REASONS = {
   copied: 'this store was restored or copied: its device has logged in elsewhere',
   replaced: 'another device has taken the place of this one',
-  removed: 'this device was removed from its account',
+  removed: 'this device was removed from its account: erase() it; another one may link it again',
 } as const;
 
 function verdict(reason: keyof typeof REASONS, got: number, max: number): StoreError {
-  return new StoreError('ERR_STORE_ROLLBACK', REASONS[reason], { got, max });
+  const isRemoved = reason === 'removed';
+  return new StoreError('ERR_STORE_ROLLBACK', REASONS[reason], { got, max, ...(isRemoved ? { field: 'device' } : {}) });
 }
 
 /** What halted an earlier run of this device for good. Only a recovery takes it back. */

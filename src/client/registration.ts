@@ -69,7 +69,10 @@ export async function register(
 ): Promise<Identity> {
   const known = await abortable(directory.fetch(device.account, { take: [], signal }), signal);
   if (known.length > 0) {
-    throw new TrustError('ERR_ACCOUNT_EXISTS', "the name is taken, or this device's store was lost: importAccount, or choose another name");
+    throw new TrustError(
+      'ERR_ACCOUNT_EXISTS',
+      'the account exists: link this device (joinAccount), or importAccount where its store was lost, or choose another name',
+    );
   }
   const { next, out } = generatePrekeys(device, rng, nowMs);
   if (signal?.aborted === true) throw abortReason(signal);

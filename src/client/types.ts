@@ -237,7 +237,6 @@ export interface Contact {
   unverify(): Promise<void>;
 }
 
-/** One device of one account. */
 /** A device of one's own account. */
 export interface DeviceFacts {
   readonly device: number;
@@ -310,6 +309,7 @@ export interface Joining {
   client(): Promise<Client>;
 }
 
+/** One device of one account. */
 export interface Client extends AsyncDisposable {
   readonly account: string;
   /** u32, drawn at registration; another one after `recover()`. */
@@ -317,7 +317,7 @@ export interface Client extends AsyncDisposable {
   readonly status: ClientStatus;
   /**
    * Resolves once the message is in this device's store, in the same commit as the ratchet step: it goes out without you, also
-   * after a crash. Rejections mean that nothing happened.
+   * after a crash. Rejections mean that nothing happened. One's own account is no recipient: `ERR_ARGUMENT`.
    */
   send(to: string | Conversation, content: string | Uint8Array | Content, options?: SendOptions): Promise<Sent>;
   /** The handle again, e.g. after a restart; `undefined` for an unknown id. */
