@@ -102,6 +102,8 @@ export const sessionLimits = {
   /** Messages of senders that the directory has not confirmed; above, the relay keeps theirs. */
   claimedMessages: 1_000,
   unknownFlightsPerMinute: 30,
+  /** First flights of one account whose devices only a list past its freshness names, and which wait with the relay for a newer one. */
+  unlistedFlights: 4,
   /** How often the directory is asked whether a pinned identity has changed, because a first flight says so. */
   identityCheckMs: DAY_MS,
   /** How often the directory is asked for a newer list or set of one account, at most. */

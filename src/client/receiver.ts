@@ -78,6 +78,15 @@ export async function receiver(
   let flightTokens: number = sessionLimits.unknownFlightsPerMinute;
   let flightTokensAtMs = ctx.now();
 
+  /** First flights, by account, that wait for a fresh list to name their devices. */
+  const unlisted = new Map<string, Set<string>>();
+  /** Whether one more may: a few devices are linked while the account key is away, and what waits is not acknowledged. */
+  const mayWait = (account: string, initId: string): boolean => {
+    const waiting = unlisted.get(account) ?? new Set();
+    if (waiting.size < sessionLimits.unlistedFlights) unlisted.set(account, waiting.add(initId));
+    return waiting.has(initId);
+  };
+
   /** One flight of an unknown sender; at most 30 a minute are looked at, since each costs signatures. */
   const takeFlightToken = (): boolean => {
     const nowMs = ctx.now();
@@ -243,7 +252,8 @@ export async function receiver(
     await contacts.learn(init.account, peer.list);
     // A device that only a list past its freshness names: its account says so anew, or it waits with the relay.
     const known = contact && (await contacts.load(init.account));
-    if (known !== undefined && ctx.now() > peer.list.freshUntil && isReplaced(known, peer)) throw new Later('pin');
+    if (known !== undefined && ctx.now() > peer.list.freshUntil && isReplaced(known, peer) && mayWait(init.account, toHex(initId)))
+      throw new Later('pin');
     const state = acceptRatchet(secrets);
     wipe(secrets.rootKey, secrets.headerKeyA, secrets.nextHeaderKeyB, secrets.sckaSecret, secrets.signedPrekey.secretKey);
     const { account, device } = peer.address;

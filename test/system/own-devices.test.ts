@@ -1,11 +1,21 @@
 /** One's own account against a directory, a lost device and a linked one that want more than they may. */
 
 import { expect, test, vi } from 'vitest';
+import { concat } from '../../src/bytes.js';
 import { encodeContent } from '../../src/client/content.js';
 import { encodeControl } from '../../src/client/control.js';
 import { openDatabase } from '../../src/client/database.js';
 import { keys, pendingRecord, sentRecord } from '../../src/client/records.js';
+import { signDeviceList } from '../../src/identity/account.js';
+import { entryOf, generateDeviceKeys } from '../../src/identity/index.js';
+import { sessionLimits } from '../../src/limits.js';
+import { verifyBundle } from '../../src/pqxdh/bundle.js';
+import { initiate, sealFrame } from '../../src/pqxdh/handshake.js';
+import { braid } from '../../src/ratchet/braid/machine.js';
+import { startInitiator } from '../../src/ratchet/double.js';
+import { encrypt, start } from '../../src/ratchet/triple.js';
 import { linked } from '../helpers/devices.js';
+import { evilPeer } from '../helpers/evil-peer.js';
 import { glassNetwork } from '../helpers/glass-network.js';
 import { hostileNetwork } from '../helpers/hostile-network.js';
 import { type GlassStore, glassStore, type Person, person, START } from '../helpers/people.js';
@@ -103,4 +113,28 @@ test('T12: a linked device puts no message into a conversation with nobody', asy
   expect(await phone.readAll()).toEqual([]);
   expect([...phone.store.rows().keys()].filter((key) => key.startsWith('["talk"'))).toEqual([]);
   await closeAll(phone, again);
+});
+
+test('T30: of a contact’s devices that only a list past its freshness names a few wait; no more, however many write', async () => {
+  const clock = { ms: START + 20 * DAY };
+  const network = hostileNetwork();
+  const alice = await person('alice', network, clock);
+  const evil = evilPeer('bob', 'bob', clock.ms);
+  network.answer = (account, honest) => (account === 'bob' ? [evil.published()] : honest);
+  await alice.client.contact('bob').identity();
+  const rng = testRng('unlisted');
+  const own = generateDeviceKeys(rng);
+  const entries = [entryOf(evil.device), entryOf(own)].sort((a, b) => a.device - b.device);
+  const deviceList = signDeviceList(evil.device.accountKey, 'bob', entries, clock.ms + 5, START, rng);
+  const [bundle] = await network.bundles('alice');
+  const verified = verifyBundle(bundle!, undefined, clock.ms);
+  const acknowledged: boolean[] = [];
+  for (let i = 0; i < 10; i++) {
+    const { secrets, prefix, setId, sealKey } = initiate({ ...evil.device, ...own, deviceList }, verified, 1, rng, clock.ms);
+    const { out } = encrypt(braid, start(braid, secrets, startInitiator(secrets, rng)), evil.text(`number ${i}`), rng);
+    acknowledged.push(await network.inject(alice.address, sealFrame(verified.address, setId, sealKey, concat(prefix, out), rng)));
+  }
+  expect(acknowledged.filter((acked) => !acked).length).toBe(sessionLimits.unlistedFlights);
+  expect(await alice.readAll()).toEqual([]);
+  await alice.client.close();
 });
