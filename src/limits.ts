@@ -108,6 +108,8 @@ export const sessionLimits = {
   identityCheckMs: DAY_MS,
   /** How often the directory is asked for a newer list or set of one account, at most. */
   listRefetchMs: 10 * MINUTE_MS,
+  /** Sessions of a peer device that it named as replaced before their flights came, and of which that is remembered. */
+  goneSessions: 16,
   /** How often a device is told the same list, at most. */
   toldAgainMs: DAY_MS,
   /** Devices of which it is remembered when they were last told the own list. */
@@ -142,6 +144,8 @@ export const tabLimits = {
 export const talkLimits = {
   /** How far a message may stand beyond all that is known of its conversation: 136 years in seconds, since a clock may begin its counter. */
   orderJump: 2 ** 32,
+  /** The same for one's own other devices: beyond all that contacts can have brought about, and a fraction of all that there is. */
+  ownOrderJump: 2 ** 44,
   /**
    * What is known of sent and received messages is kept this long: an edit within `targetAgeMs` finds its target also where the one or the
    * other was on its way for as long as messages may be, 30 days.

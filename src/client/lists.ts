@@ -40,10 +40,10 @@ export function lists(ctx: Context, contacts: Contacts, outbox: Outbox, signedSe
   return {
     async heard({ account, deviceKeyHash }, { ownListVersion, ownListHash, peerListVersion }) {
       const contact = await contacts.load(account);
-      if (!contacts.isSendable(contact)) return;
+      if (contact === undefined) return;
       if (ownListVersion > contact.listVersion) contacts.askFor(account, ownListVersion);
       if (ownListVersion === contact.listVersion && !equal(ownListHash, contact.listHash)) ctx.observer.log('warn', 'directory-conflict');
-      if (peerListVersion >= ctx.ownList().version) return;
+      if (peerListVersion >= ctx.ownList().version || !contacts.isSendable(contact)) return;
       const name = toHex(deviceKeyHash);
       const { version } = ctx.ownList();
       const last = told.get(name);

@@ -154,7 +154,7 @@ export const deviceRecord = record('device-of-contact', {
   verFloor: 'number',
 });
 
-export const peerRecord = record('peer', { sessions: 'list', startedAtMs: 'list', incarnation: 'bytes?', former: 'list?' });
+export const peerRecord = record('peer', { sessions: 'list', startedAtMs: 'list', incarnation: 'bytes?', former: 'list?', gone: 'list?' });
 
 const factsSchema = {
   id: 'bytes',

@@ -150,6 +150,7 @@ export function sessions(db: Database): Sessions {
         startedAtMs: record.startedAtMs as readonly number[],
         incarnation: record.incarnation ?? null,
         former: (record.former ?? []) as readonly Uint8Array[],
+        gone: (record.gone ?? []) as readonly Uint8Array[],
       };
       peers.set(name, peer);
       return peer;
@@ -188,6 +189,7 @@ export function sessions(db: Database): Sessions {
         startedAtMs: next.startedAtMs,
         incarnation: next.incarnation ?? undefined,
         former: next.former.length > 0 ? next.former : undefined,
+        gone: next.gone.length > 0 ? next.gone : undefined,
       });
       const rows: Write[] = [{ key: keys.peer(owner.account, owner.deviceKeyHash), value: record }];
       return { writes: [...rows, ...(await deletions(expired))], peer: next, expired };

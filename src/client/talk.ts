@@ -207,7 +207,8 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
         return nothing;
       }
       const conversation = await load(account);
-      const most = by === 'own' ? ORDER_MAX : Math.min(conversation.greatest + talkLimits.orderJump, ORDER_MAX);
+      const jump = by === 'own' ? talkLimits.ownOrderJump : talkLimits.orderJump;
+      const most = Math.min(conversation.greatest + jump, ORDER_MAX);
       const order = Math.min(stamp?.order ?? next(conversation), most);
       const message: InboxRecord = { ...arrival, order, disappearAfterMs: stamp?.disappearAfterMs };
       const rows: Write[] = [{ key: keys.got(from, id), value: gotValue(arrival.receivedAtMs, by === 'own' ? account : undefined) }];

@@ -43,10 +43,12 @@ export interface PeerSessions {
   readonly incarnation: Uint8Array | null;
   /** Incarnations before it, at most the last 4: what the peer had then is lost, whenever it comes. */
   readonly former: readonly Uint8Array[];
+  /** Sessions that its hellos named as replaced before their flights had come, at most the last 16: somebody keeps these back. */
+  readonly gone: readonly Uint8Array[];
 }
 
 /** No session yet. */
-export const NO_SESSIONS: PeerSessions = { sessions: [], startedAtMs: [], incarnation: null, former: [] };
+export const NO_SESSIONS: PeerSessions = { sessions: [], startedAtMs: [], incarnation: null, former: [], gone: [] };
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => compare(a, b) === 0;
 
@@ -101,6 +103,7 @@ export function started(peer: PeerSessions, id: Uint8Array, incarnation: Uint8Ar
     ...NEW_SESSION,
   };
   return {
+    ...peer,
     sessions: [session, ...peer.sessions.map((other) => (other.status === 'active' ? retire(other, 'archived') : other))],
     startedAtMs: [...peer.startedAtMs.filter((at) => at > nowMs - 86_400_000), nowMs],
     ...incarnationAfter(peer, incarnation),
@@ -110,7 +113,8 @@ export function started(peer: PeerSessions, id: Uint8Array, incarnation: Uint8Ar
 /**
  * A session of the peer was accepted. If one from here is unanswered, or was first answered less than 72 h ago, both sides started
  * at once: the smaller id is active on both sides, the other only receives. Else the accepted one replaces what was active. Unless its
- * hello, if it has come, says a former incarnation: somebody kept the flight back until the peer had lost the session.
+ * hello, if it has come, says a former incarnation, or a later one has named it as replaced: somebody kept the flight back until the peer
+ * had lost the session.
  */
 export function accepted(peer: PeerSessions, id: Uint8Array, nowMs: number, incarnation?: Uint8Array): PeerSessions {
   const retire = retiring(peer, nowMs);
@@ -121,7 +125,7 @@ export function accepted(peer: PeerSessions, id: Uint8Array, nowMs: number, inca
       other.initiatedByUs &&
       (other.answeredAtMs === null || Math.abs(nowMs - other.answeredAtMs) < sessionLimits.tieBreakMs),
   );
-  const isLost = incarnation !== undefined && isFormer(peer, incarnation);
+  const isLost = (incarnation !== undefined && isFormer(peer, incarnation)) || peer.gone.some((lost) => same(lost, id));
   const wins = !isLost && (crossing === undefined || compare(id, crossing.id) < 0);
   const session: SessionFacts = {
     id,
@@ -157,7 +161,11 @@ export function replaced(
   const isReplaced = (other: SessionFacts): boolean =>
     !same(other.id, id) && other.status !== 'receiveOnly' && (hasRestarted || replaces.some((named) => same(named, other.id)));
   const sessions = peer.sessions.map((other) => (isReplaced(other) ? retire(other, 'receiveOnly') : other));
-  const next = { ...peer, sessions, ...incarnationAfter(peer, incarnation) };
+  const unknown = replaces.filter(
+    (named) => ![...peer.sessions.map((other) => other.id), ...peer.gone].some((known) => same(known, named)),
+  );
+  const gone = [...unknown, ...peer.gone].slice(0, sessionLimits.goneSessions);
+  const next = { ...peer, sessions, ...incarnationAfter(peer, incarnation), gone };
   if (activeSession(next) !== undefined) return next;
   const promote = (other: SessionFacts): SessionFacts => {
     if (same(other.id, id)) return { ...other, status: 'active', retiredAtMs: 0 };
@@ -180,7 +188,7 @@ export function received(peer: PeerSessions, id: Uint8Array, nowMs: number): Pee
   const after: SessionFacts = {
     ...session,
     answeredAtMs: session.answeredAtMs ?? nowMs,
-    ...(forgives && { failed: [] }),
+    ...(forgives && { failed: [], askedCount: 0, askedAtMs: 0 }),
     ...(isPromoted && { status: 'active', retiredAtMs: 0 }),
   };
   const retire = retiring(peer, nowMs);

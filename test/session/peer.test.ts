@@ -268,3 +268,22 @@ test('T41: at most four retired sessions, the latest of them, whatever the clock
     { seed: 41, numRuns: 500 },
   );
 });
+
+test('a session that a hello named as replaced before its flight came is lost: it is read, and never sent on', () => {
+  const later = replaced(accepted(NO_SESSIONS, id(2), 0), id(2), incarnation(1), [id(1)], 0);
+  const after = accepted(later, id(1), 20 * 24 * HOUR);
+  expect(statuses(after)).toEqual(['1 receiveOnly', '2 active']);
+  expect(active(received(after, id(1), 21 * 24 * HOUR))).toBe(2);
+  let many = later;
+  for (let n = 3; n < 60; n++) many = replaced(many, id(2), incarnation(1), [id(n)], 0);
+  expect(many.gone.length).toBe(sessionLimits.goneSessions);
+});
+
+test('what was asked for on an archived session hides nothing that fails once it is used again', () => {
+  const failing = (peer: PeerSessions, n: number): PeerSessions => failed(peer, id(1), { tag: id(200), n });
+  let peer = failing(failing(accepted(NO_SESSIONS, id(1), 0), 0), 1);
+  peer = asked(accepted(peer, id(2), 100 * HOUR), id(1), 100 * HOUR);
+  peer = failing(failing(received(peer, id(1), 101 * HOUR), 5), 6);
+  peer = accepted(peer, id(3), 200 * HOUR);
+  expect(unasked(peer, id(3)).map((session) => session.id)).toEqual([id(1)]);
+});
