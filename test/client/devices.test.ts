@@ -55,6 +55,18 @@ async function people(clock: Clock, network: Network = memoryNetwork()): Promise
   const bob = await person('bob', network, clock);
   return { phone, laptop, bob };
 }
+/** Alice's phone, whose published list names a device that has not published anything; `store` is that device's. */
+async function listing(network: Network, clock: Clock): Promise<{ phone: Person; store: GlassStore }> {
+  const first = await person('alice', network, clock, { seed: 'phone' });
+  await first.client.close();
+  const { store, list } = await joined(first, clock, 'laptop');
+  await list();
+  const prekeys = decodePrekeys(first.store.rows().get('["prekeys"]')!, []);
+  const device = decodeDevice(first.store.rows().get('["device"]')!);
+  await write(first.store, [publishWrite(deviceKeys(prekeys, device))]);
+  return { phone: await person('alice', network, clock, { seed: 'phone again', store: first.store }), store };
+}
+
 /** Once its first keys are with the directory. */
 async function published({ store }: Person): Promise<void> {
   while (store.rows().has('["publish"]')) await new Promise((resolve) => setImmediate(resolve));
@@ -252,14 +264,7 @@ describe('an account with two devices', () => {
   test('a device that was listed and never published keys keeps no message from the others', async () => {
     const clock = { ms: START };
     const network = memoryNetwork();
-    const first = await person('alice', network, clock, { seed: 'phone' });
-    await first.client.close();
-    const { list } = await joined(first, clock, 'never opened');
-    await list();
-    const prekeys = decodePrekeys(first.store.rows().get('["prekeys"]')!, []);
-    const device = decodeDevice(first.store.rows().get('["device"]')!);
-    await write(first.store, [publishWrite(deviceKeys(prekeys, device))]);
-    const phone = await person('alice', network, clock, { seed: 'phone again', store: first.store });
+    const { phone } = await listing(network, clock);
     await published(phone);
     clock.ms += linkLimits.slotMs;
     const bob = await person('bob', network, clock);
@@ -320,14 +325,7 @@ describe('an account with two devices', () => {
   test('a device whose keys in the directory are unsound keeps no message from the others, nor fails one that they have', async () => {
     const clock = { ms: START };
     const network = hostileNetwork();
-    const first = await person('alice', network, clock, { seed: 'phone' });
-    await first.client.close();
-    const { store, list } = await joined(first, clock, 'laptop');
-    await list();
-    const prekeys = decodePrekeys(first.store.rows().get('["prekeys"]')!, []);
-    const device = decodeDevice(first.store.rows().get('["device"]')!);
-    await write(first.store, [publishWrite(deviceKeys(prekeys, device))]);
-    const phone = await person('alice', network, clock, { seed: 'phone again', store: first.store });
+    const { phone, store } = await listing(network, clock);
     const laptop = await person('alice', network, clock, { seed: 'laptop again', store });
     await Promise.all([phone, laptop].map(published));
     network.answer = (account, bundles) =>
@@ -348,14 +346,7 @@ describe('an account with two devices', () => {
   test('what is written to a device that was just linked waits for its keys, and for nobody else’s', async () => {
     const clock = { ms: START };
     const network = memoryNetwork();
-    const first = await person('alice', network, clock, { seed: 'phone' });
-    await first.client.close();
-    const { store, list } = await joined(first, clock, 'laptop');
-    await list();
-    const prekeys = decodePrekeys(first.store.rows().get('["prekeys"]')!, []);
-    const device = decodeDevice(first.store.rows().get('["device"]')!);
-    await write(first.store, [publishWrite(deviceKeys(prekeys, device))]);
-    const phone = await person('alice', network, clock, { seed: 'phone again', store: first.store });
+    const { phone, store } = await listing(network, clock);
     await published(phone);
     const bob = await person('bob', network, clock);
     const sent = await bob.client.send('alice', 'in between');
