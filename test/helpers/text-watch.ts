@@ -15,7 +15,10 @@ export function watchTexts(original: typeof ratchet): typeof ratchet {
   return {
     ...original,
     encrypt(state, plaintext, rng) {
-      const texts = Buffer.from(plaintext).toString('latin1').match(/<text \d+>/g) ?? [];
+      const texts =
+        Buffer.from(plaintext)
+          .toString('latin1')
+          .match(/<text \d+>/g) ?? [];
       const step = original.encrypt(state, plaintext, rng);
       textsOf.set(nameOf(step.out), [...new Set(texts)]);
       return step;

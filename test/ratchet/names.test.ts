@@ -36,6 +36,15 @@ function refused<S>(bob: Party<S>, frame: Uint8Array) {
   return { code, name };
 }
 
+it('names no last message where none was encrypted: before the answer to a turn of the ratchet, and on an empty chain', () => {
+  const { alice, bob } = talking('last');
+  bob.receive(alice.send(text('your turn')));
+  expect(codeOf(() => lastMessage(bob.state))).toBe('ERR_BUG');
+  const { ec } = alice.state;
+  if (ec.kind !== 'sending') throw new Error('alice has just sent');
+  expect(codeOf(() => lastMessage({ ...alice.state, ec: { ...ec, sendIndex: 0 } }))).toBe('ERR_BUG');
+});
+
 describe('which message was refused', () => {
   it('names a genuine one whose body was changed, and the sender knows it by the same name', () => {
     const { alice, bob } = talking('names');

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodePlaintext, PLAINTEXT_HEAD_BYTES, type Plaintext, parsePlaintext } from '../../src/wire/plaintext.js';
+import { encodePlaintext, PLAINTEXT_HEAD_BYTES, type Plaintext, parsePlaintext, saysControl } from '../../src/wire/plaintext.js';
 import { codeOf } from '../helpers/expect-code.js';
 
 const bytes = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length });
@@ -21,6 +21,7 @@ describe('encodePlaintext and parsePlaintext', () => {
         expect(encoded.length).toBe(PLAINTEXT_HEAD_BYTES + plaintext.payload.length);
         expect(encoded[0]).toBe(plaintext.kind === 'app' ? 0 : 1);
         expect(parsePlaintext(encoded)).toEqual(plaintext);
+        expect(saysControl(encoded)).toBe(plaintext.kind === 'control');
       }),
       { seed: 41, numRuns: 300 },
     );
