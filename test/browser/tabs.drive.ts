@@ -24,6 +24,9 @@ export default async function drive({ browser, start, test, note, server, relayU
     assert.equal(leading.filter(Boolean).length, 1, 'one tab leads');
     return tabs[leading.indexOf(true)]!;
   }
+  /** Waits for a moment in which a tab can be frozen: one that holds a transaction would keep all others waiting, for a minute in Chromium. */
+  const resting = (tab: Tab<TabsPage>): Promise<unknown> =>
+    tab.page.waitForFunction(() => (globalThis as unknown as { page: TabsPage }).page.rests(), { polling: 100 });
   const closeAll = (tabs: readonly Tab<TabsPage>[]): Promise<unknown> => Promise.all(tabs.map((tab) => tab.close()));
   /** What was promised arrived, and nothing arrived twice. */
   function assertOnce(promised: readonly string[], shown: readonly string[]): void {
@@ -131,9 +134,10 @@ export default async function drive({ browser, start, test, note, server, relayU
     const { alice, bob, tabs, peer } = await open(2);
     const frozen = await leaderOf(tabs, alice);
     const other = tabs.find((tab) => tab !== frozen)!;
-    await frozen.call('send', bob, 'one');
     const topic = `frozen-${browser}`;
     await frozen.call('hear', topic);
+    await frozen.call('send', bob, 'one');
+    await resting(frozen);
     const cdp = await frozen.page.createCDPSession();
     await cdp.send('Page.setWebLifecycleState', { state: 'frozen' });
     await other.call('send', bob, 'two');
@@ -159,6 +163,7 @@ export default async function drive({ browser, start, test, note, server, relayU
     await peer.call('send', alice, 'one');
     await server.reported(`${here}-acked`, 1);
     await leader.call('readOn', there);
+    await resting(frozen);
     const cdp = await frozen.page.createCDPSession();
     await cdp.send('Page.setWebLifecycleState', { state: 'frozen' });
     await peer.call('send', alice, 'two');

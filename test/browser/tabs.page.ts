@@ -1,6 +1,6 @@
 /** One of several tabs of one account: a client on the shared store, and what its application does. */
 
-import { type Client, createClient, type ErasureReport } from '@cyphr/e2ee';
+import { type Client, createClient, type ErasureReport, type Store } from '@cyphr/e2ee';
 import { idbStore } from '@cyphr/e2ee/store/idb';
 import { relay } from '@cyphr/e2ee/transport/websocket';
 
@@ -11,10 +11,33 @@ let name = '';
 const report = (topic: string, text: string): Promise<unknown> =>
   fetch(`/report/${topic}`, { method: 'POST', body: text }).catch(() => new Promise(() => {}));
 
+let busy = 0;
+let restsSinceMs = 0;
+/** The store, and whether it is in use. */
+function watched(store: Store): Store {
+  const during = async <T>(use: () => Promise<T>): Promise<T> => {
+    busy += 1;
+    try {
+      return await use();
+    } finally {
+      busy -= 1;
+      restsSinceMs = performance.now();
+    }
+  };
+  return {
+    ...store,
+    read: (keys) => during(() => store.read(keys)),
+    list: (...what) => during(() => store.list(...what)),
+    commit: (writes) => during(() => store.commit(writes)),
+  };
+}
+/** Whether nothing has used the store for half a second. */
+export const rests = (): boolean => busy === 0 && performance.now() - restsSinceMs > 500;
+
 /** Opens the client of `account` in this tab, which is called `tab`; its device. */
 export async function open(relayUrl: string, account: string, tab: string): Promise<number> {
   name = tab;
-  client = await createClient({ account, store: idbStore(account), ...relay(relayUrl) });
+  client = await createClient({ account, store: watched(idbStore(account)), ...relay(relayUrl) });
   return client.device;
 }
 
