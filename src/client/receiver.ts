@@ -370,6 +370,7 @@ export async function receiver(
     () => self.retry(),
   );
   contacts.onPinned((account) => {
+    unlisted.delete(account);
     claims
       .settle(account)
       .catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));

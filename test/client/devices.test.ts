@@ -308,7 +308,9 @@ describe('an account with two devices', () => {
 
     let accept = (): void => {};
     slow.set(phone.client.device, new Promise((resolve) => (accept = resolve)));
-    // The relay knows of the new list; bob does not.
+    // The relay knows of the new list; bob does not, and is not told before he has written.
+    let tell = (): void => {};
+    slow.set(bob.client.device, new Promise((resolve) => (tell = resolve)));
     gone.add(laptop.client.device);
     await phone.client.devices.revoke(laptop.client.device);
     while (phone.store.rows().has('["publish"]')) await new Promise((resolve) => setImmediate(resolve));
@@ -317,6 +319,7 @@ describe('an account with two devices', () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     accept();
+    tell();
     expect((await phone.read()).text).toBe('to whoever is there');
     expect(await tablet.read()).toMatchObject({ text: 'to whoever is there', conversation: { account: 'alice' } });
     await closeAll([phone, laptop, bob, tablet]);

