@@ -63,7 +63,7 @@ test('T28: a message to an account with many devices leaves sessions for others'
   network.answer = (account, honest) => (account === 'mallory' ? bundles : honest);
   others = [await person('bob', network, clock)];
   await expect((await alice.client.send('mallory', 'hi')).until('accepted')).rejects.toThrow(coded('ERR_SESSION_DEAD'));
-  await vi.waitFor(() => expect(network.sent.filter(({ to }) => to.account === 'mallory')).toHaveLength(4));
+  await vi.waitFor(() => expect(network.sent.filter(({ to }) => to.account === 'mallory')).toHaveLength(4), { timeout: 20_000 });
   expect(await isSent('bob')).toBe(true);
 });
 
@@ -90,7 +90,7 @@ test('T28: what peers ask for starts no session out of the last third, what a pe
       broken[broken.length - 1]! ^= 1;
       await network.inject(alice.address, broken);
     }
-    await vi.waitFor(() => expect(i < 4 ? startedFor(i) : 1).toBe(1));
+    await vi.waitFor(() => expect(i < 4 ? startedFor(i) : 1).toBe(1), { timeout: 20_000 });
   }
   await network.settled();
   expect(peers.map((_, i) => startedFor(i))).toEqual([1, 1, 1, 1, 0, 0]);

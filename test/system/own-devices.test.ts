@@ -25,7 +25,8 @@ vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few
 
 const DAY = 86_400_000;
 const closeAll = (...people: readonly Person[]): Promise<unknown> => Promise.all(people.map(({ client }) => client.close()));
-const published = ({ store }: Person): Promise<void> => vi.waitFor(() => expect(store.rows().has('["publish"]')).toBe(false));
+const published = ({ store }: Person): Promise<void> =>
+  vi.waitFor(() => expect(store.rows().has('["publish"]')).toBe(false), { timeout: 20_000 });
 const online = (who: Person): Promise<unknown> => who.seen('status', ({ status }) => status.state === 'online');
 
 async function snapshot(store: GlassStore): Promise<GlassStore> {
@@ -82,7 +83,7 @@ test('T30: a list past its freshness brings a removed device back to nobody, nor
   const fetches = network.fetches.length;
   const again = await person('alice', network, clock, { store: laptop.store, seed: 'laptop again' });
   await online(again);
-  await vi.waitFor(() => expect(network.fetches.length).toBeGreaterThan(fetches));
+  await vi.waitFor(() => expect(network.fetches.length).toBeGreaterThan(fetches), { timeout: 20_000 });
   await again.observed((record) => record.kind === 'gauge' && record.name === 'oneTimePrekeys');
   expect((await again.client.devices.list()).map(({ device }) => device)).not.toContain(lost.client.device);
   await again.client.close();

@@ -337,7 +337,7 @@ describe('a removal that is cut short', () => {
     });
     ws.emit('message', Buffer.from('\x01token'), true);
     ws.emit('message', Buffer.from([3, 0, 0, 0, 9, 0, 0, 0, 70, 1, 0x61, 0xff]), true);
-    await vi.waitFor(() => expect(sent.map((frame) => frame.toString('hex'))).toEqual(['11', '130000000900000000']));
+    await vi.waitFor(() => expect(sent.map((frame) => frame.toString('hex'))).toEqual(['11', '130000000900000000']), { timeout: 20_000 });
     expect(dropped).toEqual(['its mailbox']);
     ws.close();
   });
