@@ -49,7 +49,7 @@ export interface Contacts {
   trustIn(account: string, accountKeyHash: Uint8Array): Trust;
   /** Throws what stops sending to this contact by policy: `ERR_IDENTITY_CHANGED`, `ERR_DEVICE_UNTRUSTED`. */
   assertSendable(contact: KnownContact | undefined): void;
-  /** Whether it does not. */
+  /** Whether there is such a contact, and policy lets it be written to. */
   isSendable(contact: KnownContact | undefined): contact is KnownContact;
   /**
    * Whether a message that came from this identity may be shown now: it is the pin, or was when the message came. With `device`, for
@@ -68,8 +68,8 @@ export interface Contacts {
   /** What a device says of its own keys in a session with it, verified as if the directory had said so. Throws `ERR_BUNDLE`. */
   told(bundle: BundleBytes): Promise<unknown>;
   /**
-   * A contact as another device of this account has it, its list verified. It is taken over where nothing is pinned here; where the same
-   * identity is, what is newer of the two. A person who decided otherwise here is not overruled.
+   * A contact as the device has it that linked this one, its list verified. What becomes of it, brought.ts says; another identity than
+   * the pinned one is an `identityChanged`.
    */
   brought(account: string, record: ContactRecord): Promise<void>;
   /** Asks the directory in the background for the newest list and sets, once in ten minutes for each account; `newest` is what it should show. */
@@ -319,7 +319,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     isSendable: (contact): contact is KnownContact =>
       contact !== undefined &&
       contact.changedTo === undefined &&
-      (ctx.settings.trust !== 'pinned-only' || contact.verified || contact.vouched === true),
+      (ctx.settings.trust !== 'pinned-only' || contact.verified || contact.vouched),
     mayShow(account, accountKeyHash, device) {
       const contact = find(account);
       if (contact === undefined) return false;
@@ -357,7 +357,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
         if (next === undefined) return;
         await save(account, next);
         const was = before?.vouched === true ? 'vouched' : 'unverified';
-        if (next?.changedTo !== before?.changedTo) ctx.events.emit({ type: 'identityChanged', account, was });
+        if (next.changedTo !== before?.changedTo) ctx.events.emit({ type: 'identityChanged', account, was });
       }),
     askFor,
     async standing(account, identity) {

@@ -82,15 +82,19 @@ export async function joinWith({ code, ...options }: JoinOptions, makeRng: (give
   }
 
   const open = async (): Promise<Client> => {
-    const { accountKey, deviceList, linkedBy } = openLinkAnswer(exchange, await pickUp(exchange.grantSlot));
-    wipe(exchange.answerKeys);
-    const joined: DeviceSecrets = {
-      ...made,
-      account,
-      accountKey: { publicKey: accountKey, secretKey: undefined },
-      deviceList: deviceList.bytes,
-    };
-    await found(options, joined, linkedBy, rng, now);
+    try {
+      const { accountKey, deviceList, linkedBy } = openLinkAnswer(exchange, await pickUp(exchange.grantSlot));
+      const joined: DeviceSecrets = {
+        ...made,
+        account,
+        accountKey: { publicKey: accountKey, secretKey: undefined },
+        deviceList: deviceList.bytes,
+      };
+      await found(options, joined, linkedBy, rng, now);
+    } finally {
+      // In the store by now, or of no use any more.
+      wipe(exchange.answerKeys, made.deviceKey.secretKey, made.dhKey.secretKey);
+    }
     return openClient(options, () => rng);
   };
   let client: Promise<Client> | undefined;

@@ -71,7 +71,7 @@ export function lists(ctx: Context, contacts: Contacts, outbox: Outbox, signedSe
       const accounts = new Set((await ctx.db.list(['peer'])).map(({ key }) => key[1]!));
       for (const account of accounts) {
         if (ctx.life.hasEnded()) return;
-        if ((await contacts.load(account)) === undefined) continue;
+        if (!contacts.isSendable(await contacts.load(account))) continue;
         await tell(account).catch((error: unknown) =>
           ctx.observer.log('info', 'telling-failed', isCyphrError(error) ? error.code : 'ERR_BUG'),
         );
