@@ -139,3 +139,16 @@ test('T30: of a contact’s devices that only a list past its freshness names a 
   expect(await alice.readAll()).toEqual([]);
   await alice.client.close();
 });
+
+test('who may not be written to is not told of new devices, and nothing waits for it', async () => {
+  const clock = { ms: START };
+  const network = hostileNetwork();
+  const phone = await person('alice', network, clock, { seed: 'phone', trust: 'pinned-only' });
+  const bob = await person('bob', network, clock);
+  await bob.client.send('alice', 'I am not verified');
+  await phone.read();
+  const laptop = await linked(phone, network, clock, { seed: 'laptop' });
+  await phone.seen('devicesChanged');
+  await closeAll(phone, laptop, bob);
+  expect([...phone.store.rows().keys()].filter((key) => key.startsWith('["pending","bob"'))).toEqual([]);
+});

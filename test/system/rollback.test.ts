@@ -64,18 +64,24 @@ async function online(client: Client): Promise<void> {
   });
 }
 
+/** Alice's folder has a copy, `backup`, from which on she has written to Bob, who stays. */
+async function leftBehind(): Promise<Client> {
+  const bob = await start('bob');
+  const before = await start('alice');
+  await exchange(before, bob, 'first');
+  await before.close();
+  copyOf('alice', 'backup');
+  const alice = await start('alice');
+  await exchange(alice, bob, 'second');
+  await alice.close();
+  return bob;
+}
+
 describe('T24: a directory that was copied, on the reference relay', () => {
   test.each([0, 1, 4, 20])(
     'restored from a backup, with %i messages written before it is online: halted; recovered, it goes on',
     async (drafts) => {
-      const bob = await start('bob');
-      let alice = await start('alice');
-      await exchange(alice, bob, 'first');
-      await alice.close();
-      copyOf('alice', 'backup');
-      alice = await start('alice');
-      await exchange(alice, bob, 'second');
-      await alice.close();
+      const bob = await leftBehind();
 
       const restored = await start('alice', 'backup');
       const halted = halt(restored);
@@ -198,14 +204,7 @@ describe('T24: answers that get lost', () => {
   test.each([1, 3])(
     'a restored store that wrote on is noticed though %i answers were lost, and the relay was started again',
     async (count) => {
-      const bob = await start('bob');
-      let alice = await start('alice');
-      await exchange(alice, bob, 'first');
-      await alice.close();
-      copyOf('alice', 'backup');
-      alice = await start('alice');
-      await exchange(alice, bob, 'second');
-      await alice.close();
+      const bob = await leftBehind();
       await bob.close();
 
       // Further on than the lost device ever was: what the relay keeps of it is no longer the furthest.
