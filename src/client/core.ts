@@ -5,7 +5,7 @@ import { DecodeError, isCyphrError, type StoreError } from '../errors.js';
 import { generateDevice, verifyDeviceList } from '../identity/index.js';
 import type { Now, Rng } from '../step.js';
 import { withRetry } from '../transport/retry.js';
-import { encodeAccount } from '../wire/objects.js';
+import { encodeAccount } from '../wire/codec.js';
 import { arrivals as openArrivals } from './arrivals.js';
 import { contacts as openContacts } from './contacts.js';
 import { decodeContent } from './content.js';

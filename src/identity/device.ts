@@ -9,8 +9,9 @@ import { generateX25519, x25519KeyPair } from '../crypto/suite.js';
 import { UsageError } from '../errors.js';
 import { keyLimits, wireLimits } from '../limits.js';
 import type { KeyPair, Rng } from '../step.js';
+import { encodeAccount } from '../wire/codec.js';
 import { COMPOSITE_KEY_BYTES } from '../wire/frames.js';
-import { type DeviceEntry, encodeAccount, encodeIdentity, parseDeviceList } from '../wire/objects.js';
+import { type DeviceEntry, encodeIdentity, parseDeviceList } from '../wire/objects.js';
 import { decodeRecord, encodeRecord } from '../wire/record.js';
 import { type AccountKey, compositeKeyPair, generateAccountKey, keyHash, signDeviceList, type VerifiedDeviceList } from './account.js';
 

@@ -7,7 +7,6 @@
 import { concat, copy } from '../bytes.js';
 import { DecodeError, UsageError } from '../errors.js';
 import { reader, writer } from '../wire/codec.js';
-import { accountBytes } from '../wire/objects.js';
 
 /** Length of a fingerprint. */
 export const FINGERPRINT_BYTES = 32;
@@ -29,7 +28,7 @@ export interface LinkCode {
 
 /** The QR payload of a fingerprint of 32 bytes: version u8 = 1 ‖ lp16 account ‖ fingerprint 32. */
 export function encodeLinkQr(account: string, fingerprint: Uint8Array): Uint8Array<ArrayBuffer> {
-  return copy(writer().u8(QR_VERSION).lp16(accountBytes(account)).bytes(fingerprint, FINGERPRINT_BYTES).finish());
+  return copy(writer().u8(QR_VERSION).account(account).bytes(fingerprint, FINGERPRINT_BYTES).finish());
 }
 
 /** The typed code of a fingerprint: its first 14 bytes and a check byte in Crockford's base32, 24 characters in 6 groups of 4. */

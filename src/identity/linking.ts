@@ -16,7 +16,7 @@ import { XWING_CIPHERTEXT_BYTES, XWING_PUBLIC_KEY_BYTES, xwingDecapsulate, xwing
 import { CyphrError, decryptFailed, TrustError, UsageError } from '../errors.js';
 import { draw, type Rng } from '../step.js';
 import { type Reader, reader, writer } from '../wire/codec.js';
-import { accountBytes, type DeviceEntry } from '../wire/objects.js';
+import type { DeviceEntry } from '../wire/objects.js';
 import { keyHash, type VerifiedDeviceList, verifyDeviceList } from './account.js';
 import { encodeLinkQr, encodeLinkTyped, type LinkCode, readLinkCode, TYPED_BYTES } from './link-code.js';
 
@@ -84,7 +84,7 @@ export function generateLinkOffer(account: string, rng: Rng): LinkOffer {
   const publicKey = xwingPublicKey(seed);
   const fingerprint = fingerprintOf(account, publicKey);
   const { key, nonce } = offerKeys(fingerprint);
-  const plaintext = writer().u8(VERSION).lp16(accountBytes(account)).bytes(publicKey, XWING_PUBLIC_KEY_BYTES).finish();
+  const plaintext = writer().u8(VERSION).account(account).bytes(publicKey, XWING_PUBLIC_KEY_BYTES).finish();
   return {
     account,
     seed,

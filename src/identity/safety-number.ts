@@ -8,8 +8,7 @@ import { compare, concat, encodeUtf8, equal } from '../bytes.js';
 import { PX } from '../crypto/labels.js';
 import { sha512 } from '../crypto/suite.js';
 import { DecodeError } from '../errors.js';
-import { reader, writer } from '../wire/codec.js';
-import { accountBytes } from '../wire/objects.js';
+import { accountBytes, reader, writer } from '../wire/codec.js';
 
 /** One side of a comparison: an account and H(AIK), 64 bytes. */
 export interface SafetyIdentity {
@@ -32,9 +31,9 @@ export function safetyNumber(own: SafetyIdentity, peer: SafetyIdentity): { reado
   const qr = writer()
     .bytes(QR_MAGIC)
     .u8(QR_VERSION)
-    .lp16(accountBytes(own.account))
+    .account(own.account)
     .bytes(own.accountKeyHash, 64)
-    .lp16(accountBytes(peer.account))
+    .account(peer.account)
     .bytes(peer.accountKeyHash, 64)
     .finish();
   return { digits, qr };

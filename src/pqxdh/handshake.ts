@@ -13,9 +13,8 @@ import { AuthError, decryptFailed, ReplayError, TrustError } from '../errors.js'
 import { bundleFault, keyHash, type VerifiedDeviceList, verifyDeviceList } from '../identity/account.js';
 import type { DeviceSecrets } from '../identity/device.js';
 import type { Address, Profile, Rng, SessionSecrets, Step } from '../step.js';
-import { VERSION } from '../wire/codec.js';
+import { accountBytes, VERSION } from '../wire/codec.js';
 import { encodeInit, type InitFrame, parseInit } from '../wire/frames.js';
-import { accountBytes } from '../wire/objects.js';
 import { newerList, requireVerified, type VerifiedBundle } from './bundle.js';
 import { consume, findSet, findUnit, type PrekeyState, type SeenRow, seenKey } from './prekeys.js';
 import { deriveKeys, encodeTranscript, type HandshakeKeys, initIdOf, MODE, NO_ONE_TIME, type Party } from './transcript.js';

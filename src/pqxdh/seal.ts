@@ -9,8 +9,8 @@ import { info } from '../crypto/labels.js';
 import { openSeal, seal } from '../crypto/seal.js';
 import { decryptFailed, ReplayError } from '../errors.js';
 import type { Address, Rng } from '../step.js';
+import { accountBytes } from '../wire/codec.js';
 import { encodeSealedHead, FRAME_INIT, FRAME_SEALED, frameType, parseInit, parseSealed } from '../wire/frames.js';
-import { accountBytes } from '../wire/objects.js';
 import { padSeal, unpadSeal } from '../wire/padding.js';
 import { findSet, type PrekeyState } from './prekeys.js';
 

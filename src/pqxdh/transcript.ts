@@ -9,7 +9,6 @@ import { info, labelBytes } from '../crypto/labels.js';
 import { hkdfSha512, sha256, sha512 } from '../crypto/suite.js';
 import { SUITE, VERSION, writer } from '../wire/codec.js';
 import { KEM_CIPHERTEXT_BYTES, KEM_KEY_BYTES } from '../wire/frames.js';
-import { accountBytes } from '../wire/objects.js';
 
 /** Mode 1: a composite signature over T authenticates the initiator. The only one built. */
 export const MODE = 1;
@@ -75,7 +74,7 @@ export function encodeTranscript(fields: TranscriptFields): Uint8Array {
 
 function encodeParty(party: Party): Uint8Array {
   return writer()
-    .lp16(accountBytes(party.account))
+    .account(party.account)
     .u32(party.device)
     .bytes(party.accountKeyHash, 64)
     .bytes(party.deviceKeyHash, 64)

@@ -4,7 +4,7 @@
  * Knows nothing of any object. Every bound is checked before a byte is looked at, and every value that leaves a reader owns its buffer.
  */
 
-import { concat, copy, decodeUtf8, u32, u64 } from '../bytes.js';
+import { concat, copy, decodeUtf8, encodeUtf8, u32, u64 } from '../bytes.js';
 import { DecodeError, InternalError } from '../errors.js';
 import { wireLimits } from '../limits.js';
 
@@ -95,6 +95,8 @@ export interface Writer {
   /** Bytes without a prefix; exactly `lengthBytes` of them where the layout fixes the length. */
   bytes(value: Uint8Array, lengthBytes?: number): Writer;
   lp16(value: Uint8Array): Writer;
+  /** accountId of an account: lp16, 1–64 bytes of UTF-8. */
+  account(value: string): Writer;
   /** All that was written, in a new buffer. */
   finish(): Uint8Array;
 }
@@ -120,6 +122,7 @@ export function writer(): Writer {
       return self;
     },
     lp16: (value) => self.u16(value.length).bytes(value),
+    account: (value) => self.lp16(accountBytes(value)),
     finish: () => concat(...parts),
   };
   return self;
@@ -135,4 +138,17 @@ export function readHead(from: Reader, type: number): void {
   if (from.u8() !== type) throw malformed('type');
   if (from.u8() !== VERSION) throw new DecodeError('ERR_VERSION', 'unknown protocol version', { field: 'ver' });
   if (from.u16() !== SUITE) throw new DecodeError('ERR_VERSION', 'unknown suite', { field: 'suite' });
+}
+
+/** accountId of an account: 1–64 bytes of UTF-8; `undefined` if the text has no such form. */
+export function encodeAccount(account: string): Uint8Array | undefined {
+  const bytes = encodeUtf8(account);
+  return bytes !== undefined && bytes.length >= 1 && bytes.length <= wireLimits.accountIdBytes ? bytes : undefined;
+}
+
+/** accountId of an account that was checked before; `ERR_BUG` if it has none. */
+export function accountBytes(account: string): Uint8Array {
+  const bytes = encodeAccount(account);
+  if (bytes === undefined) throw new InternalError('ERR_BUG', 'account has no wire form');
+  return bytes;
 }

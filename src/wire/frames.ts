@@ -8,6 +8,7 @@ import { encodeUtf8 } from '../bytes.js';
 import { DecodeError } from '../errors.js';
 import { wireLimits } from '../limits.js';
 import { malformed, reader, readHead, writeHead } from './codec.js';
+import { type Fields, readFields, writeFields } from './layout.js';
 
 export const FRAME_SEALED = 0x01;
 export const FRAME_INIT = 0x10;
@@ -22,9 +23,29 @@ export const COMPOSITE_SIGNATURE_BYTES = 3373;
 export const KEM_KEY_BYTES = 1568;
 export const KEM_CIPHERTEXT_BYTES = 1568;
 export const SEAL_KEY_BYTES = 1216;
-/** enc 1120 ‖ the smallest padded inner frame 1024 ‖ tag 16. */
-const SEALED_MIN_BYTES = 1120 + 1024 + 16;
+/** The smallest padded inner frame 1024 ‖ tag 16. */
+const CIPHERTEXT_MIN_BYTES = 1024 + 16;
 const HEAD_BYTES = 12;
+
+/** What stands behind type, version and suite of a sealed frame. */
+export const SEALED = { setId: 8, enc: 1120, ciphertext: 'rest' } as const;
+
+/** What stands behind type, version and suite of an Init, before its signature and its ratchet message. */
+export const INIT = {
+  mode: 'u8',
+  profile: 'u8',
+  verMin: 'u8',
+  verMax: 'u8',
+  account: 'account',
+  deviceId: 'device',
+  setId: 8,
+  otId: 8,
+  ephemeralKey: 32,
+  kemCiphertext: KEM_CIPHERTEXT_BYTES,
+  accountKey: COMPOSITE_KEY_BYTES,
+  deviceKey: COMPOSITE_KEY_BYTES,
+  deviceList: 'lp16',
+} as const;
 
 /**
  * The type of a frame. Checks the size cap first (`ERR_TOO_LARGE`), then the type (`ERR_DECODE`), then version and suite
@@ -53,10 +74,10 @@ export interface SealedFrame {
 export function parseSealed(bytes: Uint8Array): SealedFrame {
   if (frameType(bytes) !== FRAME_SEALED) throw malformed('type');
   const from = reader(bytes);
-  const head = from.bytes(HEAD_BYTES);
-  const sealed = from.rest();
-  if (sealed.length < SEALED_MIN_BYTES) throw malformed('sealed');
-  return { setId: head.slice(4), sealed, head };
+  readHead(from, FRAME_SEALED);
+  const { setId, ciphertext } = readFields(from, SEALED);
+  if (ciphertext.length < CIPHERTEXT_MIN_BYTES) throw malformed('sealed');
+  return { setId, sealed: bytes.slice(HEAD_BYTES), head: bytes.slice(0, HEAD_BYTES) };
 }
 
 /** The first 12 bytes of a sealed frame; `setId` has 8. */
@@ -106,64 +127,22 @@ export function parseInit(bytes: Uint8Array): InitFrame {
   if (frameType(bytes) !== FRAME_INIT) throw malformed('type');
   const from = reader(bytes);
   readHead(from, FRAME_INIT);
-  const mode = from.u8();
-  const profile = from.u8();
-  const verMin = from.u8();
-  const verMax = from.u8();
-  if (verMin < 1 || verMin > verMax) throw malformed('verMin');
-  const account = from.account();
-  const deviceId = from.device();
-  const setId = from.bytes(8);
-  const otId = from.bytes(8);
-  const ephemeralKey = from.bytes(32);
-  const kemCiphertext = from.bytes(KEM_CIPHERTEXT_BYTES);
-  const accountKey = from.bytes(COMPOSITE_KEY_BYTES);
-  const deviceKey = from.bytes(COMPOSITE_KEY_BYTES);
-  const deviceList = from.lp16();
+  const fields = readFields(from, INIT);
+  if (fields.verMin < 1 || fields.verMin > fields.verMax) throw malformed('verMin');
   const signedPart = bytes.slice(0, from.offset());
   const signature = from.bytes(COMPOSITE_SIGNATURE_BYTES);
   const prefix = bytes.slice(0, from.offset());
   if (prefix.length > wireLimits.initBytes) {
     throw new DecodeError('ERR_TOO_LARGE', 'init is too large', { got: prefix.length, max: wireLimits.initBytes });
   }
-  return {
-    mode,
-    profile,
-    verMin,
-    verMax,
-    accountId: encodeUtf8(account)!,
-    account,
-    deviceId,
-    setId,
-    otId,
-    ephemeralKey,
-    kemCiphertext,
-    accountKey,
-    deviceKey,
-    deviceList,
-    signature,
-    ratchetMessage: from.rest(),
-    signedPart,
-    prefix,
-  };
+  return { ...fields, accountId: encodeUtf8(fields.account)!, signature, ratchetMessage: from.rest(), signedPart, prefix };
 }
 
 /** Init bytes before its ratchet message: `fields` ‖ `signature` (3,373 bytes). Throws `ERR_BUG` on a wrong length. */
 export function encodeInit(fields: InitFields & { readonly signature: Uint8Array }): Uint8Array {
-  return writeHead(FRAME_INIT)
-    .u8(fields.mode)
-    .u8(fields.profile)
-    .u8(fields.verMin)
-    .u8(fields.verMax)
-    .lp16(fields.accountId)
-    .u32(fields.deviceId)
-    .bytes(fields.setId, 8)
-    .bytes(fields.otId, 8)
-    .bytes(fields.ephemeralKey, 32)
-    .bytes(fields.kemCiphertext, KEM_CIPHERTEXT_BYTES)
-    .bytes(fields.accountKey, COMPOSITE_KEY_BYTES)
-    .bytes(fields.deviceKey, COMPOSITE_KEY_BYTES)
-    .lp16(fields.deviceList)
-    .bytes(fields.signature, COMPOSITE_SIGNATURE_BYTES)
-    .finish();
+  const asBytes: Fields<typeof INIT_BYTES> = { ...fields, account: fields.accountId };
+  return writeFields(writeHead(FRAME_INIT), INIT_BYTES, asBytes).bytes(fields.signature, COMPOSITE_SIGNATURE_BYTES).finish();
 }
+
+/** `INIT` with the account as it stands there. */
+const INIT_BYTES = { ...INIT, account: 'lp16' } as const;

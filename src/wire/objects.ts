@@ -5,11 +5,11 @@
  * nothing that was received is ever encoded again to be verified. Accounts are text here and lp16 UTF-8 on the wire.
  */
 
-import { compare, encodeUtf8, isZero } from '../bytes.js';
-import { InternalError } from '../errors.js';
+import { compare, isZero } from '../bytes.js';
 import { wireLimits } from '../limits.js';
-import { malformed, type Reader, reader, readHead, SUITE, type Writer, writeHead, writer } from './codec.js';
+import { malformed, reader, readHead, SUITE, writeHead, writer } from './codec.js';
 import { COMPOSITE_KEY_BYTES, COMPOSITE_SIGNATURE_BYTES, KEM_KEY_BYTES, SEAL_KEY_BYTES } from './frames.js';
+import { type Fields, type Layout, readFields, writeFields } from './layout.js';
 
 const TYPE_DEVICE_LIST = 0x40;
 const TYPE_SIGNED_SET = 0x41;
@@ -20,6 +20,69 @@ const ALL_PROFILES = 0b111;
 /** SLH-DSA-SHA2-192s. */
 const ROOT_KEY_BYTES = 48;
 const ROOT_SIGNATURE_BYTES = 16_224;
+
+const OWNER = { account: 'account', device: 'device', deviceKeyHash: 64 } as const;
+
+/** What stands behind type, version and suite of each signed object, and the length of the signature behind that. */
+export const OBJECTS = {
+  deviceList: {
+    type: TYPE_DEVICE_LIST,
+    fields: {
+      account: 'account',
+      accountKeyHash: 64,
+      version: 'u64',
+      issuedAt: 'u64',
+      freshUntil: 'u64',
+      entries: { count: 'u8', each: { device: 'device', keyHash: 64, dhKey: 32 } },
+    },
+    signatureBytes: COMPOSITE_SIGNATURE_BYTES,
+  },
+  signedSet: {
+    type: TYPE_SIGNED_SET,
+    fields: {
+      ...OWNER,
+      incarnation: 16,
+      seq: 'u64',
+      notAfter: 'u64',
+      verMin: 'u8',
+      verMax: 'u8',
+      suites: { count: 'u8', each: 'u16' },
+      profiles: 'u8',
+      setId: 8,
+      signedPrekey: 32,
+      lastResortKemPrekey: KEM_KEY_BYTES,
+      sealKey: SEAL_KEY_BYTES,
+    },
+    signatureBytes: COMPOSITE_SIGNATURE_BYTES,
+  },
+  batch: {
+    type: TYPE_BATCH,
+    fields: { ...OWNER, batchId: 8, count: 'u16', notAfter: 'u64', root: 32 },
+    signatureBytes: COMPOSITE_SIGNATURE_BYTES,
+  },
+  rootStatement: {
+    type: TYPE_ROOT,
+    fields: { account: 'account', accountKeyHash: 64, version: 'u64', issuedAt: 'u64', rootKey: ROOT_KEY_BYTES },
+    signatureBytes: ROOT_SIGNATURE_BYTES,
+  },
+  login: {
+    type: TYPE_LOGIN,
+    fields: { audience: 'lp16', nonce: 'lp16', account: 'account', device: 'device', storeId: 16, generation: 'u64' },
+    signatureBytes: COMPOSITE_SIGNATURE_BYTES,
+  },
+} as const;
+
+/** A one-time entry, which has no type. */
+export const ONE_TIME_ENTRY = {
+  otId: 8,
+  index: 'u16',
+  oneTimePrekey: 32,
+  oneTimeKemPrekey: KEM_KEY_BYTES,
+  path: { count: 'u8', each: 32 },
+} as const;
+
+/** The identity part of a bundle, which has no type. */
+export const IDENTITY = { accountKey: COMPOSITE_KEY_BYTES, deviceList: 'lp16', deviceKey: COMPOSITE_KEY_BYTES } as const;
 
 /** What every signed object is: the bytes under the signature, and the signature (3,373 bytes, composite; of a RootStatement 16,224, SLH-DSA). */
 export interface Signed {
@@ -124,244 +187,121 @@ export interface LoginFields {
 
 /** DeviceList TBS. Throws `ERR_BUG` on a field that does not fit. */
 export function encodeDeviceList(list: DeviceListFields): Uint8Array {
-  const out = writeHead(TYPE_DEVICE_LIST)
-    .lp16(accountBytes(list.account))
-    .bytes(list.accountKeyHash, 64)
-    .u64(list.version)
-    .u64(list.issuedAt)
-    .u64(list.freshUntil)
-    .u8(list.entries.length);
-  for (const entry of list.entries) out.u32(entry.device).bytes(entry.keyHash, 64).bytes(entry.dhKey, 32);
-  return out.finish();
+  return encoded(OBJECTS.deviceList, list);
 }
 
 /** Parses DeviceList TBS‖sig. Throws `ERR_DECODE` and `ERR_VERSION`. */
 export function parseDeviceList(bytes: Uint8Array): DeviceListFields & Signed {
-  return signed(bytes, TYPE_DEVICE_LIST, (from) => ({
-    account: from.account(),
-    accountKeyHash: from.bytes(64),
-    version: from.u64(),
-    issuedAt: from.u64(),
-    freshUntil: from.u64(),
-    entries: readEntries(from),
-  }));
-}
-
-function readEntries(from: Reader): DeviceEntry[] {
-  const count = from.u8();
-  if (count < 1 || count > wireLimits.devicesPerList) throw malformed('entries');
-  const entries: DeviceEntry[] = [];
-  let last = 0;
-  for (let i = 0; i < count; i++) {
-    const entry = { device: from.device(), keyHash: from.bytes(64), dhKey: from.bytes(32) };
-    if (entry.device <= last || entries.some((other) => compare(other.keyHash, entry.keyHash) === 0)) throw malformed('entries');
-    entries.push(entry);
-    last = entry.device;
-  }
-  return entries;
+  const list = signed(bytes, OBJECTS.deviceList);
+  const { entries } = list;
+  if (entries.length < 1 || entries.length > wireLimits.devicesPerList) throw malformed('entries');
+  entries.forEach(({ device, keyHash }, i) => {
+    const before = entries.slice(0, i);
+    if (device <= (before.at(-1)?.device ?? 0) || before.some((other) => compare(other.keyHash, keyHash) === 0)) throw malformed('entries');
+  });
+  return list;
 }
 
 /** SignedSet TBS. Throws `ERR_BUG` on a field that does not fit. */
 export function encodeSignedSet(set: SignedSetFields): Uint8Array {
-  const out = owned(writeHead(TYPE_SIGNED_SET), set)
-    .bytes(set.incarnation, 16)
-    .u64(set.seq)
-    .u64(set.notAfter)
-    .u8(set.verMin)
-    .u8(set.verMax)
-    .u8(set.suites.length);
-  for (const suite of set.suites) out.u16(suite);
-  return out
-    .u8(set.profiles)
-    .bytes(set.setId, 8)
-    .bytes(set.signedPrekey, 32)
-    .bytes(set.lastResortKemPrekey, KEM_KEY_BYTES)
-    .bytes(set.sealKey, SEAL_KEY_BYTES)
-    .finish();
+  return encoded(OBJECTS.signedSet, set);
 }
 
 /** Parses SignedSet TBS‖sig. Throws `ERR_DECODE` and `ERR_VERSION`. */
 export function parseSignedSet(bytes: Uint8Array): SignedSetFields & Signed {
-  return signed(bytes, TYPE_SIGNED_SET, (from) => {
-    const set = {
-      ...readOwner(from),
-      incarnation: from.bytes(16),
-      seq: from.u64(),
-      notAfter: from.u64(),
-      verMin: from.u8(),
-      verMax: from.u8(),
-      suites: readSuites(from),
-      profiles: from.u8(),
-      setId: from.bytes(8),
-      signedPrekey: from.bytes(32),
-      lastResortKemPrekey: from.bytes(KEM_KEY_BYTES),
-      sealKey: from.bytes(SEAL_KEY_BYTES),
-    };
-    if (set.verMin < 1 || set.verMin > set.verMax) throw malformed('verMin');
-    if (set.profiles < 1 || set.profiles > ALL_PROFILES) throw malformed('profiles');
-    return set;
-  });
-}
-
-function readSuites(from: Reader): number[] {
-  const suites: number[] = [];
-  for (let left = from.u8(); left > 0; left--) {
-    const suite = from.u16();
-    if (suites.length > 0 && suite <= suites.at(-1)!) throw malformed('suites');
-    suites.push(suite);
-  }
-  if (!suites.includes(SUITE)) throw malformed('suites');
-  return suites;
+  const set = signed(bytes, OBJECTS.signedSet);
+  const { suites } = set;
+  if (set.verMin < 1 || set.verMin > set.verMax) throw malformed('verMin');
+  if (!suites.includes(SUITE) || suites.some((suite, i) => suite <= (suites[i - 1] ?? -1))) throw malformed('suites');
+  if (set.profiles < 1 || set.profiles > ALL_PROFILES) throw malformed('profiles');
+  return set;
 }
 
 /** OneTimeBatch TBS. Throws `ERR_BUG` on a field that does not fit. */
 export function encodeBatch(batch: BatchFields): Uint8Array {
-  return owned(writeHead(TYPE_BATCH), batch).bytes(batch.batchId, 8).u16(batch.count).u64(batch.notAfter).bytes(batch.root, 32).finish();
+  return encoded(OBJECTS.batch, batch);
 }
 
 /** Parses OneTimeBatch TBS‖sig. Throws `ERR_DECODE` and `ERR_VERSION`. */
 export function parseBatch(bytes: Uint8Array): BatchFields & Signed {
-  return signed(bytes, TYPE_BATCH, (from) => {
-    const batch = { ...readOwner(from), batchId: from.bytes(8), count: from.u16(), notAfter: from.u64(), root: from.bytes(32) };
-    if (batch.count < 1 || batch.count > wireLimits.batchUnitCount) throw malformed('count');
-    return batch;
-  });
+  const batch = signed(bytes, OBJECTS.batch);
+  if (batch.count < 1 || batch.count > wireLimits.batchUnitCount) throw malformed('count');
+  return batch;
 }
 
 /** RootStatement TBS. Throws `ERR_BUG` on a field that does not fit. */
 export function encodeRootStatement(statement: RootStatementFields): Uint8Array {
-  return writeHead(TYPE_ROOT)
-    .lp16(accountBytes(statement.account))
-    .bytes(statement.accountKeyHash, 64)
-    .u64(statement.version)
-    .u64(statement.issuedAt)
-    .bytes(statement.rootKey, ROOT_KEY_BYTES)
-    .finish();
+  return encoded(OBJECTS.rootStatement, statement);
 }
 
 /** Parses RootStatement TBS‖sig. Throws `ERR_DECODE` and `ERR_VERSION`. */
 export function parseRootStatement(bytes: Uint8Array): RootStatementFields & Signed {
-  return signed(bytes, TYPE_ROOT, readRootStatement, ROOT_SIGNATURE_BYTES);
+  return signed(bytes, OBJECTS.rootStatement);
 }
 
 /** Parses RootStatement TBS, kept without its signature once that was verified. Throws `ERR_DECODE` and `ERR_VERSION`. */
 export function parseRootStatementTbs(tbs: Uint8Array): RootStatementFields {
   const from = reader(tbs);
   readHead(from, TYPE_ROOT);
-  const statement = readRootStatement(from);
+  const statement = readFields(from, OBJECTS.rootStatement.fields);
   from.end();
   return statement;
 }
 
-function readRootStatement(from: Reader): RootStatementFields {
-  return {
-    account: from.account(),
-    accountKeyHash: from.bytes(64),
-    version: from.u64(),
-    issuedAt: from.u64(),
-    rootKey: from.bytes(ROOT_KEY_BYTES),
-  };
-}
-
 /** otId 8 ‖ index u16 ‖ OPK 32 ‖ PQOPK 1568 ‖ k u8 ‖ k×32. Throws `ERR_BUG` on a field that does not fit. */
 export function encodeOneTimeEntry(entry: OneTimeEntry): Uint8Array {
-  const out = writer()
-    .bytes(entry.otId, 8)
-    .u16(entry.index)
-    .bytes(entry.oneTimePrekey, 32)
-    .bytes(entry.oneTimeKemPrekey, KEM_KEY_BYTES)
-    .u8(entry.path.length);
-  for (const node of entry.path) out.bytes(node, 32);
-  return out.finish();
+  return writeFields(writer(), ONE_TIME_ENTRY, entry).finish();
 }
 
 /** Parses a one-time entry. Throws `ERR_DECODE`, also for otId = 0⁸, which means "none". */
 export function parseOneTimeEntry(bytes: Uint8Array): OneTimeEntry {
   const from = reader(bytes);
-  const entry = { otId: from.bytes(8), index: from.u16(), oneTimePrekey: from.bytes(32), oneTimeKemPrekey: from.bytes(KEM_KEY_BYTES) };
-  if (isZero(entry.otId)) throw malformed('otId');
-  const count = from.u8();
-  if (count > wireLimits.merklePathCount) throw malformed('path');
-  const path = Array.from({ length: count }, () => from.bytes(32));
+  const entry = readFields(from, ONE_TIME_ENTRY);
   from.end();
-  return { ...entry, path };
+  if (isZero(entry.otId)) throw malformed('otId');
+  if (entry.path.length > wireLimits.merklePathCount) throw malformed('path');
+  return entry;
 }
 
 /** The identity part of a bundle. Throws `ERR_BUG` on a wrong length. */
 export function encodeIdentity(part: IdentityPart): Uint8Array {
-  return writer().bytes(part.accountKey, COMPOSITE_KEY_BYTES).lp16(part.deviceList).bytes(part.deviceKey, COMPOSITE_KEY_BYTES).finish();
+  return writeFields(writer(), IDENTITY, part).finish();
 }
 
 /** Parses AIK ‖ lp16(DeviceList TBS‖sig) ‖ DIK. Throws `ERR_DECODE`. */
 export function parseIdentity(bytes: Uint8Array): IdentityPart {
   const from = reader(bytes);
-  const part = { accountKey: from.bytes(COMPOSITE_KEY_BYTES), deviceList: from.lp16(), deviceKey: from.bytes(COMPOSITE_KEY_BYTES) };
+  const part = readFields(from, IDENTITY);
   from.end();
   return part;
 }
 
 /** Login proof TBS. Throws `ERR_BUG` on a field that does not fit. */
 export function encodeLogin(login: LoginFields): Uint8Array {
-  return writeHead(TYPE_LOGIN)
-    .lp16(login.audience)
-    .lp16(login.nonce)
-    .lp16(accountBytes(login.account))
-    .u32(login.device)
-    .bytes(login.storeId, 16)
-    .u64(login.generation)
-    .finish();
+  return encoded(OBJECTS.login, login);
 }
 
 /** Parses login proof TBS‖sig. Throws `ERR_DECODE` and `ERR_VERSION`. */
 export function parseLogin(bytes: Uint8Array): LoginFields & Signed {
-  return signed(bytes, TYPE_LOGIN, (from) => ({
-    audience: from.lp16(),
-    nonce: from.lp16(),
-    account: from.account(),
-    device: from.device(),
-    storeId: from.bytes(16),
-    generation: from.u64(),
-  }));
+  return signed(bytes, OBJECTS.login);
 }
 
-function signed<T>(
-  bytes: Uint8Array,
-  type: number,
-  fields: (from: Reader) => T,
-  signatureBytes: number = COMPOSITE_SIGNATURE_BYTES,
-): T & Signed {
+interface SignedObject<L extends Layout> {
+  readonly type: number;
+  readonly fields: L;
+  readonly signatureBytes: number;
+}
+
+function encoded<L extends Layout>({ type, fields }: SignedObject<L>, values: Fields<L>): Uint8Array {
+  return writeFields(writeHead(type), fields, values).finish();
+}
+
+function signed<L extends Layout>(bytes: Uint8Array, { type, fields, signatureBytes }: SignedObject<L>): Fields<L> & Signed {
   const from = reader(bytes);
   readHead(from, type);
-  const parsed = fields(from);
+  const parsed = readFields(from, fields);
   const tbs = bytes.slice(0, from.offset());
   const signature = from.bytes(signatureBytes);
   from.end();
   return { ...parsed, tbs, signature };
-}
-
-interface Owner {
-  readonly account: string;
-  readonly device: number;
-  readonly deviceKeyHash: Uint8Array;
-}
-
-function owned(out: Writer, owner: Owner): Writer {
-  return out.lp16(accountBytes(owner.account)).u32(owner.device).bytes(owner.deviceKeyHash, 64);
-}
-
-function readOwner(from: Reader): Owner {
-  return { account: from.account(), device: from.device(), deviceKeyHash: from.bytes(64) };
-}
-
-/** accountId of an account: 1–64 bytes of UTF-8; `undefined` if the text has no such form. */
-export function encodeAccount(account: string): Uint8Array | undefined {
-  const bytes = encodeUtf8(account);
-  return bytes !== undefined && bytes.length >= 1 && bytes.length <= wireLimits.accountIdBytes ? bytes : undefined;
-}
-
-/** accountId of an account that was checked before; `ERR_BUG` if it has none. */
-export function accountBytes(account: string): Uint8Array {
-  const bytes = encodeAccount(account);
-  if (bytes === undefined) throw new InternalError('ERR_BUG', 'account has no wire form');
-  return bytes;
 }
