@@ -10,6 +10,7 @@ import { info } from '../crypto/labels.js';
 import { hkdfSha256, xchachaOpen, xchachaSeal } from '../crypto/suite.js';
 import { CyphrError, StoreError } from '../errors.js';
 import { reader, writer } from '../wire/codec.js';
+import { readFields } from '../wire/layout.js';
 import { padme } from '../wire/padding.js';
 
 /** Content of one chunk. Every chunk is full: the last one is padded. */
@@ -22,6 +23,10 @@ export const HEADER_START_BYTES = 11;
 const MAGIC = encodeUtf8('CYPHRBAK')!;
 const VERSION = 1;
 const PREFIX_BYTES = 19;
+
+/** What stands before the length of a header, and what that length counts. */
+export const HEADER_START = { magic: 8, version: 'u8' } as const;
+export const HEADER = { kind: 'lp16', sealedKey: 'lp16', prefix: PREFIX_BYTES, commitment: 32 } as const;
 
 /** What a header says: the kind of the key slot, the file key as it sealed it, and 19 random bytes for the nonces. */
 export interface ExportHeader {
@@ -69,8 +74,8 @@ export function makeHeader({ kind, sealedKey, prefix }: ExportHeader, fileKey: U
  */
 export function headerRestLength(start: Uint8Array): number {
   const r = reader(start);
-  if (!equal(r.bytes(MAGIC.length), MAGIC)) throw damaged();
-  const version = r.u8();
+  const { magic, version } = readFields(r, HEADER_START);
+  if (!equal(magic, MAGIC)) throw damaged();
   if (version > VERSION) throw new StoreError('ERR_STORE_VERSION', 'an export of a newer version', { got: version, max: VERSION });
   if (version !== VERSION) throw damaged();
   return r.u16();
@@ -80,10 +85,8 @@ export function headerRestLength(start: Uint8Array): number {
 export function parseHeader(rest: Uint8Array): ExportHeader & { open(fileKey: Uint8Array): OpenExport } {
   try {
     const r = reader(rest);
-    const kind = decodeUtf8(r.lp16());
-    const sealedKey = r.lp16();
-    const prefix = r.bytes(PREFIX_BYTES);
-    const commitment = r.bytes(32);
+    const { kind: kindBytes, sealedKey, prefix, commitment } = readFields(r, HEADER);
+    const kind = decodeUtf8(kindBytes);
     r.end();
     if (kind === undefined) throw damaged();
     const fields = rest.slice(0, rest.length - 32);

@@ -9,16 +9,19 @@
  */
 
 import { passphraseSlot } from '@cyphr/e2ee/store/sealed';
-import { concat, encodeUtf8, equal, wipe } from '../bytes.js';
+import { encodeUtf8, equal, wipe } from '../bytes.js';
 import { info, PX } from '../crypto/labels.js';
 import { SLH_PUBLIC_KEY_BYTES, SLH_SECRET_KEY_BYTES } from '../crypto/slh-dsa.js';
 import { xchachaOpen, xchachaSeal } from '../crypto/suite.js';
 import { isCyphrError, StoreError } from '../errors.js';
 import type { KeyPair, Rng } from '../step.js';
 import { reader, writer } from '../wire/codec.js';
+import { readFields, writeFields } from '../wire/layout.js';
 
 const MAGIC = encodeUtf8(PX)!;
 const FORMAT = 1;
+/** What stands behind the magic, and behind the format. */
+export const KEY_FILE = { publicKey: SLH_PUBLIC_KEY_BYTES, slot: 'lp16', box: 'rest' } as const;
 const NONCE = new Uint8Array(24);
 
 /** Encrypts a root key. Rejects with `ERR_ARGUMENT` for an empty passphrase. */
@@ -28,7 +31,7 @@ export async function sealRootKey({ publicKey, secretKey }: KeyPair, passphrase:
   try {
     const slot = await passphraseSlot(() => passphrase).seal(key, ad);
     const box = xchachaSeal(key, NONCE, ad, secretKey);
-    return concat(writer().bytes(MAGIC).u8(FORMAT).bytes(publicKey, SLH_PUBLIC_KEY_BYTES).lp16(slot).finish(), box);
+    return writeFields(writer().bytes(MAGIC).u8(FORMAT), KEY_FILE, { publicKey, slot, box }).finish();
   } finally {
     wipe(key);
   }
@@ -73,7 +76,7 @@ function parse(file: Uint8Array): { readonly publicKey: Uint8Array; readonly slo
     if (format !== FORMAT) {
       throw new StoreError('ERR_STORE_VERSION', 'the key file was made by a newer version', { field: 'key', got: format, max: FORMAT });
     }
-    return { publicKey: from.bytes(SLH_PUBLIC_KEY_BYTES), slot: from.lp16(), box: from.rest() };
+    return readFields(from, KEY_FILE);
   } catch (error) {
     throw isCyphrError(error) && error.code === 'ERR_DECODE' ? damaged(error) : error;
   }

@@ -7,6 +7,7 @@
 import { concat, copy } from '../bytes.js';
 import { DecodeError, UsageError } from '../errors.js';
 import { reader, writer } from '../wire/codec.js';
+import { readFields, writeFields } from '../wire/layout.js';
 
 /** Length of a fingerprint. */
 export const FINGERPRINT_BYTES = 32;
@@ -14,6 +15,8 @@ export const FINGERPRINT_BYTES = 32;
 export const TYPED_BYTES = 14;
 
 const QR_VERSION = 1;
+/** A code as a QR payload. */
+export const LINK_QR = { version: 'u8', account: 'account', fingerprint: FINGERPRINT_BYTES } as const;
 /** Crockford's alphabet: no I, L, O and U. */
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const TYPED_CHARS = 24;
@@ -28,7 +31,7 @@ export interface LinkCode {
 
 /** The QR payload of a fingerprint of 32 bytes: version u8 = 1 ‖ lp16 account ‖ fingerprint 32. */
 export function encodeLinkQr(account: string, fingerprint: Uint8Array): Uint8Array<ArrayBuffer> {
-  return copy(writer().u8(QR_VERSION).account(account).bytes(fingerprint, FINGERPRINT_BYTES).finish());
+  return copy(writeFields(writer(), LINK_QR, { version: QR_VERSION, account, fingerprint }).finish());
 }
 
 /** The typed code of a fingerprint: its first 14 bytes and a check byte in Crockford's base32, 24 characters in 6 groups of 4. */
@@ -54,10 +57,10 @@ export function readLinkCode(code: Uint8Array | string): LinkCode {
   if (!(code instanceof Uint8Array)) throw notCode();
   try {
     const from = reader(code);
-    if (from.u8() !== QR_VERSION) throw notCode();
-    const read = { account: from.account(), fingerprint: from.bytes(FINGERPRINT_BYTES) };
+    const { version, account, fingerprint } = readFields(from, LINK_QR);
     from.end();
-    return read;
+    if (version !== QR_VERSION) throw notCode();
+    return { account, fingerprint };
   } catch (error) {
     throw error instanceof DecodeError ? notCode() : error;
   }

@@ -9,6 +9,7 @@ import { PX } from '../crypto/labels.js';
 import { sha512 } from '../crypto/suite.js';
 import { DecodeError } from '../errors.js';
 import { accountBytes, reader, writer } from '../wire/codec.js';
+import { readFields, writeFields } from '../wire/layout.js';
 
 /** One side of a comparison: an account and H(AIK), 64 bytes. */
 export interface SafetyIdentity {
@@ -20,6 +21,8 @@ export interface SafetyIdentity {
 const ITERATIONS = 5_200;
 const QR_MAGIC = encodeUtf8(PX)!;
 const QR_VERSION = 1;
+/** A QR payload; `magic` is `CYPHR/1 `. */
+export const SAFETY_QR = { magic: 8, version: 'u8', ownAccount: 'account', ownHash: 64, peerAccount: 'account', peerHash: 64 } as const;
 
 /**
  * The safety number of `own` and `peer`. `digits` is the same on both sides: 60 digits in groups of five, the smaller half first.
@@ -28,14 +31,14 @@ const QR_VERSION = 1;
  */
 export function safetyNumber(own: SafetyIdentity, peer: SafetyIdentity): { readonly digits: string; readonly qr: Uint8Array } {
   const digits = [half(own), half(peer)].sort().join('').match(/.{5}/g)!.join(' ');
-  const qr = writer()
-    .bytes(QR_MAGIC)
-    .u8(QR_VERSION)
-    .account(own.account)
-    .bytes(own.accountKeyHash, 64)
-    .account(peer.account)
-    .bytes(peer.accountKeyHash, 64)
-    .finish();
+  const qr = writeFields(writer(), SAFETY_QR, {
+    magic: QR_MAGIC,
+    version: QR_VERSION,
+    ownAccount: own.account,
+    ownHash: own.accountKeyHash,
+    peerAccount: peer.account,
+    peerHash: peer.accountKeyHash,
+  }).finish();
   return { digits, qr };
 }
 
@@ -57,11 +60,10 @@ export function compareSafetyQr(own: SafetyIdentity, peer: SafetyIdentity, scann
 function parseQr(bytes: Uint8Array): { readonly own: SafetyIdentity; readonly peer: SafetyIdentity } | undefined {
   try {
     const from = reader(bytes);
-    if (compare(from.bytes(QR_MAGIC.length), QR_MAGIC) !== 0 || from.u8() !== QR_VERSION) return undefined;
-    const side = (): SafetyIdentity => ({ account: from.account(), accountKeyHash: from.bytes(64) });
-    const code = { own: side(), peer: side() };
+    const { magic, version, ownAccount, ownHash, peerAccount, peerHash } = readFields(from, SAFETY_QR);
     from.end();
-    return code;
+    if (compare(magic, QR_MAGIC) !== 0 || version !== QR_VERSION) return undefined;
+    return { own: { account: ownAccount, accountKeyHash: ownHash }, peer: { account: peerAccount, accountKeyHash: peerHash } };
   } catch (error) {
     if (error instanceof DecodeError) return undefined;
     throw error;

@@ -10,6 +10,7 @@ import { info } from '../../crypto/labels.js';
 import { hkdfSha256, hmacSha256, sha256, xchachaOpen, xchachaSeal } from '../../crypto/suite.js';
 import { StoreError } from '../../errors.js';
 import { type Reader, reader, type Writer, writer } from '../../wire/codec.js';
+import { readFields } from '../../wire/layout.js';
 import { pad, padme, unpad } from '../../wire/padding.js';
 import type { EncodedKey } from '../keys.js';
 import type { StoreKey } from '../port.js';
@@ -33,6 +34,11 @@ export const HEAD: StoreKey = ['sealed', 'head'];
 export const SLOTS: StoreKey = ['sealed', 'slot'];
 /** Below which the records stand. */
 export const RECORDS: StoreKey = ['sealed', 'r'];
+
+/** What stands in clear in the three kinds of row: behind the format in slots and heads, at the start of records. */
+export const SLOT_ROW = { kind: 'lp16', commitment: 32, sealed: 'lp16', check: CHECK_BYTES } as const;
+export const HEAD_CLEAR = { storeId: STORE_ID_BYTES, version: 'u32' } as const;
+export const RECORD_CLEAR = { version: 'u32', generation: 'u64', nonce: NONCE_BYTES } as const;
 
 /** The one error for rows that this store did not write. */
 export function corrupt(what: string, cause?: unknown): StoreError {
@@ -163,10 +169,8 @@ export const slotAt = (id: string): StoreKey => [...SLOTS, id];
 /** What is in clear before a record: version u32 ‖ generation u64 ‖ nonce 24. Throws `ERR_STORE_CORRUPT`. */
 export function decodeRecordHead(id: string, row: Uint8Array): SealedRecord {
   return reading('record', () => {
-    const from = reader(row);
-    const version = from.u32();
-    const stamp = from.bytes(STAMP_BYTES);
-    return { id, version, generation: reader(stamp).u64(), stamp };
+    const { version, generation } = readFields(reader(row), RECORD_CLEAR);
+    return { id, version, generation, stamp: row.slice(4, RECORD_HEAD_BYTES) };
   });
 }
 
@@ -175,8 +179,7 @@ const HEAD_CLEAR_BYTES = 1 + STORE_ID_BYTES + 4;
 /** What is in clear before a head: format u8 ‖ storeId 16 ‖ version u32. Throws `ERR_STORE_VERSION`, `ERR_STORE_CORRUPT`. */
 export function decodeHeadClear(row: Uint8Array): { readonly storeId: Uint8Array; readonly version: number } {
   return reading('head', () => {
-    const from = readFormat(row, 'head');
-    return { storeId: from.bytes(STORE_ID_BYTES), version: from.u32() };
+    return readFields(readFormat(row, 'head'), HEAD_CLEAR);
   });
 }
 
@@ -219,11 +222,11 @@ export function encodeSlot({ kind, commitment, sealed }: SlotRow): Uint8Array {
 export function decodeSlot(row: Uint8Array, what = 'slot'): SlotRow {
   return reading(what, () => {
     const from = readFormat(row, what);
-    const kind = decodeUtf8(from.lp16());
+    const { kind: kindBytes, commitment, sealed } = readFields(from, SLOT_ROW);
+    const kind = decodeUtf8(kindBytes);
     if (kind === undefined) throw corrupt(what);
-    const slot = { kind, commitment: from.bytes(32), sealed: from.lp16() };
-    if (from.rest().length !== CHECK_BYTES) throw corrupt(what);
-    return slot;
+    from.end();
+    return { kind, commitment, sealed };
   });
 }
 
