@@ -76,6 +76,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   transport: ['ground', 'ports'],
   client: [...CORE, 'identity', 'pqxdh', 'ratchet', 'session', 'backup', 'ports'],
   testing: [...CORE, 'client', 'ports'],
+  /** Players of test vectors look into every layer, and draw from seeds. */
+  vectors: [...CORE, 'identity', 'pqxdh', 'ratchet', 'testing'],
   otel: ['client'],
   /** The command, for the one thing that an application must not do: sign with an organisation's root key. */
   cli: [...CORE, 'identity', 'client'],
