@@ -1,0 +1,72 @@
+/**
+ * One device of this implementation with at most one session: what sections 2.3, 2.4 and 6 ask of a sender and a receiver around the handshake
+ * and the ratchet. Takes and gives bytes only.
+ */
+import { generateBatch, generateParty, generateSet, verifyBundle } from './bundle.mjs';
+import { ascii, concat, need } from './bytes.mjs';
+import { accept, initiate } from './handshake.mjs';
+import * as ratchet from './ratchet.mjs';
+import { seal } from './seal.mjs';
+
+/** A new device of a new account; `random(length)` gives every random byte but those of ML-DSA signatures. */
+export function createDevice(account, now, random) {
+  const party = generateParty(ascii(account), now, random);
+  const set = generateSet(party, now, random);
+  const batch = generateBatch(party, now, random);
+  const seen = new Map();
+  let session;
+
+  /** What a directory answers, with unit `index` of the batch or without one. */
+  const bundle = (index) => ({
+    account: party.account,
+    device: party.device,
+    identity: party.identity,
+    signedSet: set.bytes,
+    oneTime: index === undefined ? undefined : { batch: batch.bytes, entry: batch.entry(index) },
+  });
+
+  /** Starts a session with the device of a bundle, as initiator. */
+  function start(received, profile) {
+    const verified = verifyBundle(received, { now });
+    const made = initiate(party, verified, profile, random);
+    const peer = { ...received, setId: verified.set.setId, sealKey: verified.set.sealKey };
+    const state = ratchet.startInitiator(made, profile, made.remoteSignedPrekey, random(32));
+    session = { state, sessionId: made.sessionId, init: made.init, peer };
+    return made.sessionId;
+  }
+
+  /** The frame of the session's next message: with the Init and sealed, until the peer has answered. */
+  function send(text) {
+    const { next, frame } = ratchet.send(session.state, ascii(text), random);
+    session = { ...session, state: next };
+    return session.init === undefined ? frame : seal(session.peer, concat(session.init, frame), random(64));
+  }
+
+  /** What a frame says. Throws, with everything as it was, where it is refused. */
+  function receive(frame) {
+    let accepted = { message: frame };
+    if (frame[0] === 0x01) accepted = accept(party, set, batch, frame, { seen });
+    else need(frame[0] === 0x20, 'ERR_DECODE', 'no frame');
+    const isNew = accepted.flight !== undefined && !accepted.repeated;
+    const state = isNew ? ratchet.startResponder(accepted, accepted.profile, set.secrets.signedPrekey) : session?.state;
+    need(state !== undefined, 'ERR_NO_SESSION', 'no session');
+    const { next, plaintext } = ratchet.receive(state, accepted.message);
+    if (isNew) {
+      seen.set(accepted.flight, { initId: accepted.initId, sessionId: accepted.sessionId });
+      if (accepted.unit !== undefined) batch.units.splice(batch.units.indexOf(accepted.unit), 1);
+      session = { sessionId: accepted.sessionId };
+    }
+    session = { ...session, state: next, init: undefined };
+    return plaintext.toString('utf8');
+  }
+
+  return {
+    bundle,
+    start,
+    send,
+    receive,
+    get session() {
+      return session;
+    },
+  };
+}

@@ -1,0 +1,132 @@
+/**
+ * The live talk: this implementation and the SDK, two processes, over a network that loses, delays, repeats and damages what they send. Every
+ * message that arrives must say what its sender said; what is repeated or damaged must be refused; afterwards all goes on.
+ */
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { ascii, hex, unhex } from './bytes.mjs';
+import { createDevice } from './device.mjs';
+import { decimalStream } from './streams.mjs';
+
+const NOW = 1_767_225_600_000;
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const SDK_SIDE = fileURLToPath(new URL('./sdk-side.ts', import.meta.url));
+
+/** The SDK in a process of its own: `ask(op, fields)` is one line there and one back; a refusal throws with its `code`. */
+function startSdk(account, seed) {
+  const child = spawn(process.execPath, ['--import', 'tsx', SDK_SIDE, account, seed, String(NOW)], {
+    cwd: ROOT,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const ask = async (op, fields = {}) => {
+    child.stdin.write(`${JSON.stringify({ op, ...fields })}\n`);
+    const { value, done } = await lines.next();
+    if (done) throw new Error('the SDK’s process has ended');
+    const answer = JSON.parse(value);
+    if (answer.code !== undefined) throw Object.assign(new Error(answer.code), { code: answer.code });
+    return answer;
+  };
+  return { ask, stop: () => child.stdin.end() };
+}
+
+/** Both sides behind the same three functions; all bytes are Buffers. */
+function sides(seed, sdk) {
+  const device = createDevice('independent', NOW, decimalStream(`${seed}/device`));
+  const toHex = (bundle) => {
+    const { account, identity, signedSet, oneTime } = bundle;
+    const unit = oneTime && { batch: hex(oneTime.batch), entry: hex(oneTime.entry) };
+    return { account: account.toString('utf8'), device: bundle.device, identity: hex(identity), signedSet: hex(signedSet), ...unit };
+  };
+  const fromHex = ({ account, identity, signedSet, batch, entry, ...rest }) => ({
+    ...{ account: ascii(account), device: rest.device, identity: unhex(identity), signedSet: unhex(signedSet) },
+    oneTime: batch && { batch: unhex(batch), entry: unhex(entry) },
+  });
+  return {
+    ours: {
+      device,
+      start: async (profile, unit) => hex(device.start(fromHex(await sdk.ask('bundle', { unit })), profile)),
+      send: async (text) => device.send(text),
+      receive: async (frame) => device.receive(frame),
+    },
+    theirs: {
+      start: async (profile, unit) => (await sdk.ask('initiate', { ...toHex(device.bundle(unit)), profile })).sessionId,
+      send: async (text) => unhex((await sdk.ask('send', { text })).frame),
+      receive: async (frame) => (await sdk.ask('receive', { frame: hex(frame) })).text,
+    },
+  };
+}
+
+async function refusalOf(promise) {
+  try {
+    await promise;
+  } catch (error) {
+    return error.code ?? String(error);
+  }
+  return 'nothing';
+}
+const must = (holds, why) => {
+  if (!holds) throw new Error(why);
+};
+
+/**
+ * One session of `count` messages. `starter` is 'ours' or 'theirs', `unit` the one-time unit or undefined. Gives figures:
+ * { sent, read, lost, late, refused, epochs }.
+ */
+export async function talk({ seed, starter, profile, unit, count }) {
+  const sdk = startSdk('sdk', `${seed}/sdk`);
+  try {
+    const both = sides(seed, sdk);
+    const random = decimalStream(`${seed}/network`);
+    const chance = (percent) => random(4).readUInt32BE() % 100 < percent;
+    const pick = (items) => items.splice(random(4).readUInt32BE() % items.length, 1)[0];
+    const other = { ours: 'theirs', theirs: 'ours' };
+    const figures = { sent: 0, read: 0, lost: 0, repeated: 0, damaged: 0, epochs: 0 };
+    await both[starter].start(profile, unit);
+
+    const canSend = { [starter]: true };
+    const underway = [];
+    const deliver = async ({ to, frame, text, number }) => {
+      if (chance(10)) {
+        const damaged = Buffer.from(frame);
+        // Behind type, version and suite, whose faults have codes of their own: any byte will do.
+        damaged[4 + (random(4).readUInt32BE() % (damaged.length - 4))] ^= 1 + (random(1)[0] % 255);
+        const code = await refusalOf(both[to].receive(damaged));
+        must(['ERR_DECRYPT', 'ERR_NO_SESSION', 'ERR_KEY_GONE'].includes(code), `a damaged frame gave ${code}`);
+        figures.damaged += 1;
+      }
+      const said = await both[to].receive(frame);
+      must(said === text, `message ${number} came as “${said}”`);
+      figures.read += 1;
+      canSend[to] = true;
+      if (chance(5)) {
+        const code = await refusalOf(both[to].receive(frame));
+        must(['ERR_DUPLICATE', 'ERR_NO_SESSION'].includes(code), `a repeated frame gave ${code}`);
+        figures.repeated += 1;
+      }
+    };
+
+    let speaker = starter;
+    for (let number = 0; number < count; number += 1) {
+      if (chance(60)) speaker = other[speaker];
+      if (!canSend[speaker]) speaker = starter;
+      const text = `${number} ${'·'.repeat(random(1)[0] * (chance(10) ? 20 : 1))}`;
+      const frame = await both[speaker].send(text);
+      figures.sent += 1;
+      if (chance(15)) figures.lost += 1;
+      else underway.push({ to: other[speaker], frame, text, number });
+      while (underway.length > 0 && (underway.length > 8 || chance(50))) await deliver(pick(underway));
+    }
+    for (const envelope of underway) await deliver(envelope);
+    must(figures.read === figures.sent - figures.lost, 'not everything was read');
+
+    const { sending, receiving } = await sdk.ask('epochs');
+    const { chains } = both.ours.device.session.state;
+    must(Math.abs(sending - chains.receiving.epoch) <= 1 && Math.abs(receiving - chains.sending.epoch) <= 1, 'epochs apart');
+    figures.epochs = Math.min(sending, receiving);
+    return figures;
+  } finally {
+    sdk.stop();
+  }
+}
