@@ -97,6 +97,8 @@ export const sessionLimits = {
   troublePerAccount: 20,
   /** Content of one account that can't be read is said again, for the same reason, after so long. */
   unreadableAgainMs: HOUR_MS,
+  /** Events in that time about first messages for keys that are gone, which anybody can make: of contacts, and as many of others. */
+  goneReports: 8,
   /** Sessions of senders that the directory has not confirmed; above, the oldest goes. Also how many of them it is asked about at once. */
   claimedCount: 64,
   /** Messages of senders that the directory has not confirmed; above, the relay keeps theirs. */

@@ -44,10 +44,20 @@ export interface Troubles {
   /** The same of content that can't be read: nothing if that was said of the account in this hour. Of a stranger no row is written. */
   unreadable(account: string, code: ErrorCode, isStranger: boolean): Report | undefined;
   /** Says one whose sender nobody knows, and remembers it in memory alone: a flood of names must not push out what matters. */
-  reportStranger(trouble: Trouble): void;
+  reportStranger(trouble: Unproven): void;
+  /**
+   * Says that a first message came for keys that are gone: who wrote it, if the seal opened, is what it claims, and anybody can claim.
+   * So nothing is started by it, no row is written, and an hour has one such event for an account, and few in all. `isContact`: it
+   * claims a pinned identity; to write there mends it (repair.ts).
+   */
+  gone(account: string | undefined, isContact: boolean): void;
   /** What is remembered of an event. */
-  load(reference: string): Promise<TroubleRecord | undefined>;
+  load(reference: string): Promise<Remembered | undefined>;
 }
+
+/** What came from somebody of whom at most a claim is known. */
+type Unproven = Omit<Trouble, 'account'> & { readonly account: string | undefined };
+type Remembered = Omit<TroubleRecord, 'account'> & { readonly account: string | undefined };
 
 /** The troubles in `ctx.db`. */
 export async function troubles(ctx: Context): Promise<Troubles> {
@@ -55,16 +65,13 @@ export async function troubles(ctx: Context): Promise<Troubles> {
   let known = (await ctx.db.list(['trouble']))
     .map(({ key, value }) => ({ reference: key[1]!, ...troubleRecord.decode(value) }))
     .sort((a, b) => a.atMs - b.atMs);
-  const strangers = new Map<string, TroubleRecord>();
-  const say = (reference: string, { account: from, code, heals }: Trouble): void =>
-    ctx.events.emit({ type: 'undecryptable', reference, from, code, heals });
-  const wasSaid = (account: string, code: ErrorCode): boolean =>
+  const strangers = new Map<string, Remembered>();
+  const say = (reference: string, { account: from, code, heals }: Unproven): void =>
+    ctx.events.emit({ type: 'undecryptable', reference, ...(from !== undefined && { from }), code, heals });
+  const isRecent = ({ atMs }: Remembered): boolean => Math.abs(ctx.now() - atMs) < sessionLimits.unreadableAgainMs;
+  const wasSaid = (account: string | undefined, code: ErrorCode): boolean =>
     [...known, ...strangers.values()].some(
-      (each) =>
-        each.account === account &&
-        each.code === code &&
-        each.session === undefined &&
-        Math.abs(ctx.now() - each.atMs) < sessionLimits.unreadableAgainMs,
+      (each) => each.account === account && each.code === code && each.session === undefined && isRecent(each),
     );
   const self: Troubles = {
     async load(reference) {
@@ -76,6 +83,11 @@ export async function troubles(ctx: Context): Promise<Troubles> {
       strangers.set(reference, { ...trouble, atMs: ctx.now() });
       if (strangers.size > sessionLimits.troubleCount) strangers.delete(strangers.keys().next().value as string);
       say(reference, trouble);
+    },
+    gone(account, isContact) {
+      const trouble = { account, code: 'ERR_KEY_GONE', heals: isContact ? 'needs-person' : 'never' } as const;
+      const alike = [...strangers.values()].filter((each) => each.code === trouble.code && each.heals === trouble.heals && isRecent(each));
+      if (alike.length < sessionLimits.goneReports && !wasSaid(account, trouble.code)) self.reportStranger(trouble);
     },
     report(trouble) {
       const reference = toHex(ctx.rng(8));
@@ -118,6 +130,8 @@ const ADVICE: Partial<Readonly<Record<ErrorCode | 'healthy' | 'healed' | 'unsett
     'A session can’t be used any more and new ones are limited to one an hour and three a day with one device: it goes out by itself once that allows it.',
   ERR_DEVICE_UNTRUSTED:
     'The sender is no device of the account that it names (it was removed or replaced, or never was one): its messages are not shown.',
+  ERR_KEY_GONE:
+    'A first message came for keys that this device has deleted, or that were used before; anybody can make one. If it seems to be a contact’s, write there: what it sent lately then comes again.',
   ERR_VERSION: 'The sender uses a newer version of this library: update this one.',
   ERR_DECODE: 'The message is genuine, but its content breaks the format: the fault is with the sender’s software.',
   ERR_OFFLINE: 'The relay can’t be reached: what is queued goes out by itself once it can.',
@@ -170,13 +184,14 @@ export function diagnosis(ctx: Context, { sessions, troubles, keyring, status, i
     return active !== undefined && active.answeredAtMs !== null && compare(active.id, session) !== 0;
   };
 
-  const ofEvent = async ({ account, code, heals, atMs, session, deviceKeyHash }: TroubleRecord): Promise<Diagnosis> => {
+  const ofEvent = async ({ account, code, heals, atMs, session, deviceKeyHash }: Remembered): Promise<Diagnosis> => {
     const facts: Record<string, number | string> = {
       minutesAgo: Math.max(0, Math.round((ctx.now() - atMs) / 60_000)),
-      account: await hashed('account', encodeUtf8(account)!),
+      account: account === undefined ? 'unknown' : await hashed('account', encodeUtf8(account)!),
     };
     const told = heals as Diagnosis['heals'];
-    if (session === undefined || deviceKeyHash === undefined) return answer(code as ErrorCode, told, { ...facts, healed: 'no' });
+    if (account === undefined || session === undefined || deviceKeyHash === undefined)
+      return answer(code as ErrorCode, told, { ...facts, healed: 'no' });
     const owner: PeerDevice = { account, deviceKeyHash };
     const peer = await ctx.lock(`peer ${account}`, () => sessions.peer(owner));
     const found = peer.sessions.find(({ id }) => compare(id, session) === 0);

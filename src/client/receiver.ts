@@ -6,6 +6,7 @@
 
 import { equal, fromHex, toHex, wipe } from '../bytes.js';
 import { DecodeError, decryptFailed, isCyphrError, ReplayError, StoreError, TrustError, UsageError } from '../errors.js';
+import { keyHash } from '../identity/index.js';
 import { sessionLimits, wireLimits } from '../limits.js';
 import { acceptInit, findSeen, openFrame } from '../pqxdh/handshake.js';
 import { encodePrekeys, encodeSeen, findSet, seenKey } from '../pqxdh/prekeys.js';
@@ -142,8 +143,8 @@ export async function receiver(
     rows.push(...posted.flatMap(({ writes }) => writes));
     const isOwn = account === ctx.device().account;
     // From an own device comes nothing but copies: whom it wrote to is part of them.
-    const said =
-      effect?.message ?? (opened?.payload === undefined || isOwn ? undefined : { id: opened.messageId, payload: opened.payload });
+    const message = effect?.message ?? (opened?.payload === undefined || isOwn ? undefined : { payload: opened.payload });
+    const said = message && { id: opened!.messageId, ...message };
     const commit = (more: readonly Write[]): Promise<void> =>
       ctx.db.commit([...rows, ...more]).catch((error: unknown) => {
         const isTaken = error instanceof StoreError && error.code === 'ERR_STORE_CONFLICT' && !ctx.life.hasEnded();
@@ -242,6 +243,8 @@ export async function receiver(
       return 'accepted';
     } catch (error) {
       if (error instanceof TrustError && error.code === 'ERR_IDENTITY_CHANGED') return 'other-identity';
+      if (error instanceof ReplayError && error.code === 'ERR_KEY_GONE')
+        troubles.gone(init.account, contact !== undefined && equal(contact.pin, keyHash(init.accountKey)));
       throw error;
     }
   };
@@ -289,8 +292,10 @@ export async function receiver(
     if (type === FRAME_INIT) throw new DecodeError('ERR_DECODE', 'an unsealed first flight');
     if (type !== FRAME_SEALED) return receiveRatchet(bytes);
     // Cheapest first: junk for no set of ours must not use up what honest first flights need.
-    if (findSet(keyring.prekeys(), parseSealed(bytes).setId) === undefined)
+    if (findSet(keyring.prekeys(), parseSealed(bytes).setId) === undefined) {
+      troubles.gone(undefined, false);
       throw new ReplayError('ERR_KEY_GONE', 'no secrets for this set');
+    }
     if (bytes.length > wireLimits.sealedBytes)
       throw new DecodeError('ERR_TOO_LARGE', 'no sealed frame is that long', { got: bytes.length });
     if (!takeFlightToken()) throw new Later('flights');

@@ -6,20 +6,31 @@
  * However many messages fail, what is counted is bounded (session/peer.ts), and so are commits, requests and new sessions.
  */
 
-import { compare, equal, fromHex } from '../bytes.js';
+import { compare, equal, fromHex, toHex } from '../bytes.js';
 import { DecodeError, isCyphrError } from '../errors.js';
 import { keyHash } from '../identity/index.js';
-import { sessionLimits } from '../limits.js';
-import type { VerifiedBundle } from '../pqxdh/bundle.js';
+import { keyLimits, sessionLimits } from '../limits.js';
+import type { VerifiedBundle, VerifiedSet } from '../pqxdh/bundle.js';
 import { refusedMessage } from '../ratchet/ratchet.js';
-import { activeSession, asked, died, failed, isBroken, type PeerSessions, restarted, type SessionFacts, unasked } from '../session/peer.js';
+import {
+  activeSession,
+  asked,
+  died,
+  failed,
+  forsaken,
+  isBroken,
+  type PeerSessions,
+  restarted,
+  type SessionFacts,
+  unasked,
+} from '../session/peer.js';
 import type { MessageName } from '../step.js';
 import type { Contacts } from './contacts.js';
 import type { Context } from './context.js';
 import type { ControlHandlers, ControlOf } from './control.js';
 import type { Trouble, Troubles } from './diagnosis.js';
 import type { Outbox, Posted } from './outbox.js';
-import type { SendLog } from './sendlog.js';
+import type { LogReader, SendLog } from './sendlog.js';
 import type { LiveSession, PeerDevice, Sessions } from './sessions.js';
 
 /** Before a request is made again, because the other side has gone on as if it had not come. */
@@ -33,8 +44,8 @@ export interface Repair {
   replaced(session: LiveSession): Promise<void>;
   /**
    * What a message that came on session `id`, 16 bytes, changes beside it: a request in it ends the session that it names, what failed
-   * elsewhere is asked for now that the device is heard, and what failed here before, too little to mean that the session is broken, is
-   * said to be lost. `before` is the peer without that message.
+   * elsewhere is asked for now that the device is heard, what went out on a session that it never answered is sent again, and what failed
+   * here before, too little to mean that the session is broken, is said to be lost. `before` is the peer without that message.
    */
   heard(
     owner: LiveSession['facts'],
@@ -62,6 +73,8 @@ export function repair(
   log: SendLog,
   outbox: Pick<Outbox, 'post' | 'postAgain'>,
 ): Repair {
+  /** Sessions of which everything was sent again. */
+  const sentAgain = new Set<string>();
   const find = (peer: PeerSessions, id: Uint8Array): SessionFacts | undefined => peer.sessions.find((each) => compare(each.id, id) === 0);
 
   /** Whether the device may be written to unasked: it is one of the pinned account, about which nothing has to be decided. */
@@ -83,14 +96,46 @@ export function repair(
   const trouble = (facts: LiveSession['facts'], session: Uint8Array, code: Trouble['code'], heals: Trouble['heals']): Posted =>
     troubles.report({ account: facts.account, deviceKeyHash: facts.deviceKeyHash, session, code, heals });
 
-  /** Keys of a device that has lost its state: a session is started with what is there now. */
+  /** What may be sent again to `reader` of these messages. */
+  const again = async (reader: LogReader, session: Uint8Array, names: readonly MessageName[]): Promise<Posted> => {
+    const resends = await log.take(reader, session, names);
+    const posts = resends.map((resend) => outbox.postAgain(reader.account, resend, reader.deviceKeyHash));
+    return {
+      writes: [...resends.map(({ write }) => write), ...posts.flatMap(({ writes }) => writes)],
+      committed() {
+        for (const { committed } of posts) committed();
+      },
+    };
+  };
+  /** The same of all that went out on sessions that the device seems not to have, once. */
+  const onForsaken = async (owner: LiveSession['facts'], peer: PeerSessions, id: Uint8Array): Promise<Posted[]> => {
+    const posts: Posted[] = [];
+    for (const { id: session } of forsaken(peer, id, ctx.now())) {
+      const name = toHex(session);
+      if (sentAgain.has(name)) continue;
+      const names = log.namesIn(session);
+      for (let at = 0; at < names.length; at += sessionLimits.requestedMessages)
+        posts.push(await again(owner, session, names.slice(at, at + sessionLimits.requestedMessages)));
+      posts.push({ writes: [], committed: () => sentAgain.add(name) });
+    }
+    return posts;
+  };
+
+  /** Whether the device has never answered that session, and by its own clock has deleted since what would open it. */
+  const isOutlived = async ({ id, answeredAtMs, createdAtMs }: SessionFacts, { seq, setId }: VerifiedSet): Promise<boolean> => {
+    if (answeredAtMs !== null || seq - createdAtMs <= keyLimits.setSecretsMs) return false;
+    const init = (await sessions.load(toHex(id)))?.init;
+    return init !== null && init !== undefined && !equal(init.setId, setId);
+  };
+  /** Keys of a device that has lost its state, or those of old: a session is started with what is there now. */
   const lost = (account: string, { deviceKey, signedSet }: VerifiedBundle): Promise<void> =>
     ctx.lock(`peer ${account}`, async () => {
       const owner = { account, deviceKeyHash: keyHash(deviceKey) };
       const known = await sessions.peer(owner);
-      const peer = restarted(known, signedSet.incarnation, signedSet.seq);
       const before = activeSession(known);
-      if (peer === known || before === undefined) return;
+      if (before === undefined) return;
+      const peer = (await isOutlived(before, signedSet)) ? died(known, before.id) : restarted(known, signedSet.incarnation, signedSet.seq);
+      if (peer === known) return;
       await commit(owner, peer, [request(owner, before.id, [])]);
     });
   contacts.onVerified((account, bundles) => {
@@ -133,9 +178,10 @@ export function repair(
       let peer = told === undefined || compare(told.session, id) === 0 ? heardOf : died(heardOf, told.session);
       const isForgiven = (find(before, id)?.failed.length ?? 0) > 0 && find(heardOf, id)?.failed.length === 0;
       const reports = isForgiven ? [trouble(owner, id, 'ERR_DECRYPT', 'never')] : [];
+      if (!(await mayAsk(owner))) return { peer, requests: reports };
       const open = unasked(peer, id);
-      if (open.length === 0 || !(await mayAsk(owner))) return { peer, requests: reports };
       const requests = open.map((session) => request(owner, session.id, session.failed.slice(session.askedCount)));
+      requests.push(...(await onForsaken(owner, peer, id)));
       // Of a session that had broken by itself it was said when it did.
       const wasWhole = (session: SessionFacts): boolean => session.askedCount === 0 && !isBroken(find(before, session.id) ?? session);
       reports.push(...open.filter(wasWhole).map((session) => trouble(owner, session.id, 'ERR_DECRYPT', 'by-itself')));
@@ -147,14 +193,7 @@ export function repair(
       // What is encrypted anew for the session that can't be read would race with what is under way there.
       if (equal(session, from.session))
         throw new DecodeError('ERR_DECODE', 'a request in the session that it is about', { field: 'session' });
-      const resends = await log.take(from, session, names);
-      const posts = resends.map((resend) => outbox.postAgain(from.account, resend, from.deviceKeyHash));
-      return {
-        writes: [...resends.map(({ write }) => write), ...posts.flatMap(({ writes }) => writes)],
-        committed() {
-          for (const { committed } of posts) committed();
-        },
-      };
+      return again(from, session, names);
     },
   };
 }

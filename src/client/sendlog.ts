@@ -12,7 +12,7 @@ import type { MessageName } from '../step.js';
 import type { Write } from '../store/port.js';
 import { isExpired } from './content.js';
 import type { Context } from './context.js';
-import { keys, logRecord, nameBytes, sentRecord } from './records.js';
+import { keys, logRecord, nameBytes, nameOf, sentRecord } from './records.js';
 
 /** A message as it was encrypted for one device. */
 export interface LoggedName extends MessageName {
@@ -50,6 +50,8 @@ export interface Resend {
 export interface SendLog {
   /** The rows that keep message `id` with the names it has just got, and push out the oldest; none of one that was deleted. `committed` is called after their commit. */
   add(id: string, message: LoggedMessage, names: readonly LoggedName[]): Promise<{ writes: Write[]; committed(): void }>;
+  /** The names of what was sent on that session, 16 bytes. */
+  namesIn(session: Uint8Array): MessageName[];
   /** Of the messages that `reader` names, those that may be sent to it again. */
   take(reader: LogReader, session: Uint8Array, names: readonly MessageName[]): Promise<Resend[]>;
 }
@@ -151,6 +153,10 @@ export async function sendLog(ctx: Pick<Context, 'db' | 'now'>): Promise<SendLog
           index(id, devices);
         },
       };
+    },
+    namesIn(session) {
+      const prefix = toHex(session);
+      return [...byName.keys()].filter((name) => name.startsWith(prefix)).map((name) => nameOf(fromHex(name.slice(prefix.length)))!);
     },
     async take(reader, session, names) {
       const found: Resend[] = [];

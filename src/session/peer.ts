@@ -258,6 +258,21 @@ export function unasked(peer: PeerSessions, id: Uint8Array): SessionFacts[] {
 }
 
 /**
+ * The other sessions than `id` that were started from here, are not sent on any more and were never answered, an hour after their making:
+ * the peer, who is heard, may not have them (its keys for the first message were gone), nor what was sent there.
+ */
+export function forsaken({ sessions }: PeerSessions, id: Uint8Array, nowMs: number): SessionFacts[] {
+  return sessions.filter(
+    (session) =>
+      session.initiatedByUs &&
+      session.answeredAtMs === null &&
+      session.status !== 'active' &&
+      nowMs - session.createdAtMs > sessionLimits.unmatchedMs &&
+      !same(session.id, id),
+  );
+}
+
+/**
  * The peer's keys, made at `madeAtMs` by its clock, are of that incarnation: if it is another than the one known and the keys are newer
  * than a session, the peer has lost it, so that nothing is sent on it again. The same object if nothing changed.
  */
