@@ -5,6 +5,7 @@
 import { generateBatch, generateParty, generateSet, verifyBundle } from './bundle.mjs';
 import { ascii, concat, need } from './bytes.mjs';
 import { accept, initiate } from './handshake.mjs';
+import { decodeDeviceList } from './objects.mjs';
 import * as ratchet from './ratchet.mjs';
 import { seal } from './seal.mjs';
 
@@ -15,6 +16,8 @@ export function createDevice(account, now, random) {
   const batch = generateBatch(party, now, random);
   const seen = new Map();
   let session;
+  /** Where frames are sealed to: { account, device, setId, sealKey }. */
+  let peer;
 
   /** What a directory answers, with unit `index` of the batch or without one. */
   const bundle = (index) => ({
@@ -25,21 +28,28 @@ export function createDevice(account, now, random) {
     oneTime: index === undefined ? undefined : { batch: batch.bytes, entry: batch.entry(index) },
   });
 
+  /** Believes the bundle of the peer, or refuses it. */
+  function learn(received) {
+    const verified = verifyBundle(received, { now });
+    peer = { ...received, setId: verified.set.setId, sealKey: verified.set.sealKey };
+    return verified;
+  }
+
   /** Starts a session with the device of a bundle, as initiator. */
   function start(received, profile) {
-    const verified = verifyBundle(received, { now });
+    const verified = learn(received);
     const made = initiate(party, verified, profile, random);
-    const peer = { ...received, setId: verified.set.setId, sealKey: verified.set.sealKey };
     const state = ratchet.startInitiator(made, profile, made.remoteSignedPrekey, random(32));
-    session = { state, sessionId: made.sessionId, init: made.init, peer };
+    session = { state, sessionId: made.sessionId, init: made.init };
     return made.sessionId;
   }
 
-  /** The frame of the session's next message: with the Init and sealed, until the peer has answered. */
-  function send(text) {
-    const { next, frame } = ratchet.send(session.state, ascii(text), random);
+  /** The frame of the session's next message: with the Init and sealed until the peer has answered, later sealed where `isSealed` says so. */
+  function send(plaintext, isSealed = false) {
+    const { next, frame } = ratchet.send(session.state, plaintext, random);
     session = { ...session, state: next };
-    return session.init === undefined ? frame : seal(session.peer, concat(session.init, frame), random(64));
+    const inner = session.init === undefined ? frame : concat(session.init, frame);
+    return isSealed || session.init !== undefined ? seal(peer, inner, random(64)) : frame;
   }
 
   /** What a frame says. Throws, with everything as it was, where it is refused. */
@@ -57,11 +67,15 @@ export function createDevice(account, now, random) {
       session = { sessionId: accepted.sessionId };
     }
     session = { ...session, state: next, init: undefined };
-    return plaintext.toString('utf8');
+    return plaintext;
   }
 
   return {
+    account: party.account,
+    list: decodeDeviceList(party.list),
+    incarnation: set.incarnation,
     bundle,
+    learn,
     start,
     send,
     receive,

@@ -2,34 +2,12 @@
  * The live talk: this implementation and the SDK, two processes, over a network that loses, delays, repeats and damages what they send. Every
  * message that arrives must say what its sender said; what is repeated or damaged must be refused; afterwards all goes on.
  */
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { ascii, hex, unhex } from './bytes.mjs';
 import { createDevice } from './device.mjs';
+import { startSdk } from './sdk-process.mjs';
 import { decimalStream } from './streams.mjs';
 
 const NOW = 1_767_225_600_000;
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const SDK_SIDE = fileURLToPath(new URL('./sdk-side.ts', import.meta.url));
-
-/** The SDK in a process of its own: `ask(op, fields)` is one line there and one back; a refusal throws with its `code`. */
-function startSdk(account, seed) {
-  const child = spawn(process.execPath, ['--import', 'tsx', SDK_SIDE, account, seed, String(NOW)], {
-    cwd: ROOT,
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const ask = async (op, fields = {}) => {
-    child.stdin.write(`${JSON.stringify({ op, ...fields })}\n`);
-    const { value, done } = await lines.next();
-    if (done) throw new Error('the SDK’s process has ended');
-    const answer = JSON.parse(value);
-    if (answer.code !== undefined) throw Object.assign(new Error(answer.code), { code: answer.code });
-    return answer;
-  };
-  return { ask, stop: () => child.stdin.end() };
-}
 
 /** Both sides behind the same three functions; all bytes are Buffers. */
 function sides(seed, sdk) {
@@ -47,8 +25,8 @@ function sides(seed, sdk) {
     ours: {
       device,
       start: async (profile, unit) => hex(device.start(fromHex(await sdk.ask('bundle', { unit })), profile)),
-      send: async (text) => device.send(text),
-      receive: async (frame) => device.receive(frame),
+      send: async (text) => device.send(ascii(text)),
+      receive: async (frame) => device.receive(frame).toString('utf8'),
     },
     theirs: {
       start: async (profile, unit) => (await sdk.ask('initiate', { ...toHex(device.bundle(unit)), profile })).sessionId,
@@ -75,7 +53,7 @@ const must = (holds, why) => {
  * { sent, read, lost, late, refused, epochs }.
  */
 export async function talk({ seed, starter, profile, unit, count }) {
-  const sdk = startSdk('sdk', `${seed}/sdk`);
+  const sdk = startSdk('sdk-side.ts', 'sdk', `${seed}/sdk`, String(NOW));
   try {
     const both = sides(seed, sdk);
     const random = decimalStream(`${seed}/network`);
