@@ -32,7 +32,7 @@ try {
 } catch {
   failed += 1;
 }
-for (const name of ['typecheck', 'lint', 'coverage', 'build', 'size', 'api', 'tarball', 'package', 'runtimes', 'docs', 'demo'])
+for (const name of ['typecheck', 'lint', 'coverage', 'build', 'size', 'api', 'tarball', 'package', 'runtimes', 'docs', 'demo', 'independent'])
   count(step(name, [name]));
 // The model checker is no npm package: in CI scripts/ci-install.sh installs it, elsewhere it is run where it is there.
 const hasSpin = spawnSync('spin', ['-V']).status === 0;

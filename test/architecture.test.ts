@@ -109,6 +109,15 @@ describe('who may import whom', () => {
     expect(importsOf('src/errors.ts')).toEqual([]);
   });
 
+  it('the independent implementation has nothing of this one, nor of its libraries', () => {
+    const outside = filesOf('test/independent', '.mjs')
+      .flatMap(importsOf)
+      .filter(({ to }) => !to.startsWith('node:') && !/^test\/independent\/[\w-]+\.mjs$/.test(to));
+    // The launcher fetches Node 24 where an older one runs it.
+    expect(outside.map(({ from, to }) => `${from} → ${to}`)).toEqual(['test/independent/run.mjs → scripts/binaries.mjs']);
+    expect(filesOf('test/independent', '.ts')).toEqual(['test/independent/sdk-client.ts', 'test/independent/sdk-side.ts']);
+  });
+
   it('the table is read from all imports there are', () => {
     expect(IMPORTS.length).toBeGreaterThan(250);
     expect(IMPORTS).toContainEqual({ from: 'src/index.ts', to: 'src/client/client.ts', isType: false });
