@@ -313,7 +313,7 @@ describe('decoding', () => {
   });
 
   test('T40: deep nesting and a flood of empty arrays fail fast', () => {
-    const start = performance.now();
+    const before = process.cpuUsage();
     for (const bytes of [
       new Uint8Array(200_000).fill(0x91),
       Uint8Array.from({ length: 600_000 }, (_, i) => [0x81, 0xa1, 0x61][i % 3]!),
@@ -322,7 +322,8 @@ describe('decoding', () => {
     ]) {
       expect(() => decodeMsgpack(bytes)).toThrow(decodeError);
     }
-    expect(performance.now() - start).toBeLessThan(200);
+    // Processor time, since others may use the machine, and generous: alone it takes about 50 ms.
+    expect(process.cpuUsage(before).user / 1000).toBeLessThan(1_000);
   });
 
   test('the depth and node bounds are exact', () => {
