@@ -135,6 +135,22 @@ describe('who may import whom', () => {
     }
   });
 
+  it('what the benchmark compares with is imported by its own folder alone, which imports nothing of ours', () => {
+    const peers = Object.keys((JSON.parse(read('bench/peers/package.json')) as { dependencies: object }).dependencies);
+    expect(peers).toContain('@signalapp/libsignal-client');
+    const files = ['src', 'test', 'bench', 'examples', 'scripts'].flatMap((folder) =>
+      ['.ts', '.mjs', '.js'].flatMap((extension) => filesOf(folder, extension)),
+    );
+    const isPeer = ({ to }: Import): boolean =>
+      peers.some((peer) => (to === peer || to.startsWith(`${peer}/`)) && !peer.startsWith('@noble/'));
+    const [inside, outside] = [true, false].map((own) =>
+      files.filter((path) => path.startsWith('bench/peers/') === own).flatMap(importsOf),
+    );
+    expect(outside!.filter(isPeer)).toEqual([]);
+    expect(inside!.filter((each) => !isPeer(each))).toEqual([]);
+    expect(inside!.length).toBeGreaterThan(4);
+  });
+
   it('each library has one importer', () => {
     const importers: Record<string, string[]> = {};
     for (const { from, to } of IMPORTS) {
@@ -148,8 +164,8 @@ describe('who may import whom', () => {
       '@noble': ['src/crypto'],
       '#backend': expect.arrayContaining(['src/crypto/suite.ts']),
       '#websocket': ['src/transport/socket/connection.ts'],
-      // The command uses sealed stores as anybody would: a worker stands beside their file in the package.
-      '@cyphr': ['src/cli/key-file.ts'],
+      // The command uses the package as anybody would: a worker stands beside the file of sealed stores, and what is measured is what is installed.
+      '@cyphr': ['src/cli/key-file.ts', 'src/cli/session-subject.ts'],
       'classic-level': ['src/store/node/database.ts'],
       idb: ['src/store/idb.ts'],
       'node:buffer': ['src/crypto/backend/node.ts'],
