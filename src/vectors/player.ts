@@ -6,7 +6,17 @@
 
 import { isCyphrError, UsageError } from '../errors.js';
 import type { Rng } from '../step.js';
-import { type Inputs, inputsOf, type Json, type JsonObject, type Output, toJson, type VectorCase, type VectorStep } from './schema.js';
+import {
+  type Inputs,
+  inputsOf,
+  type Json,
+  type JsonObject,
+  merge,
+  type Output,
+  toJson,
+  type VectorCase,
+  type VectorStep,
+} from './schema.js';
 
 /** One operation of a kind: inputs to outputs; throws this library's error where the inputs are to be refused. */
 export type Operation = (inputs: Inputs) => { readonly [name: string]: Output };
@@ -51,7 +61,7 @@ export function playCase(player: Player, given: JsonObject, vector: VectorCase):
 }
 
 function playStep(operations: Player['operations'], given: JsonObject, step: VectorStep, place: string): string | undefined {
-  const played = run(operations, step.op, { ...given, ...step.inputs });
+  const played = run(operations, step.op, merge(given, step.inputs));
   if (step.result === 'invalid') {
     if (!('code' in played)) return `${place}: was not refused, but must be with ${step.code}`;
     return played.code === step.code ? undefined : `${place}: refused with ${played.code}, not with ${step.code}`;
@@ -63,9 +73,9 @@ function playStep(operations: Player['operations'], given: JsonObject, step: Vec
 function playSteps({ machines = {} }: Player, given: JsonObject, vector: VectorCase): string | undefined {
   const start = Object.hasOwn(machines, vector.op) ? machines[vector.op] : undefined;
   if (start === undefined) throw new UsageError('ERR_ARGUMENT', 'no such machine', { field: vector.op });
-  const machine = start(inputsOf({ ...given, ...vector.inputs }));
+  const machine = start(inputsOf(merge(given, vector.inputs)));
   for (const [i, step] of vector.steps!.entries()) {
-    const wrong = playStep(machine.step, {}, step, `step ${i}, ${step.op}`);
+    const wrong = playStep(machine.step, given, step, `step ${i}, ${step.op}`);
     if (wrong !== undefined) return wrong;
   }
   return difference(toJson(machine.end()), vector.outputs ?? {}, 'end');

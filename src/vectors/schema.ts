@@ -61,6 +61,30 @@ export function toJson(value: Output): Json {
   return Object.fromEntries(members.map(([name, member]) => [name, toJson(member as Output)]));
 }
 
+/**
+ * The inputs of an operation: its own, and those given to all. One that is `{ of, splices }` is the given one of the name `of`, in which
+ * each splice `[at, cut, put]` replaces the `cut` bytes from `at` on by `put`; places are those in the given one, in ascending order.
+ * Throws `ERR_ARGUMENT` where there is none such.
+ */
+export function merge(given: JsonObject, own: JsonObject): JsonObject {
+  const spliced = ({ of, splices = [] }: JsonObject): string => {
+    const base = typeof of === 'string' ? given[of] : undefined;
+    if (typeof base !== 'string' || !isList(splices)) throw fault(String(of));
+    let [out, from] = ['', 0];
+    for (const splice of splices) {
+      const [at, cut, put] = isList(splice) ? splice : [];
+      if (!isNumber(at!) || !isNumber(cut!) || !isText(put!)) throw fault(String(of));
+      out += base.slice(from, 2 * at) + put;
+      from = 2 * (at + cut);
+    }
+    return out + base.slice(from);
+  };
+  const resolved = Object.entries(own).map(([name, value]) => [name, isObject(value) && 'of' in value ? spliced(value) : value] as const);
+  return { ...given, ...Object.fromEntries(resolved) };
+}
+
+const fault = (field: string): UsageError => new UsageError('ERR_ARGUMENT', `no such input in the vectors: ${field}`, { field });
+
 /** Inputs by name. Each method throws `ERR_ARGUMENT` with `field` where the file has no such value. */
 export interface Inputs {
   /** Whether there is such an input: `null` is none. */
@@ -80,7 +104,6 @@ export interface Inputs {
 
 /** The inputs of an operation, from a file. */
 export function inputsOf(members: JsonObject): Inputs {
-  const fault = (field: string): UsageError => new UsageError('ERR_ARGUMENT', `no such input in the vectors: ${field}`, { field });
   const has = (name: string): boolean => Object.hasOwn(members, name) && members[name] !== null;
   const get = <T extends Json>(name: string, isIt: (value: Json) => value is T): T => {
     const value = has(name) ? members[name]! : null;

@@ -6,11 +6,12 @@ import { mlKem1024, sha512, x25519, x25519KeyPair } from '../../crypto/suite.js'
 import { bundleFault, compositeKeyPair } from '../../identity/account.js';
 import type { DeviceSecrets } from '../../identity/device.js';
 import { verifyBundle } from '../../pqxdh/bundle.js';
-import { acceptInit, findSeen, initiate } from '../../pqxdh/handshake.js';
+import { acceptInit, findSeen, type Initiation, initiate, openFrame, sealFrame } from '../../pqxdh/handshake.js';
 import { leafHash, merklePath, merkleRoot, verifyMerklePath } from '../../pqxdh/merkle.js';
 import type { PrekeyState } from '../../pqxdh/prekeys.js';
 import { deriveKeys, initIdOf } from '../../pqxdh/transcript.js';
-import type { BundleBytes, SessionSecrets } from '../../step.js';
+import { acceptRatchet, decrypt, encrypt, initiateRatchet } from '../../ratchet/index.js';
+import type { BundleBytes, Rng, SessionSecrets } from '../../step.js';
 import { parseInit } from '../../wire/frames.js';
 import { parseBatch, parseSignedSet } from '../../wire/objects.js';
 import { type Machine, type Player, withRandom } from '../player.js';
@@ -116,6 +117,28 @@ const KEY_NAMES = ['transcriptHash', 'rootKey', 'headerKeyA', 'nextHeaderKeyB', 
 /** What both sides have in the end, as it stands in the vectors. */
 const keysOf = (secrets: SessionSecrets) => Object.fromEntries(KEY_NAMES.map((name) => [name, secrets[name]]));
 
+function started(inputs: Inputs, rng: Rng): Initiation {
+  const nowMs = inputs.number('nowMs');
+  const verified = verifyBundle(bundleOf(inputs), undefined, nowMs);
+  return initiate(deviceOf(inputs.object('initiator')), verified, profileOf(inputs), rng, nowMs);
+}
+
+/** Init and a first message, sealed. */
+function firstFlight(inputs: Inputs, rng: Rng) {
+  const { prefix, secrets, setId, sealKey } = started(inputs, rng);
+  const message = encrypt(initiateRatchet(secrets, rng), inputs.bytes('plaintext'), rng).out;
+  return { frame: sealFrame(bundleOf(inputs).address, setId, sealKey, concat(prefix, message), rng) };
+}
+
+/** What the responder makes of a first flight: opened, accepted, its message decrypted. */
+function openedFirstFlight(inputs: Inputs) {
+  const own = inputs.object('responder');
+  const [device, prekeys] = [deviceOf(own), prekeysOf(own)];
+  const init = openFrame(prekeys, device, inputs.bytes('frame'));
+  const { out } = acceptInit(prekeys, device, parseInit(init), {}, inputs.number('nowMs'));
+  return { initId: out.initId, sessionId: out.sessionId, plaintext: decrypt(acceptRatchet(out.secrets), out.ratchetMessage).out };
+}
+
 /** A responder that accepts one Init after the other. */
 function responder(inputs: Inputs): Machine {
   const device = deviceOf(inputs.object('responder'));
@@ -186,13 +209,12 @@ export const handshake: Player = {
       return { keyMaterial, info: info('hs/kdf', sha512(transcript)), ...deriveKeys(transcript, dhOutputs, kemSharedSecret) };
     },
     initiate(inputs) {
-      const nowMs = inputs.number('nowMs');
-      const verified = verifyBundle(bundleOf(inputs.object('bundle')), undefined, nowMs);
-      const started = withRandom(inputs, (rng) => initiate(deviceOf(inputs.object('initiator')), verified, profileOf(inputs), rng, nowMs));
-      const { signedPart } = parseInit(started.prefix);
-      return { init: started.prefix, initId: initIdOf(signedPart), sessionId: started.sessionId, ...keysOf(started.secrets) };
+      const { prefix, sessionId, secrets } = withRandom(inputs, (rng) => started(inputs, rng));
+      return { init: prefix, initId: initIdOf(parseInit(prefix).signedPart), sessionId, ...keysOf(secrets) };
     },
+    firstFlight: (inputs) => withRandom(inputs, (rng) => firstFlight(inputs, rng)),
     accept: (inputs) => responder(inputs).step['accept']!(inputs),
+    openFirstFlight: openedFirstFlight,
   },
   machines: { responder },
 };
