@@ -71,7 +71,7 @@ export function createDevice(account, now, random) {
   }
 
   return {
-    account: party.account,
+    party,
     list: decodeDeviceList(party.list),
     incarnation: set.incarnation,
     bundle,

@@ -4,7 +4,7 @@
  */
 
 import { createInterface } from 'node:readline';
-import { createClient, type Login, type Message } from '@cyphr/e2ee';
+import { createClient, type Joining, joinAccount, type Linking, type LinkRequest, type Login, type Message } from '@cyphr/e2ee';
 import { memoryStore } from '@cyphr/e2ee/store/memory';
 import { memoryNetwork } from '@cyphr/e2ee/transport/memory';
 
@@ -36,6 +36,10 @@ let mail: AsyncIterator<{ readonly bytes: Uint8Array; ack(): Promise<void> }>;
 let post: (bytes: Uint8Array) => Promise<void>;
 
 const inbox: AsyncIterator<Message> = client.messages()[Symbol.asyncIterator]();
+
+let linking: Linking | undefined;
+let request: LinkRequest | undefined;
+let joining: Joining | undefined;
 
 const HANDLERS: Readonly<Record<string, (fields: Fields) => Promise<Fields>>> = {
   publish: async (fields) => {
@@ -75,11 +79,42 @@ const HANDLERS: Readonly<Record<string, (fields: Fields) => Promise<Fields>>> = 
     await value.ack();
     return { text: value.text, from: value.from.account, device: value.from.device };
   },
+  leave: async (fields) => {
+    await network.directory(guest(guestDevice)).leave!(text(fields, 'slot'), unhex(text(fields, 'bytes')));
+    return {};
+  },
+  pickUp: async (fields) => {
+    const bytes = await network.directory(guest(guestDevice)).pickUp!(text(fields, 'slot'));
+    return { bytes: bytes && hex(bytes) };
+  },
+  link: async () => {
+    linking = await client.devices.link();
+    return { qr: hex(linking.qr), typed: linking.typed };
+  },
+  request: async () => {
+    request = await linking!.request();
+    return { confirmation: request.confirmation };
+  },
+  confirm: async () => {
+    await request!.confirm();
+    return {};
+  },
+  join: async (fields) => {
+    joining = await joinAccount({ account: guestAccount, store: memoryStore(), ...network, code: text(fields, 'code') });
+    return { confirmation: joining.confirmation };
+  },
+  joined: async () => {
+    const joined = await joining!.client();
+    const { device } = joined;
+    await joined.close();
+    return { device };
+  },
 };
 
+// Requests may overlap: who joins an account waits for what others leave in the drop box meanwhile.
 for await (const line of createInterface({ input: process.stdin })) {
-  const { op, ...fields } = JSON.parse(line) as Fields & { op: string };
-  process.stdout.write(`${JSON.stringify(await HANDLERS[op]!(fields))}\n`);
+  const { op, id, ...fields } = JSON.parse(line) as Fields & { op: string };
+  HANDLERS[op]!(fields).then((answer) => process.stdout.write(`${JSON.stringify({ ...answer, id })}\n`));
 }
 await client.close();
 process.exit();

@@ -1,4 +1,4 @@
-/** The SDK in a process of its own: `ask(op, fields)` is one line there and one line back; a refusal throws with its `code`. */
+/** The SDK in a process of its own: `ask(op, fields)` is one line there and one line back, with one number; a refusal throws with its `code`. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -9,14 +9,23 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export function startSdk(file, ...args) {
   const path = fileURLToPath(new URL(file, import.meta.url));
   const child = spawn(process.execPath, ['--import', 'tsx', path, ...args], { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const ask = async (op, fields = {}) => {
-    child.stdin.write(`${JSON.stringify({ op, ...fields })}\n`);
-    const { value, done } = await lines.next();
-    if (done) throw new Error('the SDK’s process has ended');
-    const answer = JSON.parse(value);
-    if (answer.code !== undefined) throw Object.assign(new Error(answer.code), { code: answer.code });
-    return answer;
-  };
+  const waiting = new Map();
+  let last = 0;
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const { id, code, ...answer } = JSON.parse(line);
+    const { resolve, reject } = waiting.get(id);
+    waiting.delete(id);
+    if (code === undefined) resolve(answer);
+    else reject(Object.assign(new Error(code), { code }));
+  });
+  child.once('exit', () => {
+    for (const { reject } of waiting.values()) reject(new Error('the SDK’s process has ended'));
+  });
+  const ask = (op, fields = {}) =>
+    new Promise((resolve, reject) => {
+      last += 1;
+      waiting.set(last, { resolve, reject });
+      child.stdin.write(`${JSON.stringify({ ...fields, id: last, op })}\n`);
+    });
   return { ask, stop: () => child.stdin.end() };
 }

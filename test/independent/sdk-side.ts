@@ -103,7 +103,7 @@ function unwrap(inner: Uint8Array): { message: Uint8Array; accepted?: ReturnType
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { op, ...fields } = JSON.parse(line) as Fields & { op: string };
+  const { op, id, ...fields } = JSON.parse(line) as Fields & { op: string };
   let answer: Fields;
   try {
     answer = HANDLERS[op]!(fields);
@@ -111,5 +111,5 @@ for await (const line of createInterface({ input: process.stdin })) {
     if (!(error instanceof CyphrError)) throw error;
     answer = { code: error.code };
   }
-  process.stdout.write(`${JSON.stringify(answer)}\n`);
+  process.stdout.write(`${JSON.stringify({ ...answer, id })}\n`);
 }

@@ -5,14 +5,11 @@
 import { ascii, concat, equal, hex, u64, unhex } from './bytes.mjs';
 import { sha256 } from './crypto.mjs';
 import { createDevice } from './device.mjs';
+import { must } from './expect.mjs';
 import { decodeMsgpack, decodePlaintext, encodeMsgpack, encodePlaintext } from './msgpack.mjs';
 import { compositeVerify, decodeIdentity, decodeLogin, decodeSignedSet } from './objects.mjs';
 import { startSdk } from './sdk-process.mjs';
 import { decimalStream } from './streams.mjs';
-
-const must = (holds, why) => {
-  if (!holds) throw new Error(why);
-};
 
 /** A device with the client's view of content: its plaintexts, and the hello with which a session begins. */
 function createGuest(seed) {
@@ -128,7 +125,8 @@ function toBundle({ account, device, identity, signedSet, batch, entry }) {
   return { account: ascii(account), device, identity: unhex(identity), signedSet: unhex(signedSet), oneTime };
 }
 
-async function publish(sdk, device) {
+/** Publishes a device of this side. */
+export async function publish(sdk, device) {
   const { identity, signedSet } = device.bundle();
   const { batch } = device.bundle(0).oneTime;
   const entries = Array.from({ length: 100 }, (_, i) => hex(device.bundle(i).oneTime.entry)).join(',');

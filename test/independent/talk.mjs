@@ -4,13 +4,14 @@
  */
 import { ascii, hex, unhex } from './bytes.mjs';
 import { createDevice } from './device.mjs';
+import { must, refusalOf } from './expect.mjs';
 import { startSdk } from './sdk-process.mjs';
 import { decimalStream } from './streams.mjs';
 
-const NOW = 1_767_225_600_000;
+export const NOW = 1_767_225_600_000;
 
 /** Both sides behind the same three functions; all bytes are Buffers. */
-function sides(seed, sdk) {
+export function sides(seed, sdk) {
   const device = createDevice('independent', NOW, decimalStream(`${seed}/device`));
   const toHex = (bundle) => {
     const { account, identity, signedSet, oneTime } = bundle;
@@ -35,18 +36,6 @@ function sides(seed, sdk) {
     },
   };
 }
-
-async function refusalOf(promise) {
-  try {
-    await promise;
-  } catch (error) {
-    return error.code ?? String(error);
-  }
-  return 'nothing';
-}
-const must = (holds, why) => {
-  if (!holds) throw new Error(why);
-};
 
 /**
  * One session of `count` messages. `starter` is 'ours' or 'theirs', `unit` the one-time unit or undefined. Gives figures:
