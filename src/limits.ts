@@ -186,5 +186,7 @@ export const limits = Object.freeze({
   disappearAfterMs: 366 * DAY_MS,
   /** One record of an application's own in an export: kept whole in memory. */
   historyRecordBytes: 1024 * 1024,
+  /** Such records in one part of `devices.sendHistory()`, together: also the longest one. A message holds that with room to spare. */
+  historyPartBytes: 48 * 1024,
   accountBytes: wireLimits.accountIdBytes,
 } as const);

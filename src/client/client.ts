@@ -172,7 +172,7 @@ async function open(options: ClientOptions, settings: Settings, rng: Rng, releas
   };
   const client: Omit<Client, typeof Symbol.asyncDispose> = {
     account: options.account,
-    devices: devicesView(seat),
+    devices: devicesView(seat, newId),
     get device() {
       return seat.device();
     },

@@ -185,6 +185,13 @@ export function decodeContent(payload: Uint8Array): ReceivedContent {
       if (!isTimer(ms)) throw malformed('disappearAfterMs');
       return { content: { kind: 'timer', disappearAfterMs: ms }, text: '', ...common };
     }
+    case 'history': {
+      const { id, part, records, isLast } = value;
+      const isPart = Number.isSafeInteger(part) && (part as number) >= 0 && typeof isLast === 'boolean';
+      if (!isPart || !(id instanceof Uint8Array) || id.length !== ID_BYTES) throw malformed('part');
+      if (!Array.isArray(records) || !records.every((record) => record instanceof Uint8Array)) throw malformed('records');
+      return { content: { kind: 'history', transfer: toHex(id), part: part as number, records, isLast }, text: '', ...common };
+    }
     default:
       throw new DecodeError('ERR_VERSION', 'content of an unknown kind', { field: 't' });
   }

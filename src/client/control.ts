@@ -23,6 +23,11 @@ const CONTROLS = {
   retry: { session: 'bytes', missing: 'list' },
   /** To a device that was just linked: contacts as the one that linked it has them, each with its `account` and its stored record, `contact`. */
   contacts: { entries: 'list' },
+  /**
+   * To a device, from the one that linked it: opaque records of the application's own, part number `part` from 0 of the transfer `id`, 16
+   * bytes; `at` as in application content, which this becomes.
+   */
+  history: { at: 'number', id: 'bytes', part: 'number', records: 'list', isLast: 'boolean' },
   /** Messages that came, and those that were read: ids of 16 bytes, at most 256 together. */
   receipts: { delivered: 'list', read: 'list' },
 } as const;
@@ -48,8 +53,8 @@ export interface ControlEffect {
   readonly writes: readonly Write[];
   /** Called after that commit. */
   committed?(): void;
-  /** A message that it brings for the application. */
-  readonly message?: { readonly id: string; readonly payload: Uint8Array; readonly to: string } | undefined;
+  /** A message that it brings for the application; under the id of the control message itself if it names no other. */
+  readonly message?: { readonly id?: string; readonly payload: Uint8Array; readonly to: string } | undefined;
 }
 
 /**

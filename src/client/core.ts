@@ -16,6 +16,7 @@ import { diagnosis, troubles as openTroubles } from './diagnosis.js';
 import { encryption as openEncryption } from './encryption.js';
 import type { Engine } from './engine.js';
 import { greetings as openGreetings } from './greetings.js';
+import { history as openHistory } from './history.js';
 import { inbox as openInbox } from './inbox.js';
 import { takeDeliveries } from './incoming.js';
 import { keyring as openKeyring } from './keyring.js';
@@ -166,11 +167,15 @@ export async function openCore(
       retry: repair.retry,
       receipts: outbox.receipts,
       contacts: (from, control) => linking.contacts(from, control),
+      history: (from, control) => history.history(from, control),
     };
     const linking = openLinking(ctx, own, contacts, sessions, outbox, keyring.publish);
+    const history = openHistory(ctx, outbox);
     const wake = (account: string): void => {
       outbox.wake(account);
-      if (account === device.account) linking.deliver();
+      if (account !== device.account) return;
+      linking.deliver();
+      history.stir();
     };
     const arrivals = openArrivals(ctx, talk, receipts, inbox);
     const receiver = await openReceiver(
@@ -189,6 +194,7 @@ export async function openCore(
     );
     own.onChanged((isNews) => {
       maintain();
+      history.stir();
       if (isNews)
         lists.tellAll().catch((error: unknown) => watch.log('info', 'telling-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
     });
@@ -312,6 +318,7 @@ export async function openCore(
         ...contacts.calls,
         diagnose: diagnosis(ctx, { sessions, troubles, keyring, status, isSealed: 'slots' in options.store }),
         ...linking.calls,
+        ...history.calls,
         recover,
       },
       leave: inbox.leave,

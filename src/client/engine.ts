@@ -27,6 +27,9 @@ export const CALLS = {
   linkRequest: { id: 'string' },
   linkAnswer: { id: 'string', isConfirmed: 'boolean' },
   revoke: { device: 'number' },
+  historyOpen: { device: 'number' },
+  /** `id` is the message's, `transfer` what the parts have in common: 32 hex digits each. */
+  historyPart: { device: 'number', id: 'string', transfer: 'string', part: 'number', records: 'list', isLast: 'boolean' },
   diagnose: { reference: 'string?' },
   recover: {},
 } as const;
@@ -90,6 +93,10 @@ export interface Answers {
   linkRequest(): { readonly confirmation: string };
   linkAnswer(): void;
   revoke(): void;
+  /** Whether a history may be sent to this device, and how many bytes of records each part may hold. */
+  historyOpen(): { readonly partBytes: number };
+  /** Settles once the part was accepted; a second call with its id waits for the first. */
+  historyPart(): void;
   /** Works on a halted engine, too. */
   diagnose(): Diagnosis;
   /** Out of a halt: a new engine follows. */

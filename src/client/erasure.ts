@@ -20,6 +20,7 @@ const REST = [
   'log',
   'grant',
   'share',
+  'linked',
   'linked-by',
   'inbox',
   'early',

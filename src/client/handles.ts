@@ -3,7 +3,8 @@
 import { UsageError } from '../errors.js';
 import { decodeContent } from './content.js';
 import type { InboxMessage, SentFacts } from './engine.js';
-import { checkWaitOptions } from './options.js';
+import { checkFunction, checkWaitOptions } from './options.js';
+import { type Parcel, sendParcels } from './parcels.js';
 import { hasReceipts } from './receipts.js';
 import type { Seat } from './seat.js';
 import type { Contact, Devices, Message, MessageId, ReceiveOptions, SafetyNumber, Sent } from './types.js';
@@ -26,8 +27,13 @@ export function sentHandle(seat: Seat, { id, account, state, order }: SentFacts)
   };
 }
 
+/** Throws `ERR_ARGUMENT` for what can't be a device's number. */
+function checkDevice(device: unknown): void {
+  if (!Number.isSafeInteger(device)) throw new UsageError('ERR_ARGUMENT', 'device must be a number of devices.list()', { field: 'device' });
+}
+
 /** A view of the account's devices. */
-export function devicesView(seat: Seat): Devices {
+export function devicesView(seat: Seat, newId: () => string): Devices {
   return {
     list: () => seat.call('devices', {}),
     async link(options = {}) {
@@ -42,9 +48,25 @@ export function devicesView(seat: Seat): Devices {
       };
     },
     async revoke(device) {
-      if (!Number.isSafeInteger(device))
-        throw new UsageError('ERR_ARGUMENT', 'device must be a number of devices.list()', { field: 'device' });
+      checkDevice(device);
       return seat.call('revoke', { device });
+    },
+    async sendHistory(device, records, options = {}) {
+      checkDevice(device);
+      const given = records as Partial<AsyncIterable<unknown> & Iterable<unknown>> | null | undefined;
+      checkFunction(given?.[Symbol.asyncIterator] ?? given?.[Symbol.iterator], 'records');
+      const { progress } = options;
+      const { signal } = checkWaitOptions(options, ['progress']);
+      if (progress !== undefined) checkFunction(progress, 'progress');
+      const { partBytes } = await seat.call('historyOpen', { device }, signal);
+      const transfer = newId();
+      let acceptedCount = 0;
+      const send = async (parcel: Parcel): Promise<void> => {
+        await seat.call('historyPart', { device, id: newId(), transfer, ...parcel }, signal);
+        acceptedCount += parcel.records.length;
+        progress?.(acceptedCount);
+      };
+      await sendParcels(records, partBytes, send, signal);
     },
     fingerprint: () => seat.call('fingerprint', {}),
   };

@@ -17,7 +17,7 @@ import {
   sealLinkGrant,
   sealLinkRefusal,
 } from '../identity/linking.js';
-import { linkLimits, wireLimits } from '../limits.js';
+import { limits, linkLimits, wireLimits } from '../limits.js';
 import type { Write } from '../store/port.js';
 import type { DeviceEntry } from '../wire/objects.js';
 import type { Contacts } from './contacts.js';
@@ -31,9 +31,8 @@ import { isRefusedForGood } from './ports.js';
 import { bySchema, type ContactRecord, contactRecord, grantRecord, keys, shareRecord } from './records.js';
 import type { Sessions } from './sessions.js';
 
-/** Contacts in one message, at most, and their bytes: each has 6 to 12 KiB of keys and list, and a message holds 64. */
+/** Contacts in one message, at most: each has 6 to 12 KiB of keys and list. */
 const CONTACTS_PER_MESSAGE = 8;
-const CONTACTS_BYTES = 48 * 1024;
 /** What a frame has beside its content at most, of a carrier's bytes: a first flight, sealed and padded. */
 const FRAME_BYTES = 24 * 1024;
 /** Pause before the network is tried again. */
@@ -94,16 +93,9 @@ export function linking(
     return { leave, pickUp };
   };
 
-  const assertPrimary = (): void => {
-    ctx.life.assertOpen();
-    if (ctx.device().accountKey.secretKey === undefined) {
-      throw new TrustError('ERR_DEVICE_UNTRUSTED', 'this device does not have the account key: only a primary device can do that');
-    }
-  };
-
   /** The linking of that name, while its code is good. */
   const current = (id: string): Shown => {
-    assertPrimary();
+    assertPrimary(ctx);
     if (shown?.id !== id || shown.isOver || ctx.now() >= shown.expiresAtMs) throw expired();
     return shown;
   };
@@ -180,6 +172,7 @@ export function linking(
         return [
           { key: keys.grant(grantSlot), value: grantRecord.encode({ device: entry.device, bytes: grant, untilMs }) },
           { key: keys.share(entry.keyHash), value: shareRecord.encode({}) },
+          { key: keys.linked(entry.keyHash), value: new Uint8Array([1]) },
         ];
       },
     );
@@ -216,7 +209,7 @@ export function linking(
             : await ctx.db.list(['contact'], CONTACTS_PER_MESSAGE, after === undefined ? undefined : ['contact', after]);
         if (page.length === 0) break;
         // By size: a list of many devices leaves room for fewer.
-        const room = Math.min(CONTACTS_BYTES, ctx.transport.limits.maxBytes - FRAME_BYTES);
+        const room = partBytes(ctx);
         const entries: { account: string; contact: Uint8Array }[] = [];
         let size = 0;
         for (const row of page) {
@@ -267,7 +260,7 @@ export function linking(
         return toHex(keyHash(ctx.device().accountKey.publicKey));
       },
       async linkOpen(_input, signal) {
-        assertPrimary();
+        assertPrimary(ctx);
         const { leave } = dropBox();
         assertRoom(ctx.ownList().entries);
         forget();
@@ -304,7 +297,7 @@ export function linking(
         if (shown === link) forget();
       },
       async revoke({ device }) {
-        assertPrimary();
+        assertPrimary(ctx);
         const { account, device: self } = ctx.device();
         if (device === self) throw new UsageError('ERR_ARGUMENT', 'a device does not revoke itself: erase() it', { field: 'device' });
         await ctx.lock(`peer ${account}`, async () => {
@@ -312,7 +305,9 @@ export function linking(
           if (entry === undefined) throw new UsageError('ERR_ARGUMENT', 'the account has no such device', { field: 'device' });
           const gone = await sessions.removal({ account, deviceKeyHash: entry.keyHash });
           const grants = (await ctx.db.list(['grant'])).filter(({ value }) => grantRecord.decode(value).device === device);
-          const rows = [...grants.map(({ key }) => key), keys.share(entry.keyHash)].map((key): Write => ({ key, value: null }));
+          const rows = [...grants.map(({ key }) => key), keys.share(entry.keyHash), keys.linked(entry.keyHash)].map(
+            (key): Write => ({ key, value: null }),
+          );
           await own.sign(
             (entries) => entries.filter((each) => each.device !== device),
             () => [...gone.writes, ...rows],
@@ -322,12 +317,7 @@ export function linking(
       },
     },
     async contacts(from, { entries }) {
-      const { account: own, accountKey } = ctx.device();
-      // What a primary device knows of people is not for devices to change that it may have to revoke.
-      if (from.account !== own || accountKey.secretKey !== undefined) throw malformed('account');
-      // Nor do linked devices tell each other: only whoever linked this one, which it knows by its grant.
-      const linkedBy = await ctx.db.read(keys.linkedBy);
-      if (linkedBy === undefined || !equal(linkedBy, from.deviceKeyHash)) throw malformed('device');
+      await assertLinker(ctx, from);
       for (const each of entries) {
         const { account, contact } = bySchema(entrySchema, each, malformed);
         await contacts.brought(account, readContact(account, contact));
@@ -348,6 +338,29 @@ export function linking(
     },
   };
   return self;
+}
+
+/** Throws `ERR_DEVICE_UNTRUSTED` on a device without the account key, or what has ended the client. */
+export function assertPrimary({ life, device }: Pick<Context, 'life' | 'device'>): void {
+  life.assertOpen();
+  if (device().accountKey.secretKey !== undefined) return;
+  throw new TrustError('ERR_DEVICE_UNTRUSTED', 'this device does not have the account key: only a primary device can do that');
+}
+
+/** Throws `ERR_DECODE` unless a message is from the device that has linked this one. */
+export async function assertLinker({ db, device }: Pick<Context, 'db' | 'device'>, from: ControlSender): Promise<void> {
+  const { account: own, accountKey } = device();
+  // What a primary device knows is not for devices to change that it may have to revoke.
+  if (from.account !== own || accountKey.secretKey !== undefined) throw malformed('account');
+  // Nor do linked devices tell each other: only whoever linked this one, which it knows by its grant.
+  const linkedBy = await db.read(keys.linkedBy);
+  if (linkedBy === undefined || !equal(linkedBy, from.deviceKeyHash)) throw malformed('device');
+}
+
+/** How many bytes of records one message for a device takes, on this carrier. */
+export function partBytes({ transport }: Pick<Context, 'transport'>): number {
+  const { maxBytes } = transport.limits;
+  return Math.min(limits.historyPartBytes, Math.max(maxBytes - FRAME_BYTES, Math.floor(maxBytes / 2)));
 }
 
 const entrySchema = { account: 'string', contact: 'bytes' } as const;

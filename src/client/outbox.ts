@@ -58,6 +58,8 @@ export interface PostOptions {
   readonly only?: readonly Uint8Array[] | undefined;
   /** Not worth a new session: devices without one are left out. */
   readonly sessionsOnly?: boolean | undefined;
+  /** The message's id, 32 hex digits, to wait for it by `until`; a fresh one if absent. */
+  readonly id?: string | undefined;
 }
 
 /** A control message to be committed: `committed` is called after. */
@@ -378,8 +380,11 @@ export async function outbox(
   });
 
   /** Rows of a message of which the application hears nothing. */
-  const stage = (account: string, what: Pick<ReturnType<typeof pendingRecord.decode>, 'payload' | 'only' | 'control' | 'as'>): Posted => {
-    const id = toHex(ctx.rng(16));
+  const stage = (
+    account: string,
+    what: Pick<ReturnType<typeof pendingRecord.decode>, 'payload' | 'only' | 'control' | 'as'>,
+    id = toHex(ctx.rng(16)),
+  ): Posted => {
     const seq = ctx.nextSeq();
     const atMs = ctx.now();
     const record: SentRecord = { to: account, state: 'queued', atMs, seq, waitingFor: [], accepted: 0, isControl: true };
@@ -407,8 +412,8 @@ export async function outbox(
     until: messages.until,
     receipts: messages.receipts,
     cancel,
-    post: (account, message, { only, sessionsOnly = false } = {}) =>
-      stage(account, { payload: encodeControl(message), only, control: sessionsOnly ? 'on-sessions' : 'any' }),
+    post: (account, message, { only, sessionsOnly = false, id } = {}) =>
+      stage(account, { payload: encodeControl(message), only, control: sessionsOnly ? 'on-sessions' : 'any' }, id),
     postAgain: (account, { id, payload, control }, deviceKeyHash) => stage(account, { payload, control, as: id, only: [deviceKeyHash] }),
     wake: lane.wake,
     wakeAll() {

@@ -19,6 +19,7 @@
  * | `trouble/<reference>`, `salt` | what was known of a message that could not be read; what makes ids in reports unreadable |
  * | `greet/<account>` | a contact that has not answered the device which replaced a lost one |
  * | `grant/<slot>`, `share/<H(DIK)>` | answers to new devices that were confirmed, not left yet; new devices that wait for contacts |
+ * | `linked/<H(DIK)>`, `linked-by` | marks a device that this one has linked; H(DIK) of the one that has linked this one |
  * | `talk/<account>` | the counter of a conversation, and its timer |
  * | `early/<account>/<side>/<target>/<message>` | edits, reactions and deletions, `own` or `theirs`, that came before their target |
  * | `receipt/<account>/<message>`, `told/<message>` | receipts that wait to be given; those that came: 1 delivered, 2 read |
@@ -344,6 +345,7 @@ export const keys = {
   tag: (tag: string): StoreKey => ['tag', tag],
   grant: (slot: string): StoreKey => ['grant', slot],
   share: (deviceKeyHash: Uint8Array): StoreKey => ['share', toHex(deviceKeyHash)],
+  linked: (deviceKeyHash: Uint8Array): StoreKey => ['linked', toHex(deviceKeyHash)],
   linkedBy: ['linked-by'] as StoreKey,
   sent: (id: string): StoreKey => ['sent', id],
   once: (key: string): StoreKey => ['once', key],

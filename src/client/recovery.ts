@@ -28,7 +28,7 @@ import { greetRecord, keys, metaRecord, outboxRecord, pendingRecord, sentRecord 
 import { requeued } from './sent.js';
 
 /** What belongs to one device, and to no other. */
-const DEVICE_SPACES = ['session', 'init', 'skipped', 'tag', 'claimed', 'peer', 'seen', 'login'];
+const DEVICE_SPACES = ['session', 'init', 'skipped', 'tag', 'claimed', 'peer', 'linked', 'seen', 'login'];
 /** How long the directory is waited for. */
 const DIRECTORY_MS = 10_000;
 

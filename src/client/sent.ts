@@ -23,7 +23,7 @@ export interface SentMessages {
   load(id: string): Promise<SentRecord | undefined>;
   /** The row of a message; that of a control message goes when it has come to its end. */
   write(id: string, record: SentRecord): Write;
-  /** After the commit: tells who waits for the message, and unless `isNews` is false everybody; nobody of a control message. */
+  /** After the commit: tells who waits for the message, and unless `isNews` is false or it is a control message everybody. */
   announce(id: string, record: Pick<SentRecord, 'isControl'>, state: SentState, error?: AnyCyphrError, isNews?: boolean): void;
   facts(id: string, record: SentRecord): Promise<SentFacts>;
   /** A message waits since an earlier run, which may have been told of it already: that is news once it has left. */
@@ -105,11 +105,10 @@ export function sentMessages(ctx: Context): SentMessages {
       return { key: keys.sent(id), value: isOver ? null : sentRecord.encode(record) };
     },
     announce(id, { isControl }, state, error, isNews = true) {
-      if (isControl === true) return;
       verdicts.delete(id);
       if (error !== undefined) verdicts.set(id, error);
       if (verdicts.size > VERDICTS_MAX) verdicts.delete(verdicts.keys().next().value as string);
-      emit({ type: 'sent', id: id as MessageId, state, ...(error === undefined ? {} : { error }) }, isNews);
+      emit({ type: 'sent', id: id as MessageId, state, ...(error === undefined ? {} : { error }) }, isNews && isControl !== true);
       if (state === 'queued' || state === 'held') return;
       const level = early.get(id);
       early.delete(id);

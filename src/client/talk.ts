@@ -195,6 +195,11 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
       // somebody was faster here than the device that sent it.
       if (known !== undefined && !(known.side === 'theirs' && by === 'own')) return nothing;
       const { content, stamp } = decodeContent(arrival.payload);
+      // A history comes by its own message alone, which belongs to no conversation with anybody else.
+      if (content.kind === 'history' && account !== own) {
+        ctx.observer.log('warn', 'message-refused');
+        return nothing;
+      }
       const target = targetOf(content);
       const aim = target === undefined ? undefined : await find(account, target);
       const isEarly = target !== undefined && aim === undefined;

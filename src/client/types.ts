@@ -33,7 +33,26 @@ export type Content =
   /** A request to every honest application to forget the target: whoever has read it may have kept it. */
   | { readonly kind: 'deletion'; readonly target: MessageId }
   /** From here on the conversation's messages are to disappear this long after they came, on both sides; 0: not any more. */
-  | { readonly kind: 'timer'; readonly disappearAfterMs: number };
+  | { readonly kind: 'timer'; readonly disappearAfterMs: number }
+  /**
+   * A part of what the device which linked this one sends by `devices.sendHistory()`, in a message `from` that device of one's own account
+   * and in the conversation with it. It can't be sent by `send()`, and nobody else's arrives.
+   */
+  | ({ readonly kind: 'history' } & HistoryPart);
+
+/**
+ * Some of the application's own records, in their order. Parts are sent one after another, and a carrier may change that: they stand in
+ * the order of `part`. A number that never comes was lost, as where a session broke or the sender was closed: let it send again.
+ */
+export interface HistoryPart {
+  /** Names one call of `sendHistory()`, which all its parts have in common: 32 lowercase hex digits. */
+  readonly transfer: string;
+  /** Counts from 0. */
+  readonly part: number;
+  /** Whether it is the last of its transfer. */
+  readonly isLast: boolean;
+  readonly records: readonly Uint8Array[];
+}
 
 /** How a contact's identity is known: pinned at first use, verified by a person, else vouched for by an organisation, or changed. */
 export type Trust = 'unverified' | 'verified' | 'vouched' | 'changed';
@@ -86,6 +105,14 @@ export interface TransferOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called as bytes come or go; `totalBytes` is `undefined` where it is not known. */
   readonly progress?: ((doneBytes: number, totalBytes: number | undefined) => void) | undefined;
+}
+
+/** Options of `devices.sendHistory`. */
+export interface HistoryOptions {
+  /** Ends it between two parts: rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called with how many records were accepted so far. */
+  readonly progress?: ((recordCount: number) => void) | undefined;
 }
 
 /** How far a message has come. */
@@ -268,6 +295,22 @@ export interface Devices {
    * Throws `ERR_DEVICE_UNTRUSTED` without the account key, `ERR_ARGUMENT` for this device itself and one that the account has not.
    */
   revoke(device: number): Promise<void>;
+  /**
+   * Sends records of the application's own, such as its messages of before, to a device that this one has linked: end-to-end encrypted, in
+   * the sessions of the two, as messages of the kind `history`. Opaque, in order, and at most `limits.historyPartBytes` each (less
+   * where the carrier's messages have less than 72 KiB); small ones travel together. Sessions never move.
+   *
+   * Resolves once all were accepted, as `until('accepted')` says. One part is under way at a time, and `records` is read no faster: while
+   * the other device has not come yet, or its mailbox is full, this waits, so pass a signal. Copies of each record are taken as it is read.
+   * On rejection, parts may have arrived: the next call is another transfer. What a part that was stored says still arrives after an
+   * abort or a crash; what follows is yours to send again.
+   *
+   * Throws `ERR_DEVICE_UNTRUSTED` without the account key, `ERR_ARGUMENT` (`device`: this one has not linked it, before a `recover()` or an
+   * import does not count, or it was revoked, also meanwhile; `records`: no Uint8Array), `ERR_LENGTH` (`records`: one is too long; nothing
+   * more is read), `ERR_NO_SESSION` (the device has withdrawn its keys), `ERR_REJECTED` (refused for good, or a part waited for 30 days),
+   * what `records` or `progress` throw, or `signal.reason`.
+   */
+  sendHistory(device: number, records: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, options?: HistoryOptions): Promise<void>;
   /** H(AIK), which every device of the account has in common: 128 hex digits. An organisation signs it. */
   fingerprint(): Promise<string>;
 }

@@ -20,6 +20,7 @@ export const PLAIN_SPACES: readonly string[] = [
   'grant',
   'log',
   'share',
+  'linked',
   'linked-by',
   'login',
   'meta',
