@@ -1,17 +1,7 @@
-/** The three commands around an organisation's root key. Each does its whole work or throws; `main.ts` says what went wrong. */
+/** The commands there are: how each is called, what it may be given, and what it does. */
 
-import { fromHex, toHex, wipe } from '../bytes.js';
-import { checkAccount } from '../client/options.js';
-import { clientClock, clientRng } from '../client/platform.js';
-import { SLH_PUBLIC_KEY_BYTES } from '../crypto/slh-dsa.js';
-import { UsageError } from '../errors.js';
-import { generateRootKey, signRootStatement, verifyRootStatement } from '../identity/root.js';
-import { openRootKey, sealRootKey } from './key-file.js';
-import { askPassphrase, hint, readBytes, refuseExisting, say, writeNew } from './terminal.js';
-
-const KEY_HASH_BYTES = 64;
-const SECRET_MODE = 0o600;
-const PUBLIC_MODE = 0o644;
+import { inspect } from './inspect.js';
+import { keygenRoot, signAccount, verifyStatement } from './root.js';
 
 /** What may be given behind a command, by name, and `file`, which has none. */
 export interface Given {
@@ -22,77 +12,60 @@ export interface Given {
   readonly version?: string | undefined;
   readonly organisation?: string | undefined;
   readonly file?: string | undefined;
+  readonly json?: boolean | undefined;
   readonly 'passphrase-file'?: string | undefined;
 }
 
-/** A command: what it must be given, what it may be given besides, and what it does. */
-interface Command {
+/** A command. Its name is one word or two. */
+export interface Command {
+  readonly name: string;
+  /** What is typed behind the name. */
+  readonly usage: string;
+  readonly help: string;
+  /** What it must be given, what it may be given besides, and what `file` is. */
   readonly needs: readonly (keyof Given)[];
   readonly takes: readonly (keyof Given)[];
-  run(given: Given): Promise<void> | void;
+  readonly file?: string;
+  /** Does the whole of it, or throws. Whether all is well. */
+  run(given: Given): Promise<boolean> | boolean;
 }
 
-/** Hexadecimal of exactly so many bytes, in any case. */
-function hexOf(text: string, lengthBytes: number, field: string): Uint8Array {
-  const bytes = fromHex(text.trim().toLowerCase());
-  if (bytes?.length === lengthBytes) return bytes;
-  throw new UsageError('ERR_ARGUMENT', `${field} must be ${2 * lengthBytes} hexadecimal digits`, { field });
-}
-
-function versionOf(text: string | undefined, nowMs: number): number {
-  const version = text === undefined ? nowMs : /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-  if (version >= 1 && Number.isSafeInteger(version)) return version;
-  throw new UsageError('ERR_ARGUMENT', `version must be a number from 1 to ${Number.MAX_SAFE_INTEGER}`, { field: 'version' });
-}
-
-async function keygenRoot(given: Given): Promise<void> {
-  const file = given.out!;
-  const publicFile = `${file}.pub`;
-  refuseExisting(file, publicFile);
-  const passphrase = await askPassphrase('create', given['passphrase-file']);
-  const rng = clientRng(undefined);
-  const root = generateRootKey(rng);
-  try {
-    writeNew(file, await sealRootKey(root, passphrase, rng), SECRET_MODE);
-  } finally {
-    wipe(root.secretKey);
-  }
-  writeNew(publicFile, `${toHex(root.publicKey)}\n`, PUBLIC_MODE);
-  say(`${file}      the root key, encrypted: keep it offline, and a copy of it elsewhere`);
-  say(`${publicFile}  the public key, for createClient's option organisation`);
-}
-
-async function signAccount(given: Given): Promise<void> {
-  const file = given.out!;
-  refuseExisting(file);
-  const account = checkAccount(given.account, 'account');
-  const accountKeyHash = hexOf(given.identity!, KEY_HASH_BYTES, 'identity');
-  const nowMs = clientClock()();
-  const version = versionOf(given.version, nowMs);
-  const keyFile = readBytes(given.key!);
-  const root = await openRootKey(keyFile, await askPassphrase('unlock', given['passphrase-file']));
-  try {
-    hint('signing: this takes some seconds…');
-    const statement = signRootStatement(root, { account, accountKeyHash, version }, nowMs, clientRng(undefined));
-    writeNew(file, statement, PUBLIC_MODE);
-  } finally {
-    wipe(root.secretKey);
-  }
-  say(`${file}  says that ${JSON.stringify(account)} has this identity, version ${version}`);
-}
-
-function verifyStatement(given: Given): void {
-  const rootKey = hexOf(new TextDecoder().decode(readBytes(given.organisation!)), SLH_PUBLIC_KEY_BYTES, 'organisation');
-  const { account, accountKeyHash, version, issuedAt } = verifyRootStatement(readBytes(given.file!), rootKey);
-  say(`account   ${JSON.stringify(account)}`);
-  say(`identity  ${toHex(accountKeyHash)}`);
-  say(`version   ${version}`);
-  say(`issued    ${new Date(issuedAt).toISOString()}`);
-}
-
-/** By name. */
-export const COMMANDS: ReadonlyMap<string, Command> = new Map([
-  ['keygen-root', { needs: ['out'], takes: ['passphrase-file'], run: keygenRoot }],
-  ['sign-account', { needs: ['key', 'account', 'identity', 'out'], takes: ['version', 'passphrase-file'], run: signAccount }],
-  ['verify-statement', { needs: ['organisation', 'file'], takes: [], run: verifyStatement }],
-] satisfies [string, Command][]);
+/** In the order of the help. */
+export const COMMANDS: readonly Command[] = [
+  {
+    name: 'inspect',
+    usage: 'FILE | - | TEXT [--json]',
+    help: `Explains a frame, a bundle, a device list, a code, an export or a record of a store, byte by byte. It is read from a file, from
+standard input, or typed: hexadecimal, base64, armoured, or a JSON with such texts. Nothing secret is shown.`,
+    needs: ['file'],
+    takes: ['json'],
+    file: 'a file, - or a text',
+    run: inspect,
+  },
+  {
+    name: 'keygen-root',
+    usage: '--out FILE [--passphrase-file FILE]',
+    help: "Makes an organisation's root key: FILE, encrypted under a passphrase, and FILE.pub, which applications are given.",
+    needs: ['out'],
+    takes: ['passphrase-file'],
+    run: keygenRoot,
+  },
+  {
+    name: 'sign-account',
+    usage: '--key FILE --account NAME --identity HEX --out FILE [--version N] [--passphrase-file FILE]',
+    help: `Signs that the account has this identity, 128 hexadecimal digits. Takes some seconds. A statement replaces those of lower
+versions; the version is the time in milliseconds unless it is given.`,
+    needs: ['key', 'account', 'identity', 'out'],
+    takes: ['version', 'passphrase-file'],
+    run: signAccount,
+  },
+  {
+    name: 'verify-statement',
+    usage: '--organisation FILE.pub FILE',
+    help: 'Verifies what sign-account has written, and shows what it says.',
+    needs: ['organisation', 'file'],
+    takes: [],
+    file: 'a statement',
+    run: verifyStatement,
+  },
+];

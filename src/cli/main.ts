@@ -1,55 +1,59 @@
 #!/usr/bin/env node
-/** `npx @cyphr/e2ee`: an organisation's root key, on the machine where it is kept. Exits with 0, 1 (it did not work) or 2 (typed wrong). */
+/** `npx @cyphr/e2ee`: finds the command that was typed and runs it. Exits with 0, 1 (something failed) or 2 (typed wrong). */
 
 import { parseArgs } from 'node:util';
 import { isCyphrError, UsageError } from '../errors.js';
-import { COMMANDS, type Given } from './commands.js';
-import { exitWith, say, tell } from './terminal.js';
+import { COMMANDS, type Command, type Given } from './commands.js';
+import { endQuietly, exitWith, say, tell } from './terminal.js';
 
-const USAGE = `npx @cyphr/e2ee <command> …
-
-keygen-root --out FILE [--passphrase-file FILE]
-  Makes an organisation's root key: FILE, encrypted under a passphrase, and FILE.pub, which applications are given.
-
-sign-account --key FILE --account NAME --identity HEX --out FILE [--version N] [--passphrase-file FILE]
-  Signs that the account has this identity, 128 hexadecimal digits. Takes some seconds. A statement replaces those of lower
-  versions; the version is the time in milliseconds unless it is given.
-
-verify-statement --organisation FILE.pub FILE
-  Verifies what sign-account has written, and shows what it says.
-
-The passphrase is asked for on the terminal, or it is the first line of --passphrase-file. No file is ever overwritten.`;
+const help = (): string =>
+  `npx @cyphr/e2ee <command> …
+${COMMANDS.map(({ name, usage, help }) => `\n${name} ${usage}\n  ${help.replaceAll('\n', '\n  ')}\n`).join('')}
+A passphrase is asked for on the terminal, or it is the first line of --passphrase-file. No file is ever overwritten. Ends with 0 if all
+is well, 1 if something failed, 2 if it was typed wrong.`;
 
 /** Faults of what was typed, by the code that Node or this library gives them. */
 const TYPED_WRONG = /^ERR_(?:PARSE_ARGS_|ARGUMENT$|LENGTH$)/;
 
+const text = { type: 'string' } as const;
+const OPTIONS = {
+  out: text,
+  key: text,
+  account: text,
+  identity: text,
+  version: text,
+  organisation: text,
+  'passphrase-file': text,
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
 async function main(): Promise<void> {
-  const text = { type: 'string' } as const;
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      out: text,
-      key: text,
-      account: text,
-      identity: text,
-      version: text,
-      organisation: text,
-      'passphrase-file': text,
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
-  const { help, ...named } = values;
-  if (help) return say(USAGE);
-  const [name = '', file, ...more] = positionals;
-  const command = COMMANDS.get(name);
-  if (command === undefined) throw typedWrong(name === '' ? 'which command?' : `there is no command ${name}`);
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: OPTIONS });
+  const { help: isHelp, ...named } = values;
+  if (isHelp) return say(help());
+  const command = commandOf(positionals);
+  const [file, ...more] = positionals.slice(command.name.split(' ').length);
   const given: Given = { ...named, ...(file !== undefined && { file }) };
-  const missing = command.needs.find((each) => given[each] === undefined);
-  if (missing !== undefined) throw typedWrong(`${name} needs ${missing === 'file' ? 'a statement' : `--${missing}`}`);
-  const foreign = (Object.keys(given) as (keyof Given)[]).find((each) => ![...command.needs, ...command.takes].includes(each));
+  check(command, given, more);
+  if (!(await command.run(given))) exitWith(1);
+}
+
+function commandOf([first = '', second = '']: readonly string[]): Command {
+  const command = COMMANDS.find(({ name }) => name === first || name === `${first} ${second}`);
+  if (command !== undefined) return command;
+  const longer = COMMANDS.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name);
+  if (first !== '' && longer.length > 0) throw typedWrong(`did you mean ${longer.join(' or ')}?`);
+  throw typedWrong(first === '' ? 'which command?' : `there is no command ${first}`);
+}
+
+/** Throws unless the command was given all that it needs, and nothing that it doesn't take. */
+function check({ name, needs, takes, file = 'a file' }: Command, given: Given, more: readonly string[]): void {
+  const missing = needs.find((each) => given[each] === undefined);
+  if (missing !== undefined) throw typedWrong(`${name} needs ${missing === 'file' ? file : `--${missing}`}`);
+  const foreign = (Object.keys(given) as (keyof Given)[]).find((each) => ![...needs, ...takes].includes(each));
   if (foreign !== undefined || more.length > 0)
-    throw typedWrong(`${name} takes no ${foreign === undefined || foreign === 'file' ? (more[0] ?? file) : `--${foreign}`}`);
-  await command.run(given);
+    throw typedWrong(`${name} takes no ${foreign === undefined || foreign === 'file' ? (more[0] ?? given.file) : `--${foreign}`}`);
 }
 
 function typedWrong(message: string): UsageError {
@@ -65,4 +69,5 @@ function explain(error: unknown): void {
   exitWith(isTypedWrong ? 2 : 1);
 }
 
+endQuietly();
 main().catch(explain);

@@ -1,9 +1,17 @@
 /** The terminal and the disk of the command: what it asks, says, reads and writes. */
 
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { StoreError, UsageError } from '../errors.js';
+
+/** Whoever reads may stop reading: nothing has failed then. */
+export function endQuietly(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit();
+  });
+}
 
 /** One line on standard output. */
 export function say(line: string): void {
@@ -28,6 +36,16 @@ export function exitWith(code: number): void {
 /** A file's bytes; throws what Node does. */
 export function readBytes(path: string): Uint8Array {
   return new Uint8Array(readFileSync(path));
+}
+
+/** All of standard input. */
+export function readInput(): Uint8Array {
+  return new Uint8Array(readFileSync(0));
+}
+
+/** Whether there is a file of this name. */
+export function isFile(path: string): boolean {
+  return existsSync(path) && statSync(path).isFile();
 }
 
 /** Throws `ERR_ARGUMENT` if there is something at one of the paths. */

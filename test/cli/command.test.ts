@@ -39,7 +39,7 @@ test('--help', async () => {
   for (const words of [['--help'], ['sign-account', '-h']]) {
     const { code, out, err } = await run(...words);
     expect([code, err]).toEqual([0, '']);
-    for (const command of ['keygen-root', 'sign-account', 'verify-statement']) expect(out).toContain(`\n${command} `);
+    for (const command of ['inspect', 'keygen-root', 'sign-account', 'verify-statement']) expect(out).toContain(`\n${command} `);
   }
 });
 
@@ -67,6 +67,42 @@ test.each([
   expect(err).toContain('--help');
   expect(err).not.toMatch(trace);
   expect(existsSync(at('x'))).toBe(false);
+});
+
+describe('inspect', () => {
+  const frame = `20010001${'ab'.repeat(16 + 24 + 104 + 32 + 528)}`;
+  writeFileSync(at('frame.bin'), Buffer.from(frame, 'hex'));
+  writeFileSync(at('frame.json'), JSON.stringify({ frame, key: '5a'.repeat(32) }));
+
+  test('a file, a text, standard input, a JSON', async () => {
+    const piped = new Promise<string>((resolve) => {
+      const child = execFile(process.execPath, [...SOURCE, 'inspect', '-'], { cwd: ROOT, env }, (_, out) => resolve(out));
+      child.stdin!.end(Buffer.from(frame, 'hex'));
+    });
+    const [file, text, json] = [await run('inspect', at('frame.bin')), await run('inspect', frame), await run('inspect', at('frame.json'))];
+    for (const { code, out, err } of [file, text, json]) {
+      expect([code, err]).toEqual([0, '']);
+      expect(out).toMatch(/^ *44 +104 +headerCiphertext +(?:ab){24}… \(of a session of profile 2\)$/m);
+    }
+    expect(await piped).toBe(file.out);
+    expect(json.out).toContain('\nframe\nratchet message');
+    expect(json.out).not.toContain('5a5a');
+  });
+
+  test('--json is the same as data', async () => {
+    const { code, out } = await run('inspect', frame, '--json');
+    const { found, unknown } = JSON.parse(out);
+    expect([code, unknown, found.length]).toEqual([0, 0, 1]);
+    expect(found[0].explanation).toMatchObject({ kind: 'ratchet message', section: '1.4', lengthBytes: 708 });
+    expect(found[0].explanation.parts[3]).toEqual({ name: 'tag', offset: 4, lengthBytes: 16, value: 'ab'.repeat(16) });
+  });
+
+  test('what is damaged or unknown ends with 1', async () => {
+    const damaged = await run('inspect', frame.slice(0, 100));
+    expect([damaged.code, damaged.out]).toEqual([1, expect.stringContaining('WRONG at byte 44: headerCiphertext')]);
+    const unknown = await run('inspect', 'abcd');
+    expect([unknown.code, unknown.out, unknown.err]).toEqual([1, '', expect.stringContaining('nothing that is known')]);
+  });
 });
 
 test('a key, a statement, and what is refused', { timeout: 120_000 }, async () => {
