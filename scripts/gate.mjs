@@ -4,6 +4,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+/** npm scripts, in this order, after the tests. */
+const STEPS = ['typecheck', 'lint', 'coverage', 'build', 'size', 'api', 'tarball', 'package', 'runtimes', 'docs', 'demo', 'independent'];
+
 const work = mkdtempSync(join(tmpdir(), 'cyphr-gate-'));
 let passed = 0;
 let failed = 0;
@@ -32,8 +35,7 @@ try {
 } catch {
   failed += 1;
 }
-for (const name of ['typecheck', 'lint', 'coverage', 'build', 'size', 'api', 'tarball', 'package', 'runtimes', 'docs', 'demo', 'independent'])
-  count(step(name, [name]));
+for (const name of STEPS) count(step(name, [name]));
 // The model checker is no npm package: in CI scripts/ci-install.sh installs it, elsewhere it is run where it is there.
 const hasSpin = spawnSync('spin', ['-V']).status === 0;
 if (hasSpin || process.env.CI === 'true') count(step('formal', ['formal']));

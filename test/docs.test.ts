@@ -1,28 +1,12 @@
 /** The documents against the code: codes, labels, constants, links, and every TypeScript snippet. */
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { LABELS } from '../src/crypto/labels.js';
 import * as groups from '../src/limits.js';
-
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
-const DOCUMENTS = [
-  'README.md',
-  'SECURITY.md',
-  'CHANGELOG.md',
-  'docs/protocol.md',
-  'docs/threat-model.md',
-  'docs/storage.md',
-  'docs/errors.md',
-  'examples/chat/README.md',
-  'examples/relay/README.md',
-  'examples/web/README.md',
-];
+import { DOCUMENTS, ROOT, read, snippetsOf } from './helpers/snippets.js';
 
 /** The rows of the tables below a heading, as cells; code marks taken off the first cell. */
 function rows(markdown: string, heading: string): string[][] {
@@ -125,9 +109,7 @@ function anchors(markdown: string): string[] {
   );
 }
 
-const snippets = DOCUMENTS.flatMap((document) =>
-  [...read(document).matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, code], index) => ({ name: `${document} ${index + 1}`, code: code! })),
-);
+const snippets = DOCUMENTS.flatMap(snippetsOf);
 
 it('every TypeScript snippet compiles against the package', () => {
   const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), ts.sys.readFile);
@@ -149,23 +131,4 @@ it('every TypeScript snippet compiles against the package', () => {
   );
   expect(snippets.length).toBeGreaterThan(3);
   expect(told).toEqual([]);
-});
-
-describe('the quick start', () => {
-  afterEach(() => vi.restoreAllMocks());
-
-  it('runs, and prints what it says', async () => {
-    const quickStart = snippets.find(({ name }) => name === 'README.md 1')!.code;
-    expect(quickStart.trim().split('\n').length).toBeLessThanOrEqual(16);
-    const promised = [...quickStart.matchAll(/console\.log\(.*\/\/ (.+)$/gm)].map(([, text]) => text);
-    const folder = mkdtempSync(join(tmpdir(), 'cyphr-docs-'));
-    try {
-      writeFileSync(join(folder, 'quick-start.ts'), quickStart);
-      const log = vi.spyOn(console, 'log').mockImplementation(() => {});
-      await import(/* @vite-ignore */ join(folder, 'quick-start.ts'));
-      expect(log.mock.calls.map((words) => words.join(' '))).toEqual(promised);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  });
 });

@@ -1,0 +1,45 @@
+/** The TypeScript of the documents, snippet by snippet. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The repository, with a slash at its end. */
+export const ROOT: string = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Everything that users and auditors read. */
+export const DOCUMENTS: readonly string[] = [
+  'README.md',
+  'SECURITY.md',
+  'CHANGELOG.md',
+  ...readdirSync(join(ROOT, 'docs')).flatMap((name) => (name.endsWith('.md') ? [`docs/${name}`] : [])),
+  'examples/chat/README.md',
+  'examples/relay/README.md',
+  'examples/web/README.md',
+];
+
+/** One block of code. */
+export interface Snippet {
+  /** The document and the heading that it stands below, and its number there if it is not the first. */
+  readonly name: string;
+  readonly code: string;
+}
+
+/** The text of a file of the repository. */
+export function read(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8');
+}
+
+/** Every block of TypeScript in a document. */
+export function snippetsOf(document: string): Snippet[] {
+  const found: Snippet[] = [];
+  let heading = '';
+  for (const [, title, code] of read(document).matchAll(/^#+ (.+)$|^```ts\n([\s\S]*?)^```$/gm)) {
+    if (title !== undefined) heading = title;
+    if (code === undefined) continue;
+    const name = `${document}: ${heading}`;
+    const before = found.filter((each) => each.name === name || each.name.startsWith(`${name} (`)).length;
+    found.push({ name: before === 0 ? name : `${name} (${before + 1})`, code });
+  }
+  return found;
+}
