@@ -9,7 +9,7 @@ import { linked } from '../helpers/devices.js';
 import { glassNetwork } from '../helpers/glass-network.js';
 import { usage } from '../helpers/matchers.js';
 import { origin } from '../helpers/origin.js';
-import { type GlassStore, type Person, person, START } from '../helpers/people.js';
+import { type GlassStore, glassStore, type Person, person, START } from '../helpers/people.js';
 
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/quick-tabs.js')).quickTabs(await original()));
 
@@ -242,6 +242,25 @@ describe('a history for a device that was linked', () => {
     await vi.waitFor(() => expect([...keysOf(alice, 'outbox'), ...keysOf(alice, 'pending')]).toEqual([]), PATIENCE);
     expect([read, keysOf(alice, 'linked')]).toEqual([before, []]);
     await closeAll(alice, phone);
+  });
+
+  test('a device that had to recover is not the one that linked the others: they would not take it from it', async () => {
+    const { alice, phone, network, clock } = await world();
+    const backup = glassStore();
+    await backup.commit([...alice.store.rows()].map(([key, value]) => ({ key: JSON.parse(key), value })));
+    await alice.client.close();
+    const later = await person('alice', network, clock, { store: alice.store, seed: 'later' });
+    await later.seen('status', ({ status }) => status.state === 'online');
+    await later.client.close();
+    clock.ms += 60_000;
+    const restored = await person('alice', network, clock, { store: backup, seed: 'restored' });
+    await restored.seen('status', ({ status }) => status.state === 'halted');
+    const send = (): Promise<void> => restored.client.devices.sendHistory(phone.client.device, [bytes(1)]);
+    await expect(send()).rejects.toMatchObject({ code: 'ERR_STORE_ROLLBACK' });
+    await restored.client.recover();
+    expect((await restored.client.devices.list()).map(({ device }) => device)).toContain(phone.client.device);
+    await expect(send()).rejects.toThrow(usage('ERR_ARGUMENT', 'device'));
+    await closeAll(restored, phone);
   });
 
   test('a client that closes says so', async () => {
