@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { talk } from './talk.mjs';
 import * as bounds from './talk-bounds.mjs';
 import { talkToClient } from './talk-client.mjs';
+import { compareDecoders } from './talk-decoders.mjs';
 import { joinSdk, linkSdk } from './talk-linking.mjs';
 import { playFile } from './vectors.mjs';
 
@@ -59,6 +60,7 @@ for (const [starter, metadata, bandwidth, profile] of [
   jobs.push([`client, profile ${profile}, ${metadata}, ${starterName(starter)} first`, (own) => talkToClient({ ...options, seed: own })]);
 }
 for (const [name, body] of Object.entries(bounds)) jobs.push([`bounds: ${name}`, body]);
+jobs.push(['decoders', compareDecoders]);
 jobs.push(['linking: the SDK’s account, typed code', (own) => joinSdk(own, true)]);
 jobs.push(['linking: the SDK’s account, QR code', (own) => joinSdk(own, false)]);
 jobs.push(['linking: this side’s account', linkSdk]);

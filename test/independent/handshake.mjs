@@ -94,7 +94,7 @@ export function decodeInit(bytes) {
   const versions = readVersions(reader);
   const sender = { account: reader.accountId(), device: reader.deviceId() };
   const ids = { setId: reader.take(8), otId: reader.take(8), ephemeral: reader.take(32), ciphertext: reader.take(1568) };
-  const keys = { accountKey: reader.take(1984), deviceKey: reader.take(1984), list: decodeDeviceList(reader.lp16()) };
+  const keys = { accountKey: reader.take(1984), deviceKey: reader.take(1984), listBytes: reader.lp16() };
   const initId = crypto.sha256(info('hs/init', reader.bytes.subarray(0, reader.at)));
   const signature = reader.take(3373);
   need(reader.at <= 24 * 1024, 'ERR_DECODE', 'an Init too long');
@@ -133,9 +133,10 @@ export function accept(party, set, batch, frame, { pins = new Map(), lists = new
   need(unit !== undefined || equal(init.otId, NO_UNIT), 'ERR_KEY_GONE', 'a one-time unit without secrets');
   const pin = pins.get(init.account.toString('hex'));
   need(pin === undefined || equal(pin, crypto.sha512(init.accountKey)), 'ERR_IDENTITY_CHANGED', 'another identity than the pin');
-  verifyList(init.list, init.accountKey, 'ERR_DECRYPT');
-  need(equal(init.list.account, init.account), 'ERR_DECRYPT', 'a list of another account');
-  const list = newerList(init.list, lists.get(init.account.toString('hex')), 'ERR_DECRYPT');
+  const shown = decodeDeviceList(init.listBytes);
+  verifyList(shown, init.accountKey, 'ERR_DECRYPT');
+  need(equal(shown.account, init.account), 'ERR_DECRYPT', 'a list of another account');
+  const list = newerList(shown, lists.get(init.account.toString('hex')), 'ERR_DECRYPT');
   const entry = entryOf(list, init.device, init.deviceKey);
   need(entry !== undefined, 'ERR_DEVICE_UNTRUSTED', 'the list does not name the device');
 

@@ -80,7 +80,8 @@ const common = (secrets, profile, isInitiator) => ({
 const HEADER = ['dh', 'pn', 'n', 'pqEpoch', 'pqCtr', 'pqPrev', 'type', 'idx', 'flags', 'chunk'];
 const encodeHeader = ({ dh, pn, n, pqEpoch, pqCtr, pqPrev, type, idx, chunk }) =>
   concat(dh, ...[pn, n, pqEpoch, pqCtr, pqPrev].map(u32), u8(type), u16(idx), u8(0), chunk);
-function decodeHeader(bytes) {
+/** The plaintext of a hdrCt, by the rules that need no state. */
+export function decodeHeader(bytes) {
   const reader = new Reader(bytes);
   const counters = Array.from({ length: 6 }, (_, i) => (i === 0 ? reader.take(32) : reader.u32()));
   const values = [...counters, reader.u8(), reader.u16(), reader.u8(), reader.rest()];

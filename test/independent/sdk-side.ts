@@ -5,12 +5,16 @@
 
 import { createHash } from 'node:crypto';
 import { createInterface } from 'node:readline';
-import { CyphrError } from '@cyphr/e2ee/errors';
+import { CyphrError, DecodeError } from '@cyphr/e2ee/errors';
 import * as pqxdh from '@cyphr/e2ee/pqxdh';
 import * as ratchet from '@cyphr/e2ee/ratchet';
 // The seal has no subpath of its own: it belongs to what the client does for an application.
 import { openFrame, sealFrame } from '../../src/pqxdh/seal.js';
-import { parseInit } from '../../src/wire/frames.js';
+import { parseInit, parseSealed } from '../../src/wire/frames.js';
+import { decodeMsgpack, encodeMsgpack } from '../../src/wire/msgpack.js';
+import * as objects from '../../src/wire/objects.js';
+import { parsePlaintext } from '../../src/wire/plaintext.js';
+import { decodeHeader, parseRatchetFrame } from '../../src/wire/ratchet-message.js';
 
 const [, , account = 'sdk', seed = 'seed', now = '0'] = process.argv;
 const nowMs = Number(now);
@@ -43,6 +47,37 @@ let session: Session | undefined;
 
 type Fields = Readonly<Record<string, string | number | undefined>>;
 const text = (fields: Fields, name: string): string => String(fields[name] ?? '');
+
+/** What bytes of each kind are held to be: throws, or gives what the verdict may be compared by. */
+const DECODERS: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
+  deviceList: objects.parseDeviceList,
+  signedSet: objects.parseSignedSet,
+  batch: objects.parseBatch,
+  statement: objects.parseRootStatement,
+  login: objects.parseLogin,
+  entry: objects.parseOneTimeEntry,
+  identity: (bytes) => objects.parseDeviceList(objects.parseIdentity(bytes).deviceList),
+  sealed: parseSealed,
+  init: parseInit,
+  ratchet1: (bytes) => parseRatchetFrame(bytes, 1),
+  ratchet2: (bytes) => parseRatchetFrame(bytes, 2),
+  ratchet3: (bytes) => parseRatchetFrame(bytes, 3),
+  header: decodeHeader,
+  plaintext: (bytes) => {
+    if (parsePlaintext(bytes) === undefined) throw new DecodeError('ERR_DECODE', 'not a plaintext');
+  },
+  msgpack: (bytes) => hex(encodeMsgpack(decodeMsgpack(bytes))),
+};
+
+function verdict(kind: string, bytes: Uint8Array): string {
+  try {
+    const value = DECODERS[kind]!(bytes);
+    return typeof value === 'string' ? value : 'ok';
+  } catch (error) {
+    if (!(error instanceof CyphrError)) throw error;
+    return error.code;
+  }
+}
 
 const HANDLERS: Readonly<Record<string, (fields: Fields) => Fields>> = {
   bundle: ({ unit }) => ({
@@ -91,6 +126,13 @@ const HANDLERS: Readonly<Record<string, (fields: Fields) => Fields>> = {
     } else session = { ...session!, state: next, prefix: new Uint8Array() };
     return { text: new TextDecoder().decode(out) };
   },
+
+  verdicts: (fields) => ({
+    verdicts: text(fields, 'all')
+      .split(',')
+      .map((each) => verdict(text(fields, 'kind'), unhex(each)))
+      .join(','),
+  }),
 
   epochs: () => ({ sending: session!.state.pq.sending.epoch, receiving: session!.state.pq.receiving.epoch }),
 };
