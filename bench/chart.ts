@@ -1,4 +1,4 @@
-/** A chart as an SVG file of its own, without a library: panels of bars on a logarithmic scale, readable on light and dark grounds. */
+/** A chart as an SVG file of its own, without a library: panels of bars, readable on light and dark grounds. */
 
 export interface Bar {
   readonly label: string;
@@ -13,7 +13,7 @@ export interface Bar {
 export interface Panel {
   readonly title: string;
   readonly bars: readonly Bar[];
-  /** Where a line is drawn: what all are measured by. */
+  /** What all are measured by: bars then begin there, on a logarithmic scale. Else they begin at zero, on a linear one. */
   readonly reference?: number;
 }
 
@@ -64,27 +64,27 @@ ${parts.join('')}<text class="quiet" x="16" y="${y + 8}">${escaped(note)}</text>
 
 function panel({ title, bars, reference }: Panel, left: number, top: number): string {
   const values = bars.flatMap(({ value, low = value, high = value }) => [value, low, high]).concat(reference ?? []);
-  // A bar's length means a factor above the foot, half of the smallest value.
-  const foot = Math.min(...values) / 2;
-  const scale = PLOT / Math.log(Math.max(...values) / foot);
-  const x = (value: number): number => left + LABEL + Math.log(value / foot) * scale;
+  const scaled = reference === undefined ? (value: number): number => value : Math.log;
+  const least = reference === undefined ? 0 : Math.log(Math.min(...values));
+  const scale = PLOT / (scaled(Math.max(...values)) - least || 1);
+  const x = (value: number): number => left + LABEL + (scaled(value) - least) * scale;
+  const from = x(reference ?? 0);
   const lines = bars.map(({ label, value, low, high, text, tone }, index) => {
     const y = top + HEAD + index * BAR;
     const middle = y + BAR / 2 - 2;
+    const [start, end] = [Math.min(from, x(value)), Math.max(from, x(value))];
     const whisker =
       low === undefined || high === undefined
         ? ''
         : `<line class="whisker" x1="${px(x(low))}" x2="${px(x(high))}" y1="${px(middle)}" y2="${px(middle)}"/>`;
     return (
       `<text x="${left + LABEL - 8}" y="${y + 11}" text-anchor="end">${escaped(label)}</text>` +
-      `<rect class="${tone}" x="${left + LABEL}" y="${y}" width="${px(x(value) - left - LABEL)}" height="${BAR - 4}" rx="2"/>${whisker}` +
-      `<text class="quiet" x="${px(x(Math.max(value, high ?? value)) + 6)}" y="${y + 11}">${escaped(text)}</text>\n`
+      `<rect class="${tone}" x="${px(start)}" y="${y}" width="${px(Math.max(end - start, 1))}" height="${BAR - 4}"/>${whisker}` +
+      `<text class="quiet" x="${px(Math.max(end, x(high ?? value)) + 6)}" y="${y + 11}">${escaped(text)}</text>\n`
     );
   });
   const height = HEAD + bars.length * BAR;
   const mark =
-    reference === undefined
-      ? ''
-      : `<line class="line" x1="${px(x(reference))}" x2="${px(x(reference))}" y1="${top + HEAD - 6}" y2="${top + height}" stroke-dasharray="3 3"/>\n`;
+    reference === undefined ? '' : `<line class="line" x1="${px(from)}" x2="${px(from)}" y1="${top + HEAD - 6}" y2="${top + height}"/>\n`;
   return `<text class="title" x="${left}" y="${top + 20}">${escaped(title)}</text>\n${mark}${lines.join('')}`;
 }

@@ -21,8 +21,8 @@ export function timeChart({ rows, run }: Report): string {
     });
     return { title, bars, reference: 1 };
   });
-  const note = `Medians and quartiles of ratios, ${run.rounds} interleaved rounds, Node ${run.node}; logarithmic. What is not comparable: see the report.`;
-  return chart('Processor time relative to this SDK’s sessions (node:crypto, standard): shorter is faster', note, panels);
+  const note = `Medians and quartiles of ratios, ${run.rounds} interleaved rounds, Node ${run.node}; logarithmic, from the first row to both sides.`;
+  return chart('Processor time relative to this SDK’s sessions (node:crypto, standard): to the left is faster', note, panels);
 }
 
 /** Bytes on the wire, in the store and in a browser's bundle. */
@@ -37,20 +37,31 @@ export function bytesChart({ rows, weights }: Report): string {
   const panels = Object.entries(sizes).map(([title, size]): Panel => {
     const bars = shown.flatMap((row): Bar[] => {
       const value = row.sizes[size];
-      return value === undefined ? [] : [{ label: shortName(row), value, text: `${grouped(value)} B`, tone: toneOf(row) }];
+      return value === undefined
+        ? []
+        : [
+            {
+              label: row.name
+                .replace(/,? node:crypto/, '')
+                .replace('this SDK’s', '')
+                .replace('a commit with every message', 'with commits'),
+              value,
+              text: `${grouped(value)} B`,
+              tone: toneOf(row),
+            },
+          ];
     });
     return { title, bars };
   });
-  const bundles = weights.map(({ name, gzipBytes }): Bar => {
-    const own = name.startsWith('this SDK');
-    const label = name
-      .replace('this SDK, ', '')
-      .replace(/,? (?:with its|\(native).*/, '')
-      .replace(' with IndexedDB and relay', '');
-    return { label, value: gzipBytes, text: `${grouped(gzipBytes / 1_000)} kB`, tone: own ? 'own' : 'peer' };
+  // A native file is no bundle, and would make a point of all others: the table has it.
+  const bundles = weights.flatMap(({ name, gzipBytes, isNative }): Bar[] => {
+    const label = name.replace(/,? with .*/, '');
+    return isNative
+      ? []
+      : [{ label, value: gzipBytes, text: `${grouped(gzipBytes / 1_000)} kB`, tone: name.startsWith('this SDK') ? 'own' : 'peer' }];
   });
-  return chart('Bytes: shorter is smaller', 'Logarithmic. Messages of 100 bytes.', [
+  return chart('Bytes: shorter is smaller', 'Messages of 100 bytes. libsignal has no bundle for browsers.', [
     ...panels,
-    { title: 'bundle, minified and gzipped; libsignal: native file', bars: bundles },
+    { title: 'bundle for a browser, minified and gzipped', bars: bundles },
   ]);
 }

@@ -69,7 +69,10 @@ function sizes(rows: readonly Row[]): string {
   const cell = (value: number | undefined): string => (value === undefined ? NONE : grouped(value));
   return table(
     ['', ...Object.values(columns)],
-    rows.map(({ name, sizes }) => [name, ...(Object.keys(columns) as (keyof typeof columns)[]).map((column) => cell(sizes[column]))]),
+    rows.map(({ name, sizes }) => [
+      name.replace(/,? node:crypto/, ''),
+      ...(Object.keys(columns) as (keyof typeof columns)[]).map((column) => cell(sizes[column])),
+    ]),
   );
 }
 
@@ -104,7 +107,7 @@ ${times(rows, ({ cpuUs }) => micro(cpuUs))}
 
 ## Bytes
 
-What a message has on the wire beyond its 100 bytes of plaintext, what its sender has to fetch first, and what is stored of a session.
+What a message has on the wire beyond its 100 bytes of plaintext, what its sender has to fetch first, and what is stored of a session. The same with both backends.
 
 ${sizes(distinct)}
 

@@ -10,6 +10,7 @@ export interface Bundle {
   readonly name: string;
   readonly bytes: number;
   readonly gzipBytes: number;
+  readonly isNative: boolean;
 }
 export interface Weighed {
   readonly name: string;
@@ -56,7 +57,12 @@ export async function bundle({ name, peer, entry, files, isNative = false }: Wei
   const parts: Uint8Array[] = files === undefined ? [] : filesAt(path(files)).map((file) => readFileSync(file));
   if (!isNative) parts.push(await bundled(path(entry), peer === undefined ? [] : NOT_BUNDLED));
   const sum = (sizes: number[]): number => sizes.reduce((total, size) => total + size, 0);
-  return { name, bytes: sum(parts.map(({ length }) => length)), gzipBytes: sum(parts.map((part) => gzipSync(part, { level: 9 }).length)) };
+  return {
+    name,
+    bytes: sum(parts.map(({ length }) => length)),
+    gzipBytes: sum(parts.map((part) => gzipSync(part, { level: 9 }).length)),
+    isNative,
+  };
 }
 
 async function bundled(entry: string, external: string[]): Promise<Uint8Array> {

@@ -50,7 +50,7 @@ export const COUNTS = {
   /** A session from published keys, its first message sealed and opened. */
   establish: 2,
   /** A message, sealed and opened, to one who doesn't answer. */
-  oneWay: 50,
+  oneWay: 100,
   /** A message, sealed and opened, where each answers the other. */
   pingPong: 200,
   /** Opening a message before which 900 are missing. */
@@ -58,7 +58,7 @@ export const COUNTS = {
   /** Opening one of these 900 afterwards. */
   late: 50,
   /** Saving a session and loading it. */
-  restore: 20,
+  restore: 50,
 } as const;
 export type ScenarioName = keyof typeof COUNTS;
 
