@@ -77,6 +77,15 @@ describe('docs/protocol.md', () => {
   });
 });
 
+describe('the reference of the API', () => {
+  it('has every subpath of the package', () => {
+    const { exports } = JSON.parse(read('package.json')) as { exports: Record<string, { types?: string }> };
+    const declared = Object.values(exports).flatMap(({ types }) => types?.replace('./dist/', 'src/').replace('.d.ts', '.ts') ?? []);
+    expect(declared.length).toBeGreaterThan(10);
+    expect((JSON.parse(read('typedoc.json')) as { entryPoints: string[] }).entryPoints.sort()).toEqual(declared.sort());
+  });
+});
+
 describe('docs/threat-model.md', () => {
   it('links each attack class to tests that carry its id', () => {
     const linked = [...read('docs/threat-model.md').matchAll(/^\| (T\d\d) \| [^|]+ \| (\[.*)\|$/gm)];
