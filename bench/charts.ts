@@ -43,7 +43,7 @@ export function bytesChart({ rows, weights }: Report): string {
             {
               label: row.name
                 .replace(/,? node:crypto/, '')
-                .replace('this SDK’s', '')
+                .replace('this SDK’s ', '')
                 .replace('a commit with every message', 'with commits'),
               value,
               text: `${grouped(value)} B`,
