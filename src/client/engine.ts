@@ -90,7 +90,7 @@ export interface Answers {
   /** Shows a code; an earlier one is no longer good. `id` names it in this engine. */
   linkOpen(): { readonly id: string; readonly qr: Uint8Array<ArrayBuffer>; readonly typed: string; readonly expiresAtMs: number };
   /** Waits for the one request of that code. */
-  linkRequest(): { readonly confirmation: string };
+  linkRequest(): { readonly confirmation: string; readonly device: number };
   linkAnswer(): void;
   revoke(): void;
   /** Whether a history may be sent to this device, and how many bytes of records each part may hold. */

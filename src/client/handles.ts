@@ -42,8 +42,8 @@ export function devicesView(seat: Seat, newId: () => string): Devices {
       return {
         ...shown,
         async request(options = {}) {
-          const { confirmation } = await seat.call('linkRequest', { id }, checkWaitOptions(options).signal);
-          return { confirmation, confirm: () => answer(true), reject: () => answer(false) };
+          const asked = await seat.call('linkRequest', { id }, checkWaitOptions(options).signal);
+          return { ...asked, confirm: () => answer(true), reject: () => answer(false) };
         },
       };
     },

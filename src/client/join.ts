@@ -33,8 +33,9 @@ const PAUSE_MS = 5_000;
  * taken the request, in `request()`. Both then show `confirmation`: a person compares, and confirms on the other one. `client()` resolves
  * with this device's client thereupon, and rejects if the person refused.
  *
- * What the other device knows of contacts comes by itself afterwards, encrypted. Messages of before don't. From then on the store is opened
- * by `createClient`, as any other; so too if `client()` rejects once the store is no longer empty.
+ * What the other device knows of contacts comes by itself afterwards, encrypted. Messages of before come if its application sends them, by
+ * `devices.sendHistory()`. From then on the store is opened by `createClient`, as any other; so too if `client()` rejects once the store
+ * is no longer empty.
  *
  * Throws `ERR_ARGUMENT` (`code`: it is none, or has a typing error; `account`: it is of another account; `store`: it is not empty;
  * `directory`: it has no drop box), `ERR_TIMEOUT` (the code is not good here, or no longer, or nobody answered), `ERR_DEVICE_UNTRUSTED` (another

@@ -276,8 +276,8 @@ export function linking(
           link.asked = undefined;
           throw error;
         });
-        const { confirmation } = await abortable(link.asked, signal);
-        return { confirmation };
+        const { confirmation, entry } = await abortable(link.asked, signal);
+        return { confirmation, device: entry.device };
       },
       async linkAnswer({ id, isConfirmed }) {
         const link = current(id);

@@ -298,7 +298,9 @@ export interface Devices {
   /**
    * Sends records of the application's own, such as its messages of before, to a device that this one has linked: end-to-end encrypted, in
    * the sessions of the two, as messages of the kind `history`. Opaque, in order, and at most `limits.historyPartBytes` each (less
-   * where the carrier's messages have less than 72 KiB); small ones travel together. Sessions never move.
+   * where the carrier's messages have less than 72 KiB); small ones travel together. Sessions never move, and the client of the other
+   * device knows of these messages only what you show of them: it can't edit them or react to them, and what is said of them later waits
+   * there for messages that never come.
    *
    * Resolves once all were accepted, as `until('accepted')` says. One part is under way at a time, and `records` is read no faster: while
    * the other device has not come yet, or its mailbox is full, this waits, so pass a signal. Copies of each record are taken as it is read.
@@ -332,6 +334,8 @@ export interface Linking {
 export interface LinkRequest {
   /** Two groups of six digits. Confirm only if the new device, in a hand that you know, shows the same. */
   readonly confirmation: string;
+  /** Its number, once it is confirmed: for `devices.sendHistory()`. */
+  readonly device: number;
   /** Commits the list with the new device; publishing it and answering go on by themselves. Throws `ERR_TIMEOUT` once the code is no longer good. */
   confirm(): Promise<void>;
   /** Tells the new device so. */

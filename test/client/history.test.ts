@@ -130,8 +130,7 @@ describe('a history for a device that was linked', () => {
           const asked = await link.request(options);
           const confirm = async (): Promise<void> => {
             await asked.confirm();
-            const { device } = (await alice.client.devices.list()).find(({ self }) => !self)!;
-            sending = alice.client.devices.sendHistory(device, [bytes(1, 1)]);
+            sending = alice.client.devices.sendHistory(asked.device, [bytes(1, 1)]);
           };
           return { ...asked, confirm };
         },
