@@ -153,6 +153,8 @@ export const talkLimits = {
    * other was on its way for as long as messages may be, 30 days.
    */
   knownMs: 150 * DAY_MS,
+  /** What seems to be past its time for longer than this was not looked at when it was, or by another clock: its time begins anew. */
+  unseenMs: 7 * DAY_MS,
   /** Edits, reactions and deletions that wait for their target, of one author in one conversation; more are dropped. */
   earlyCount: 64,
   earlyMs: 7 * DAY_MS,

@@ -21,6 +21,7 @@ import { UsageError } from '../errors.js';
 import { limits, talkLimits } from '../limits.js';
 import type { Write } from '../store/port.js';
 import { reader } from '../wire/codec.js';
+import { verdict } from './ages.js';
 import { decodeContent, type Stamp, stampContent } from './content.js';
 import type { Context } from './context.js';
 import { hasReceipts } from './receipts.js';
@@ -243,11 +244,13 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
     },
     async prune() {
       for (const { key, value } of await db.list(['early'])) {
-        if (ctx.now() - inboxRecord.decode(value).receivedAtMs <= talkLimits.earlyMs) continue;
+        const record = inboxRecord.decode(value);
+        const what = verdict(ctx.now(), record.receivedAtMs, talkLimits.earlyMs);
+        if (what === 'keep') continue;
         await ctx.lock(`talk ${key[1]}`, async () => {
           if ((await db.read(key)) === undefined) return;
-          await db.commit([{ key, value: null }]);
-          count(awaitedName(key[1]!, key[2]!, key[3]!), -1);
+          await db.commit([{ key, value: what === 'forget' ? null : inboxRecord.encode({ ...record, receivedAtMs: ctx.now() }) }]);
+          if (what === 'forget') count(awaitedName(key[1]!, key[2]!, key[3]!), -1);
         });
       }
     },
