@@ -2,16 +2,17 @@
 
 import { copy, equal, toHex } from '../bytes.js';
 import { sha256 } from '../crypto/suite.js';
-import { isCyphrError, TransportError, TrustError, UsageError } from '../errors.js';
+import { isCyphrError, TrustError, UsageError } from '../errors.js';
 import { compareSafetyQr, keyHash, safetyNumber, type VerifiedDeviceList, verifyDeviceList } from '../identity/index.js';
 import type { VerifiedRootStatement } from '../identity/root.js';
 import { keyLimits, sessionLimits } from '../limits.js';
-import { type VerifiedBundle, verifyBundle } from '../pqxdh/bundle.js';
+import type { VerifiedBundle } from '../pqxdh/bundle.js';
 import type { Address, BundleBytes } from '../step.js';
 import type { Write } from '../store/port.js';
 import { VERSION } from '../wire/codec.js';
 import { type DeviceEntry, parseDeviceList } from '../wire/objects.js';
 import { merged } from './brought.js';
+import { checkBundle } from './bundles.js';
 import { claimedLists } from './claimed-lists.js';
 import type { Context } from './context.js';
 import type { Calls } from './engine.js';
@@ -58,8 +59,11 @@ export interface Contacts {
   mayShow(account: string, accountKeyHash: Uint8Array, device?: number): boolean;
   /** Asks the directory, verifies, pins at first use. `take`: whose one-time prekeys to hand out. Throws `ERR_NO_SESSION` for an unknown account. */
   refresh(account: string, take: 'all' | readonly number[]): Promise<readonly VerifiedBundle[]>;
-  /** Whether the directory has shown sound keys of this device when the account was last refreshed. */
-  isShown(account: string, device: number): boolean;
+  /**
+   * Whether keys of this device were sound when the account was last refreshed, or nothing but past their date, by this device's clock;
+   * `undefined` for none of use, and if that is longer ago than `withinMs`.
+   */
+  keysOf(account: string, device: number, withinMs?: number): 'sound' | 'past' | undefined;
   /**
    * A list of the account, verified. A newer one under the pin is kept: who stands in it no longer is no device of the account any more.
    * Where nothing is pinned it is remembered for the pin to come: a device may write before the directory has its list.
@@ -98,7 +102,7 @@ function changedError(): TrustError {
 /** The contacts in `ctx.db`, all pins loaded, so that what may be shown is known without I/O. */
 export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   const known = new Map<string, KnownContact>();
-  const shown = new Map<string, ReadonlySet<number>>();
+  const shown = new Map<string, { readonly sound: ReadonlySet<number>; readonly past: ReadonlySet<number>; readonly atMs: number }>();
   const isOwn = (account: string): boolean => account === ctx.device().account;
   const find = (account: string): KnownContact | undefined => (isOwn(account) ? own.contact() : known.get(account));
   const refuseGhosts = ghosts(ctx);
@@ -153,24 +157,6 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   };
 
   const claimed = claimedLists();
-  /** Verifies one device's bundle against what is stored of it. Whose identity it is, is compared with the pin afterwards. */
-  const verify = async (bundle: BundleBytes, account: string, contact: KnownContact | undefined): Promise<VerifiedBundle> => {
-    if (bundle.address.account !== account) throw new TransportError('ERR_REJECTED', 'the directory answered for another account');
-    // What is stored holds for the pinned identity; another one starts from nothing.
-    const isSame = contact !== undefined && equal(bundle.identity.subarray(0, contact.identity.length), contact.identity);
-    const stored = isSame ? await device(account, bundle.address.device) : undefined;
-    const knownPeer = isSame ? { list: contact.list, ...stored } : {};
-    try {
-      return verifyBundle(bundle, undefined, ctx.now(), knownPeer);
-    } catch (error) {
-      // A directory may hold one-time prekeys past their date. Without one the last-resort prekey serves, as when it has none left.
-      if (bundle.oneTime === undefined || !isCyphrError(error) || error.code !== 'ERR_BUNDLE') throw error;
-      const without = verifyBundle({ ...bundle, oneTime: undefined }, undefined, ctx.now(), knownPeer);
-      ctx.observer.log('warn', 'one-time-prekey-rejected', error.code);
-      return without;
-    }
-  };
-
   /** The directory shows another identity than the pinned one, and it is properly signed: remember it, say so once. */
   const identityChanged = async (
     account: string,
@@ -201,13 +187,15 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   ): Promise<readonly VerifiedBundle[]> => {
     const before = find(account);
     const verified: VerifiedBundle[] = [];
+    const past = new Set<number>();
     let fault: unknown;
     for (const bundle of bundles) {
-      try {
-        verified.push(await verify(bundle, account, before));
-      } catch (error) {
-        fault ??= error;
-        ctx.observer.log('warn', 'bundle-rejected', isCyphrError(error) ? error.code : 'ERR_BUG');
+      const { device: id } = bundle.address;
+      const checked = checkBundle(ctx, bundle, account, before, await device(account, id));
+      if ('bundle' in checked) verified.push(checked.bundle);
+      else {
+        fault ??= checked.fault;
+        if (checked.isPast) past.add(id);
       }
     }
     // All devices of one account stand under one account key and on one list. Beside the pinned identity another one counts for nothing.
@@ -227,12 +215,13 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     const newest =
       fitting.length === 0 ? verifyDeviceList(contact!.list, contact!.identity) : fitting.reduce((a, b) => (b.version > a.version ? b : a));
     refuseGhosts(account, bundles, first.accountKey, newest.entries);
-    const usable = newest.entries.flatMap(
+    const sound = newest.entries.flatMap(
       ({ device: id, keyHash: hash }) =>
         agreed.find((bundle) => bundle.address.device === id && equal(hash, keyHash(bundle.deviceKey))) ?? [],
     );
     if (first.listIsStale) ctx.observer.log('warn', 'device-list-stale');
-    const deviceWrites = usable.map(({ address, signedSet }): Write => {
+    if (!isTold) shown.set(account, { sound: new Set(sound.map(({ address }) => address.device)), past, atMs: ctx.now() });
+    const deviceWrites = sound.map(({ address, signedSet }): Write => {
       const value = deviceRecord.encode({
         setSeq: signedSet.seq,
         setHash: signedSet.hash,
@@ -246,7 +235,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     if (isOwn(account)) {
       await ctx.db.commit(deviceWrites);
       await own.adopt(newest);
-      return usable.filter(({ address }) => address.device !== ctx.device().device);
+      return sound.filter(({ address }) => address.device !== ctx.device().device);
     }
     // Where the directory shows the pinned identity (again) there is nothing left to decide; a device can't say that of itself.
     const statement = organisation.kept(contact?.statement, offered, first.accountKeyHash);
@@ -255,8 +244,8 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
         ? { identity: first.accountKey, sinceMs: ctx.now(), verified: false, list: newest.bytes, former: [], statement }
         : { ...contact, list: newest.bytes, ...(isTold ? {} : { changedTo: undefined, changedList: undefined }), statement };
     await save(account, record, deviceWrites);
-    for (const listener of verifiedListeners) listener(account, usable);
-    return usable;
+    for (const listener of verifiedListeners) listener(account, sound);
+    return sound;
   };
 
   /** When the directory was last asked whether a pinned identity has changed. */
@@ -334,11 +323,13 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
         throw new UsageError('ERR_NO_SESSION', message, { field: 'to' });
       }
       const offered = isOwn(account) ? undefined : await organisation.ask(account, known.get(account), bundles);
-      const usable = await ctx.lock(`contact ${account}`, () => accept(account, bundles, offered));
-      shown.set(account, new Set(usable.map(({ address }) => address.device)));
-      return usable;
+      return ctx.lock(`contact ${account}`, () => accept(account, bundles, offered));
     },
-    isShown: (account, device) => shown.get(account)?.has(device) === true,
+    keysOf(account, device, withinMs = Number.POSITIVE_INFINITY) {
+      const known = shown.get(account);
+      if (known === undefined || Math.abs(ctx.now() - known.atMs) > withinMs) return undefined;
+      return known.sound.has(device) ? 'sound' : known.past.has(device) ? 'past' : undefined;
+    },
     learn: (account, list) =>
       ctx.lock(`contact ${account}`, async () => {
         if (isOwn(account)) return own.adopt(list);

@@ -44,7 +44,7 @@ export interface Outbox {
   /** Prepares a control message for an account: nothing happens before its rows are committed. */
   post(account: string, control: Control, options?: PostOptions): Posted;
   /** Prepares a message to be sent again to one device, H(DIK), under its id; without a word to the application. */
-  postAgain(account: string, message: Resend, deviceKeyHash: Uint8Array): Posted;
+  postAgain(account: string, message: Omit<Resend, 'write'>, deviceKeyHash: Uint8Array): Posted;
   wake(account: string): void;
   wakeAll(): void;
   queuedCount(): number;
@@ -129,7 +129,7 @@ export async function outbox(
       const verdict = isThere ? { acceptedAtMs: ctx.now(), code: undefined } : { code: error?.code };
       const ended = messages.write(id, { ...record, state, waitingFor: [], ...verdict });
       await db.commit([...rowsOf(record), ended, ...(record.isControl === true || isThere ? [] : forget(id))]);
-      if (isThere) ctx.observer.log('warn', 'device-not-reached', error?.code);
+      if (isThere || (end === 'failed' && record.isControl === true)) ctx.observer.log('warn', 'device-not-reached', error?.code);
       dequeue(record.to, id);
       messages.announce(id, record, state, isThere ? undefined : error);
       return state;
@@ -331,7 +331,7 @@ export async function outbox(
         if (!isWaiting(account, id)) continue;
         const device = Number(key[3]);
         if ((await isReplaced(account, device)) && (await encryptAgain(account, id, device))) continue;
-        const task = isTooOld(ctx, atMs) ? finish(id, 'failed', tooOld()) : transmitOne(account, device, id, bytes);
+        const task = isTooOld(ctx, atMs) && !controls.has(id) ? finish(id, 'failed', tooOld()) : transmitOne(account, device, id, bytes);
         const flight: Promise<void> = task.then(
           () => void flying.delete(flight),
           (error: unknown) => {
@@ -358,7 +358,12 @@ export async function outbox(
     }
   };
 
-  const unencrypted = openWaiting(ctx, contacts, encryption, log, { messages, finish, settle });
+  const unencrypted = openWaiting(ctx, contacts, encryption, log, {
+    messages,
+    finish,
+    settle,
+    later: (account, message, deviceKeyHash) => self.postAgain(account, message, deviceKeyHash),
+  });
 
   const lane = lanes(ctx, {
     isDue: (account) => waiting.has(account) || greetings.isDue(account),

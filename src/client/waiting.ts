@@ -6,15 +6,17 @@
 import { equal, fromHex, toHex } from '../bytes.js';
 import { type AnyCyphrError, isCyphrError, TransportError, UsageError } from '../errors.js';
 import { keyHash } from '../identity/index.js';
-import { limits, linkLimits } from '../limits.js';
+import { limits, linkLimits, sessionLimits } from '../limits.js';
 import type { VerifiedBundle } from '../pqxdh/bundle.js';
 import type { StoreKey, Write } from '../store/port.js';
-import { parseDeviceList } from '../wire/objects.js';
+import { type DeviceEntry, parseDeviceList } from '../wire/objects.js';
+import { verdict } from './ages.js';
 import type { Contacts, KnownContact } from './contacts.js';
 import type { Context } from './context.js';
 import type { Encrypted, Encryption, Outgoing } from './encryption.js';
+import type { Posted } from './outbox.js';
 import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
-import { isGone, type SendLog, wireId } from './sendlog.js';
+import { isGone, type Resend, type SendLog, wireId } from './sendlog.js';
 import type { SentMessages } from './sent.js';
 import type { SentState } from './types.js';
 
@@ -23,12 +25,21 @@ export type ForDevice = Encrypted & { readonly device: number };
 
 type Pending = ReturnType<typeof pendingRecord.decode>;
 
-/** Devices, by H(DIK) in hex, that a round leaves out: `blocked` keep their turn, `absent` have no sound keys in the directory and are none so far. */
+/**
+ * Devices, by H(DIK) in hex, that a round leaves out: `blocked` keep their turn, `absent` have no sound keys in the directory and are none
+ * so far, `late` ones have keys past their date: they were away for long, or a clock is wrong, theirs or this one.
+ */
 export interface LeftOut {
   readonly blocked: ReadonlyMap<string, Round['left'][number]>;
   readonly absent: ReadonlySet<string>;
+  readonly late: ReadonlySet<string>;
 }
-const NOBODY: LeftOut = { blocked: new Map(), absent: new Set() };
+/** What is known of devices without sound keys, by now. */
+interface Known {
+  readonly absent: Set<string>;
+  readonly late: Set<string>;
+}
+const NOBODY: LeftOut = { blocked: new Map(), absent: new Set(), late: new Set() };
 
 /** What came of encrypting a message for the devices that it is still for. */
 export interface Round {
@@ -56,6 +67,13 @@ export interface WaitingHost {
   readonly messages: SentMessages;
   finish(id: string, state: 'cancelled' | 'failed', error?: AnyCyphrError): Promise<SentState>;
   settle(account: string, id: string, record: SentRecord, devices: readonly number[]): Promise<void>;
+  /** Prepares a message that others of the account get, for one device that can't yet: without a word to the application. */
+  later(account: string, message: Omit<Resend, 'write'>, deviceKeyHash: Uint8Array): Posted;
+}
+
+/** Whether a row is no message of a person's, but a control message, a copy, or a message that is sent again. */
+function isProtocols({ as, control }: Pick<Pending, 'as' | 'control'>): boolean {
+  return as !== undefined || control !== undefined;
 }
 
 /** Whether a message has waited for too long. */
@@ -88,7 +106,7 @@ export function waiting(
   contacts: Contacts,
   encryption: Encryption,
   sendLog: SendLog,
-  { messages, finish, settle }: WaitingHost,
+  { messages, finish, settle, later }: WaitingHost,
 ): Waiting {
   const { db, transport } = ctx;
 
@@ -98,7 +116,7 @@ export function waiting(
     account: string,
     pending: Pending,
     bundles: readonly VerifiedBundle[],
-    { blocked, absent } = NOBODY,
+    { blocked, absent }: LeftOut = NOBODY,
   ): Promise<Round> => {
     const message: Outgoing = {
       id: fromHex(wireId(pending.as ?? pending.id))!,
@@ -176,7 +194,12 @@ export function waiting(
     if (row === undefined) return undefined;
     const pending = pendingRecord.decode(row);
     const { id, as } = pending;
-    if (isTooOld(ctx, pending.atMs)) return void (await finish(id, 'failed', tooOld()));
+    if (isTooOld(ctx, pending.atMs)) {
+      // Of the protocol's own nobody hears that it has failed: it must not because nothing ran, or another clock was right.
+      const isUnseen = isProtocols(pending) && verdict(ctx.now(), pending.atMs, limits.queueAgeMs) === 'anew';
+      if (!isUnseen) return void (await finish(id, 'failed', tooOld()));
+      await db.commit([{ key, value: pendingRecord.encode({ ...pending, atMs: ctx.now() }) }]);
+    }
     // To be sent again, or to a device later than to others.
     if (as !== undefined && pending.only !== undefined && (await isGone(ctx, as, pending.atMs)))
       return void (await finish(id, 'cancelled'));
@@ -196,14 +219,24 @@ export function waiting(
     const waitingFor = [...record.waitingFor, ...encrypted.map(({ device }) => device)];
     // Where others of the account get it, a device without keys keeps nobody waiting.
     const isElsewhere = waitingFor.length + record.accepted > 0;
-    const left = round.left.filter(({ keyHash: hash }) => !isElsewhere || !out.absent.has(toHex(hash)));
+    const present = round.left.filter(({ keyHash: hash }) => !isElsewhere || !out.absent.has(toHex(hash)));
+    // Nor does one whose keys are past their date; but it gets the message once it has others.
+    const isLate = ({ keyHash: hash }: Round['left'][number]): boolean =>
+      isElsewhere && record.isControl !== true && out.late.has(toHex(hash));
+    const left = present.filter((each) => !isLate(each));
+    if (encrypted.length === 0 && left.length > 0) return left;
+    const posts = present
+      .filter(isLate)
+      .map((each) => later(account, { id: as ?? id, payload: pending.payload, control: pending.control }, each.keyHash));
+    const posted = posts.flatMap(({ writes }) => writes);
     if (left.length === 0 && waitingFor.length === 0) {
       // Whoever it was for is gone, or has it.
+      if (posted.length > 0) await db.commit(posted);
+      for (const each of posts) each.committed();
       if (record.isControl !== true) await ctx.lock(`sent ${id}`, () => settle(account, id, record, []));
       else await finish(id, 'cancelled');
       return undefined;
     }
-    if (encrypted.length === 0 && left.length > 0) return left;
     const next: SentRecord = { ...record, waitingFor, ...(left.length === 0 ? { state: 'queued', code: undefined } : {}) };
     const plaintext: Write[] =
       record.isControl === true
@@ -214,34 +247,47 @@ export function waiting(
       value: left.length === 0 ? null : pendingRecord.encode({ ...pending, only: left.map(({ keyHash: hash }) => hash) }),
     };
     const logged = await log(contact, account, pending, encrypted);
-    await db.commit([rest, ...plaintext, messages.write(id, next), ...outboxRows(account, next, id, encrypted), ...logged.writes]);
+    await db.commit([
+      rest,
+      ...plaintext,
+      messages.write(id, next),
+      ...outboxRows(account, next, id, encrypted),
+      ...logged.writes,
+      ...posted,
+    ]);
     for (const each of encrypted) each.install();
     logged.committed();
+    for (const each of posts) each.committed();
     if (left.length === 0 && record.state === 'held') messages.announce(id, record, 'queued');
     return left.length === 0 ? undefined : left;
   };
 
-  /** Encrypts what waits for a session, in the order of the calls; what a device can't be sent now keeps its place before what comes later. */
+  /**
+   * Encrypts what waits for a session, in the order of the calls; what a device can't be sent now keeps its place before what comes later.
+   * Answers for whom something is left, and whether a person's message is among it; `undefined` if nothing is.
+   */
   const encryptWith = async (
     account: string,
     bundles: readonly VerifiedBundle[],
-    absent: ReadonlySet<string>,
-  ): Promise<Round['left'] | undefined> => {
+    out: Omit<LeftOut, 'blocked'>,
+  ): Promise<(Pick<Round, 'left'> & { readonly isPersons: boolean }) | undefined> => {
     const blocked = new Map<string, Round['left'][number]>();
     let isUnknown = false;
+    let isPersons = false;
     for (const { key, value } of await db.list(['pending', account])) {
       if (ctx.life.hasEnded()) return undefined;
-      const { only } = pendingRecord.decode(value);
-      // Nothing is to be had for these in this round.
-      if (only !== undefined && (only as Uint8Array[]).every((hash) => blocked.has(toHex(hash)))) continue;
-      const left = await ctx.lock(`peer ${account}`, () => encryptOne(account, key, bundles, { blocked, absent }));
+      const pending = pendingRecord.decode(value);
+      const { only } = pending;
+      // Nothing is to be had for these in this round, but that a person's message goes on without who is late.
+      const isBlocked = (name: string): boolean => blocked.has(name) && (isProtocols(pending) || !out.late.has(name));
+      const isSkipped = only !== undefined && (only as Uint8Array[]).every((hash) => isBlocked(toHex(hash)));
+      const left = isSkipped ? undefined : await ctx.lock(`peer ${account}`, () => encryptOne(account, key, bundles, { ...out, blocked }));
       for (const each of left ?? []) blocked.set(toHex(each.keyHash), each);
-      if (left?.length === 0) {
-        isUnknown = true;
-        break;
-      }
+      isPersons ||= !isProtocols(pending) && (isSkipped || left !== undefined);
+      isUnknown = left?.length === 0;
+      if (isUnknown) break;
     }
-    return isUnknown || blocked.size > 0 ? [...blocked.values()] : undefined;
+    return isUnknown || blocked.size > 0 ? { left: [...blocked.values()], isPersons } : undefined;
   };
 
   /** Whether the list of an account is so new that a device in it may not have come to publish its keys. */
@@ -251,35 +297,47 @@ export function waiting(
     return Math.abs(ctx.now() - parseDeviceList(contact.list).issuedAt) < linkLimits.slotMs;
   };
 
+  /** Of devices that the directory was asked about, notes those without sound keys; `false` if there are no new ones. */
+  const noted = async (account: string, wanted: Round['left'], { absent, late }: Known): Promise<boolean> => {
+    const unsound = wanted.flatMap(({ ask, keyHash: hash }) => {
+      const state = ask === undefined ? 'sound' : contacts.keysOf(account, ask);
+      const name = toHex(hash);
+      return state === 'sound' || absent.has(name) || late.has(name) ? [] : [{ name, among: state === 'past' ? late : absent }];
+    });
+    if (unsound.some(({ among }) => among === absent) && (await isJustListed(account)))
+      throw new TransportError('ERR_TIMEOUT', 'a device that was just linked has no keys yet');
+    for (const { name, among } of unsound) among.add(name);
+    return unsound.length > 0;
+  };
+
   /** Encrypts what waits for a session. Asks the directory only if a device has none. Throws what holds the messages, or `ERR_TIMEOUT`. */
   const encryptPending = async (account: string): Promise<void> => {
     let bundles: readonly VerifiedBundle[] = [];
+    const contact = await contacts.load(account);
     // Perhaps the directory shows the pinned identity again; if not, this throws what holds the messages.
-    if ((await contacts.load(account))?.changedTo !== undefined) await contacts.refresh(account, []);
-    const absent = new Set<string>();
+    if (contact?.changedTo !== undefined) await contacts.refresh(account, []);
+    // Keys that were past their date are seldom others a little later.
+    const isPast = ({ device }: DeviceEntry): boolean => contacts.keysOf(account, device, sessionLimits.listRefetchMs) === 'past';
+    const late = new Set((contact?.devices ?? []).filter(isPast).map((entry) => toHex(entry.keyHash)));
+    const known: Known = { absent: new Set(), late };
     let asked = 0;
     for (;;) {
-      const left = await encryptWith(account, bundles, absent);
-      if (left === undefined || ctx.life.hasEnded()) return;
-      const dead = left.find(({ why }) => why !== undefined)?.why;
-      const wanted = left.filter(({ why }) => why === undefined);
-      const gone =
-        asked === 0
-          ? []
-          : wanted.filter(({ ask, keyHash: hash }) => ask !== undefined && !contacts.isShown(account, ask) && !absent.has(toHex(hash)));
-      if (gone.length > 0) {
-        if (await isJustListed(account)) throw new TransportError('ERR_TIMEOUT', 'a device that was just linked has no keys yet');
-        for (const { keyHash: hash } of gone) absent.add(toHex(hash));
-        continue;
-      }
-      if (wanted.length === 0 && dead !== undefined) throw dead;
+      const rest = await encryptWith(account, bundles, known);
+      if (rest === undefined || ctx.life.hasEnded()) return;
+      const dead = rest.left.find(({ why }) => why !== undefined)?.why;
+      const wanted = rest.left.filter(({ why }) => why === undefined);
+      if (asked > 0 && (await noted(account, wanted, known))) continue;
+      const isOver = wanted.length > 0 && wanted.every(({ keyHash: hash }) => late.has(toHex(hash)));
+      if ((wanted.length === 0 || isOver) && dead !== undefined) throw dead;
+      // The protocol's own waits for who is late until something happens.
+      if (isOver && !rest.isPersons) return;
       // While an unknown account has started a session itself, only whose it is has to be asked.
       const isStranger = wanted.length === 0 && (await db.list(['peer', account], 1)).length > 0;
       const take = wanted.length === 0 ? (isStranger ? [] : ('all' as const)) : wanted.flatMap(({ ask }) => ask ?? []);
       // The first question may only have been whose account it is.
       asked += take.length === 0 ? 1 : 2;
-      if (asked > 3) {
-        const message = 'a device of this account has published no keys: the message is held, and goes out once it has';
+      if (asked > 3 || isOver) {
+        const message = 'a device of this account has published no keys, or none of late: the message is held, and goes out once it has';
         throw dead ?? new UsageError('ERR_NO_SESSION', message, { field: 'to' });
       }
       bundles = await ctx.observer.span('handshake', () => contacts.refresh(account, take));

@@ -15,8 +15,6 @@ import { addressName, addressOf, listed, type Outgoing, readAll, revokeOrphans, 
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-/** How long the secrets of prekeys are kept. */
-const SECRETS_MS = 45 * 24 * HOUR_MS;
 /** Rounds of fresh messages until all of them arrive. Sessions may be started once an hour. */
 const ROUNDS = 8;
 
@@ -142,7 +140,7 @@ async function statesOf({ messages, time }: World): Promise<ReadonlyMap<Outgoing
 
 /** Everything that is not as it should be, in words. */
 function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
-  const { relay, machines, messages, time } = world;
+  const { relay, machines, messages } = world;
   const broken: string[] = [];
   /** By text: the devices for which the relay has accepted it. */
   const accepted = new Map<string, Set<string>>();
@@ -164,16 +162,15 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
     if (said !== 'accepted' && said !== 'forgotten') broken.push(`${text} from ${from.name} to ${to}: still ${said}`);
     for (const target of targets(world, message)) {
       const address = addressName(addressOf(target)!);
-      // Keys that are past their date, by a clock that is ahead or made by one that was behind, count as none.
-      const hadKeys = from.latestMs() - time.now() <= SECRETS_MS && !target.wasBehind();
-      const isDue = ((known.has(address) && hadKeys) || accepted.get(text)?.has(address) === true) && !lostFor.has(address);
-      const isReported = target.undecryptable.some(
-        ({ from: account, heals }) => account === from.account && (heals !== 'by-itself' || !mustHeal(world, message, target)),
-      );
-      if (!isDue || has(target, message) || isReported || keysWereGone(target, message)) continue;
-      // A copy that has expired is told to nobody.
-      if (from.wasBehind() && target.account === from.account) continue;
+      const isDue = (known.has(address) || accepted.get(text)?.has(address) === true) && !lostFor.has(address);
       const drops = dropsOf(target, message).map(({ code }) => code);
+      // Whom a seal is from that can't be opened any more nobody knows.
+      const isSealed = drops.includes('ERR_KEY_GONE');
+      const isReported = target.undecryptable.some(
+        ({ from: account, heals }) =>
+          (account === from.account && (heals !== 'by-itself' || !mustHeal(world, message, target))) || (account === undefined && isSealed),
+      );
+      if (!isDue || has(target, message) || isReported) continue;
       broken.push(`${text} from ${from.name} was not shown to ${target.name}, which dropped it: ${drops}`);
     }
   }
@@ -199,11 +196,6 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
 
 const dropsOf = (target: Machine, { text }: Outgoing): Machine['dropped'] =>
   target.dropped.filter(({ parcel }) => textsIn(parcel.bytes).includes(text));
-
-/** By the clock that the device had, what would have opened the message was past its time. */
-function keysWereGone(target: Machine, message: Outgoing): boolean {
-  return dropsOf(target, message).some(({ code }) => code === 'ERR_KEY_GONE') && target.latestMs() - message.atMs > SECRETS_MS;
-}
 
 /** Whether what was not readable comes again: the sender's log still has it, for the same device, and no request was lost. */
 function mustHeal({ time, lostCount }: World, { from, atMs }: Outgoing, target: Machine): boolean {

@@ -205,10 +205,10 @@ export async function link(world: World, primary: Machine, seed: string): Promis
   return undefined;
 }
 
-/** The person takes out what a linking has left in the list that came to nothing. */
+/** The person takes out what a linking has left in the list that came to nothing, and what could not be recovered. */
 export async function revokeOrphans({ machines, accounts, time, faults }: World): Promise<void> {
   for (const account of accounts) {
-    const own = machines.filter((each) => each.account === account);
+    const own = machines.filter((each) => each.account === account && !each.isRetired);
     const primary = own[0]!.client();
     const revokeAll = async (): Promise<void> => {
       for (const { device } of (await primary?.devices.list()) ?? []) {

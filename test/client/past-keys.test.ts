@@ -1,0 +1,94 @@
+import { beforeEach, expect, test, vi } from 'vitest';
+import { linked } from '../helpers/devices.js';
+import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
+import { type Clock, type Person, person, START } from '../helpers/people.js';
+
+vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
+
+const MINUTE = 60_000;
+const DAY = 86_400_000;
+const clock: Clock = { ms: START };
+let network: HostileNetwork;
+beforeEach(() => {
+  clock.ms = START;
+  network = hostileNetwork();
+});
+
+/** A device begins again, and has published what is due. */
+async function again(before: Person, seed: string): Promise<Person> {
+  const count = network.published.filter(({ address }) => address.account === before.account).length;
+  const now = await person(before.account, network, clock, { seed, store: before.store });
+  await network.publication(before.account, count + 1);
+  await vi.waitFor(() => expect(now.store.rows().has('["publish"]')).toBe(false), { timeout: 20_000 });
+  return now;
+}
+const rows = ({ store }: Person, space: string): number => [...store.rows().keys()].filter((key) => key.startsWith(`["${space}"`)).length;
+
+/** Bob knows alice’s phone; her laptop, whose keys are past their date, he has never written to. Both his and the phone’s clock are right. */
+async function away(): Promise<{ phone: Person; bob: Person; laptop: Person }> {
+  const phone = await person('alice', network, clock, { seed: 'phone' });
+  const bob = await person('bob', network, clock);
+  const laptop = await linked(phone, network, clock, { seed: 'laptop' });
+  await Promise.all([phone, bob, laptop].map(({ client }) => client.close()));
+  clock.ms += 50 * DAY;
+  return { phone: await again(phone, 'phone again'), bob: await again(bob, 'bob again'), laptop };
+}
+
+test('a device that was away for so long that its keys are past their date keeps nobody waiting, and gets everything once it is back', async () => {
+  const { phone, bob, laptop } = await away();
+  const fetches: number[] = [];
+  for (const text of ['1', '2', '3']) {
+    await (await bob.client.send('alice', text)).until('accepted');
+    expect((await phone.read()).text).toBe(text);
+    await vi.waitFor(() => expect(rows(bob, 'pending')).toBe(Number(text)), { timeout: 20_000 });
+    fetches.push(bob.observations.filter((record) => record.kind === 'span' && record.name === 'directory.fetch').length);
+  }
+  expect(bob.client.status).toMatchObject({ queuedCount: 0 });
+  // The directory is asked once, not for each of them.
+  expect(fetches).toEqual([fetches[0], fetches[0], fetches[0]]);
+
+  const back = await again(laptop, 'laptop again');
+  clock.ms += 11 * MINUTE;
+  await (await bob.client.send('alice', '4')).until('accepted');
+  const got: string[] = [];
+  for (let i = 0; i < 4; i++) got.push((await back.read()).text);
+  expect(got.sort()).toEqual(['1', '2', '3', '4']);
+  await vi.waitFor(() => expect(rows(bob, 'pending')).toBe(0), { timeout: 20_000 });
+  expect((await phone.read()).text).toBe('4');
+  await Promise.all([phone, bob, back].map(({ client }) => client.close()));
+});
+
+test('what was deleted meanwhile does not come to it', async () => {
+  const { phone, bob, laptop } = await away();
+  const sent = await bob.client.send('alice', 'not meant');
+  await sent.until('accepted');
+  await phone.read();
+  await bob.client.send('alice', { kind: 'deletion', target: sent.id });
+  const back = await again(laptop, 'laptop again');
+  clock.ms += 11 * MINUTE;
+  await bob.client.send('alice', 'meant');
+  expect((await back.read()).text).toBe('meant');
+  await vi.waitFor(() => expect(rows(bob, 'pending')).toBe(0), { timeout: 20_000 });
+  expect((await back.readAll()).map(({ text }) => text)).not.toContain('not meant');
+  await Promise.all([phone, bob, back].map(({ client }) => client.close()));
+});
+
+test.each([
+  ['a device that did not run for 50 days', 50, true],
+  ['a clock that was ten years behind', 3_650, true],
+  ['a device that has looked at it for 30 days', 30.5, false],
+])('T41: what waits for such a device, by %s', async (_, days, arrives) => {
+  const { phone, bob, laptop } = await away();
+  await (await bob.client.send('alice', 'old')).until('accepted');
+  await vi.waitFor(() => expect(rows(bob, 'pending')).toBe(1), { timeout: 20_000 });
+  await Promise.all([phone, bob].map(({ client }) => client.close()));
+  clock.ms += days * DAY;
+  const now = [await again(phone, 'phone later'), await again(laptop, 'laptop later'), await again(bob, 'bob later')] as const;
+  await now[2].client.send('alice', 'new');
+  const got = [(await now[1].read()).text, ...(arrives ? [(await now[1].read()).text] : [])];
+  expect(got.sort()).toEqual(arrives ? ['new', 'old'] : ['new']);
+  await vi.waitFor(() => expect(rows(now[2], 'pending')).toBe(0), { timeout: 20_000 });
+  const isTold = now[2].observations.some((record) => record.kind === 'log' && record.event === 'device-not-reached');
+  expect(isTold).toBe(!arrives);
+  await Promise.all(now.map(({ client }) => client.close()));
+});
