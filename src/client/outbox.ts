@@ -358,12 +358,8 @@ export async function outbox(
     }
   };
 
-  const unencrypted = openWaiting(ctx, contacts, encryption, log, {
-    messages,
-    finish,
-    settle,
-    later: (account, message, deviceKeyHash) => self.postAgain(account, message, deviceKeyHash),
-  });
+  const later: Outbox['postAgain'] = (...message) => self.postAgain(...message);
+  const unencrypted = openWaiting(ctx, contacts, encryption, log, { messages, finish, settle, later });
 
   const lane = lanes(ctx, {
     isDue: (account) => waiting.has(account) || greetings.isDue(account),
