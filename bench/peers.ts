@@ -29,9 +29,9 @@ function isInstalled(): boolean {
 export function installPeers(tell: (line: string) => void): Report['peers'] {
   if (!isInstalled()) {
     tell('installing peers into bench/peers');
-    const { status, stderr } = spawnSync('npm', ['ci', '--ignore-scripts'], { cwd: FOLDER, encoding: 'utf8' });
+    const { status, stderr } = spawnSync('npm', ['ci', '--ignore-scripts', '--fetch-retries=1'], { cwd: FOLDER, encoding: 'utf8' });
     if (status !== 0) {
-      tell(`the peers can’t be installed, and are left out: ${stderr?.trim().split('\n').at(-1) ?? 'npm can’t be run'}`);
+      tell(`the peers can’t be installed, and are left out: ${/^npm error .*$/m.exec(stderr ?? '')?.[0] ?? 'npm can’t be run'}`);
       return [];
     }
   }

@@ -91,7 +91,7 @@ first row's in the same round; given are the **median** of these ratios and thei
 
 Messages have 100 bytes. Sealing and opening are counted together, and both ends are in one process.
 
-${peers.length === 0 ? 'The peers could not be installed: they are left out.' : `Compared with, as installed from their packages, unchanged, and part of nothing that is shipped: ${peers.map(({ name, version, licence }) => `${name} ${version} (${licence})`).join(', ')}.`}
+${peers.length === 0 ? 'The peers are left out: they could not be installed, or were not asked for.' : `Compared with, as installed from their packages, unchanged, and part of nothing that is shipped: ${peers.map(({ name, version, licence }) => `${name} ${version} (${licence})`).join(', ')}.`}
 
 ## Time, relative to the first row
 
