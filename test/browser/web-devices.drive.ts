@@ -101,6 +101,20 @@ export default async function drive(stage: Stage): Promise<void> {
     await isNoted(bob, 'alice has linked a device.');
   });
 
+  await test('the conversations of before are on the new device, each line on its side', async () => {
+    await phone.until(`document.querySelectorAll('.person').length === 1`);
+    await phone.click('.person');
+    for (const text of ['From the laptop.', 'Heard.']) await phone.sees(text);
+    await laptop.until(`document.querySelector('#toast').textContent === 'The new device has your conversations.'`);
+    const sides = (who: Person): Promise<string[]> =>
+      who.page.$$eval('.bubble', (all) =>
+        all.map((bubble) => `${bubble.textContent} ${bubble.closest('.line')?.classList.contains('own')}`),
+      );
+    assert.deepEqual(await sides(phone), ['From the laptop. true', 'Heard. false']);
+    assert.deepEqual(await sides(laptop), await sides(phone));
+    await isAccessible(phone.page);
+  });
+
   await test('both devices are one person: what one writes stands on the other as one’s own, and contacts are verified there too', async () => {
     await bob.say('To both.');
     await laptop.sees('To both.');

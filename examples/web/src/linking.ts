@@ -39,8 +39,13 @@ export function setUpLinking(session: OpenAccount): () => void {
     const asked = request;
     request = undefined;
     dialog.close();
-    await (isSame ? asked?.confirm() : asked?.reject());
-    toast(isSame ? 'The device is linked. What you write from now on is on both.' : 'The device was not linked.');
+    if (!isSame || asked === undefined) {
+      await asked?.reject();
+      return toast('The device was not linked.');
+    }
+    await asked.confirm();
+    session.sendHistory(asked.device);
+    toast('The device is linked. Your conversations are on their way to it: keep this page open.');
   }
 
   byId('link-same').addEventListener('click', () => answer(true).catch(toastError));

@@ -9,6 +9,7 @@ import type { Client, ClientEvent, ClientStatus, Message, Sent, SentState, Trust
 import { isCyphrError } from '@cyphr/e2ee';
 import type { History, HistoryChange, Line, Person } from './history.js';
 import { type Amendment, amended, byOrder, isAmendment, notesOf, orderNow, timerWords, unsentOrder, withTimer } from './lines.js';
+import { readRecord, recordsOf } from './moving.js';
 
 export interface Talk {
   person: Person;
@@ -43,6 +44,8 @@ export interface Session {
   /** From now on messages disappear this long after they came; 0 for not any more. */
   setTimer(talk: Talk, ms: number): Promise<void>;
   markRead(talk: Talk): Promise<void>;
+  /** Sends every conversation to a device that was just linked, and says so once all of it is on its way. */
+  sendHistory(device: number): void;
   /** Asks again what is known of this person's keys, and hands over what waited for an answer. */
   refresh(talk: Talk): Promise<void>;
   /** Out of `halted`: a new device for the same person. */
@@ -188,8 +191,22 @@ export async function openSession(
     if (talk.trust !== 'changed') await handOverAll(talk);
   }
 
+  /** What another device of this account has kept; what this one has itself stays as it is. */
+  async function take(records: readonly Uint8Array[]): Promise<void> {
+    for (const moved of records.map(readRecord)) {
+      if ('person' in moved) {
+        const { account, readMs, sinceMs } = moved.person;
+        const known = talks.get(account)?.person ?? moved.person;
+        const person = { ...known, readMs: Math.max(readMs, known.readMs), sinceMs: Math.min(sinceMs, known.sinceMs) };
+        await history.putPerson(person);
+        refresh(keepPerson(person)).catch(report);
+      } else if (!talks.get(moved.line.peer)?.lines.some(({ key }) => key === moved.line.key)) await put(moved.line, false);
+    }
+  }
+
   async function receive(message: Message): Promise<void> {
     const { id, from, conversation, content, order, receivedAtMs: atMs } = message;
+    if (content.kind === 'history') return take(content.records);
     if (conversation.kind !== 'person') return;
     const peer = conversation.account;
     const own = from.account === client.account;
@@ -199,8 +216,8 @@ export async function openSession(
       if (line !== undefined) await put(amended(line, from.account, content, order), false);
       return;
     }
-    // It was shown before the page died, and not acknowledged any more.
-    if (talk.lines.some(({ key }) => key === id)) return;
+    // It was shown before the page died, and not acknowledged any more. Of one that another device has told of, more is known now.
+    if (talk.lines.some((line) => line.id === id)) return;
     if (content.kind === 'timer') return setTimerHere(talk, own ? 'You' : peer, content.disappearAfterMs, order);
     const { disappearAfterMs } = message;
     if (!own) {
@@ -318,6 +335,12 @@ export async function openSession(
       talk.person = { ...talk.person, readMs: seenMs };
       await history.putPerson(talk.person);
       tell({ kind: 'talk', talk });
+    },
+    sendHistory(device) {
+      client.devices
+        .sendHistory(device, recordsOf([...talks.values()]), { signal: stop.signal })
+        .then(() => tell({ kind: 'notice', text: 'The new device has your conversations.' }))
+        .catch(report);
     },
     refresh,
     async recover() {
