@@ -47,6 +47,11 @@ export interface Receiver {
   close(): void;
 }
 
+/** Whether a session is with an identity that the account had before. */
+function isFormer({ former }: KnownContact, { accountKeyHash }: LiveSession['facts']): boolean {
+  return (former as Uint8Array[]).some((pin) => equal(pin, accountKeyHash));
+}
+
 /** Whether the pinned account doesn't name the device of this session, in its newest list that is known here: it was replaced. */
 function isReplaced(
   { pin, devices }: KnownContact,
@@ -195,8 +200,8 @@ export async function receiver(
       const live = await sessions.load(id);
       if (live === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
       const contact = await contacts.load(account);
-      if (contact !== undefined && isReplaced(contact, live.facts)) {
-        // Told once: whoever has the old device must not be able to flood with it.
+      if (contact !== undefined && (isReplaced(contact, live.facts) || isFormer(contact, live.facts))) {
+        // Told once: whoever has the old device, or the old identity, must not be able to flood with it.
         await repair.replaced(live);
         throw new TrustError('ERR_DEVICE_UNTRUSTED', 'the device of this session was replaced');
       }

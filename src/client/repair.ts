@@ -40,7 +40,7 @@ const ASK_AGAIN_MS = 3_600_000;
 export interface Repair {
   /** A frame of this session was refused with `error`. Rejects only if the store failed. */
   failed(session: LiveSession, frame: Uint8Array, error: unknown): Promise<void>;
-  /** The device of this session was replaced: nothing is sent on it again, and that is said once. */
+  /** The device of this session was replaced, or its account's identity: nothing is sent on it again, and that is said once. */
   replaced(session: LiveSession): Promise<void>;
   /**
    * What a message that came on session `id`, 16 bytes, changes beside it: a request in it ends the session that it names, what failed

@@ -1,7 +1,11 @@
 import { expect, test, vi } from 'vitest';
+import { encodeHello } from '../../src/client/content.js';
 import { recoverStore } from '../../src/client/recovery.js';
+import type { BundleBytes } from '../../src/step.js';
 import type { Network } from '../../src/transport/port.js';
+import { evilPeer } from '../helpers/evil-peer.js';
 import { type GlassNetwork, glassNetwork, offline } from '../helpers/glass-network.js';
+import { hostileNetwork } from '../helpers/hostile-network.js';
 import { type GlassStore, glassStore, type Person, person, START } from '../helpers/people.js';
 import { testRng } from '../helpers/rng.js';
 
@@ -215,4 +219,28 @@ test('T30: a first flight of a replaced device that comes while the pin is being
   expect(bob.dropped()).toEqual(['ERR_DEVICE_UNTRUSTED']);
   expect((await bob.readAll()).map(({ text }) => text)).toEqual(['from the new one']);
   await closeAll(old, current, bob);
+});
+
+test('T32: what a contact wrote under the identity that it had before, and comes after the change, is told once and not shown', async () => {
+  const network = hostileNetwork();
+  const mallory = evilPeer('mallory', 'mallory', START);
+  network.answer = (account, honest) => (account === 'mallory' ? [mallory.published()] : honest);
+  const alice = await person('alice', network, clock, { trust: 'warn' });
+  const [bundle] = (await network.bundles('alice')) as [BundleBytes];
+  const hello = (incarnation: number): Uint8Array => encodeHello({ incarnation: new Uint8Array(16).fill(incarnation), replaces: [] });
+  await network.inject(alice.address, mallory.flight(bundle, mallory.raw(hello(1), 'control')));
+  await alice.client.contact('mallory').identity();
+  const late = ['1', '2', '3'].map((text) => mallory.next(mallory.text(text)));
+
+  const other = evilPeer('mallory', 'the new mallory', START + 5);
+  network.answer = (account, honest) => (account === 'mallory' ? [other.published()] : honest);
+  const [fresh] = (await network.bundles('alice')) as [BundleBytes];
+  await network.inject(alice.address, other.flight(fresh, other.raw(hello(2), 'control')));
+  await alice.seen('identityChanged');
+  for (const frame of late) expect(await network.inject(alice.address, frame)).toBe(true);
+  expect(await alice.readAll()).toEqual([]);
+  expect(alice.events.filter(({ type }) => type === 'undecryptable')).toMatchObject([
+    { from: 'mallory', code: 'ERR_DEVICE_UNTRUSTED', heals: 'never' },
+  ]);
+  await alice.client.close();
 });
