@@ -19,7 +19,7 @@
 import { decodeUtf8, encodeUtf8, u64 } from '../bytes.js';
 import { UsageError } from '../errors.js';
 import { limits, talkLimits } from '../limits.js';
-import type { Write } from '../store/port.js';
+import type { StoreKey, Write } from '../store/port.js';
 import { reader } from '../wire/codec.js';
 import { verdict } from './ages.js';
 import { decodeContent, type Stamp, stampContent } from './content.js';
@@ -135,9 +135,18 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
   const mayTalk = (by: Side, content: Content, side: Known['side']): boolean =>
     side !== 'elsewhere' && (content.kind === 'reaction' || side === by);
 
-  /** Whether something may wait for its target. A claimed sender's may not: its messages are bounded elsewhere, and go all at once. */
-  const canWait = async (account: string, by: Side, isClaimed: boolean): Promise<boolean> =>
-    !isClaimed && (await db.list(['early', account, by], talkLimits.earlyCount)).length < talkLimits.earlyCount;
+  /**
+   * Whether something may wait for its target, and the reaction that makes room for it, if one has to: what is deleted or edited must not
+   * stand because others were moved by it. A claimed sender's may not: its messages are bounded elsewhere, and go all at once.
+   */
+  const placeFor = async (account: string, by: Side, content: Content, isClaimed: boolean): Promise<{ instead?: StoreKey } | undefined> => {
+    if (isClaimed) return undefined;
+    const waiting = await db.list(['early', account, by], talkLimits.earlyCount);
+    if (waiting.length < talkLimits.earlyCount) return {};
+    if (content.kind === 'reaction') return undefined;
+    const least = waiting.find(({ value }) => decodeContent(inboxRecord.decode(value).payload).content.kind === 'reaction');
+    return least && { instead: least.key };
+  };
 
   /** What had waited for a message that is there now. What its author may not say of it goes. */
   const release = async (
@@ -208,7 +217,8 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
         ctx.observer.log('warn', 'message-refused');
         return nothing;
       }
-      if (isEarly && !(await canWait(account, by, isClaimed))) {
+      const place = isEarly ? await placeFor(account, by, content, isClaimed) : undefined;
+      if (isEarly && place === undefined) {
         ctx.observer.log('warn', 'message-unplaced');
         return nothing;
       }
@@ -221,8 +231,17 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
       if (!isClaimed) rows.push(placed(account, conversation, order, id, content));
       if (by === 'own' && !isEarly) rows.push(...unsaid(content));
       if (isEarly) {
-        const early: Write = { key: keys.early(account, by, target, id), value: inboxRecord.encode(message) };
-        return { messages: [], writes: [...rows, early], committed: () => count(awaitedName(account, by, target), 1) };
+        const instead = place?.instead;
+        rows.push({ key: keys.early(account, by, target, id), value: inboxRecord.encode(message) });
+        if (instead !== undefined) rows.push({ key: instead, value: null });
+        return {
+          messages: [],
+          writes: rows,
+          committed() {
+            count(awaitedName(account, by, target), 1);
+            if (instead !== undefined) count(awaitedName(account, by, instead[3]!), -1);
+          },
+        };
       }
       const { messages, writes, freed } = await release(account, id, by);
       return {

@@ -335,6 +335,21 @@ test('what waits is bounded, in number for each author, and in time; a claimed s
   clock.ms = START;
 });
 
+test('reactions that wait make room for what deletes and edits, and for nothing else', async () => {
+  const bob = await device('bob');
+  const early = (n: number, content: Content) => bob.receive('alice', stamped(idOf(n), content, 6));
+  for (let n = 0; n < talkLimits.earlyCount; n++) await early(n, { ...saying.reaction, target });
+  await early(100, { kind: 'deletion', target });
+  await early(101, { ...saying.edit, target });
+  await early(102, { ...saying.reaction, target });
+  expect(await bob.db.list(['early'])).toHaveLength(talkLimits.earlyCount);
+  expect(bob.logs).toEqual(['message-unplaced']);
+  const got = await bob.receive('alice', stamped(target, text('x'), 5));
+  expect(got).toHaveLength(1 + talkLimits.earlyCount);
+  expect(ids(got)).toEqual(expect.arrayContaining([target, idOf(100), idOf(101)]));
+  expect(await bob.db.list(['early'])).toEqual([]);
+});
+
 test('a timer holds on both sides for what follows, the last in order wins, and a claimed sender sets none before it is confirmed', async () => {
   const timer = (ms: number): Content => ({ kind: 'timer', disappearAfterMs: ms });
   const [alice, bob] = [await device('alice'), await device('bob')];
