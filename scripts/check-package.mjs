@@ -1,5 +1,5 @@
 // Packs the package, installs it into an empty project as a user would, and uses it there in every runtime that README names: on this
-// Node, and on Node 22, 24 and 26, Bun, Deno and workerd (scripts/binaries.mjs). What runs there stands in scripts/runtimes/.
+// Node, and on Node 20, 22, 24 and 26, Bun, Deno and workerd (scripts/binaries.mjs). What runs there stands in scripts/runtimes/.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -117,15 +117,14 @@ try {
   await run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', tarball, peer]);
   writeProject();
 
-  const nativeIn = (major) => (Number(major) < 24 ? OWN : WITH_LATTICES);
+  const nativeIn = (major) => (major < 24 ? OWN : WITH_LATTICES);
   const { node } = process.versions;
-  const runtimes = [{ name: `Node ${node}`, command: process.execPath, native: nativeIn(node.split('.')[0]) }];
+  const runtimes = [{ name: `Node ${node}`, command: process.execPath, native: nativeIn(Number.parseInt(node, 10)) }];
   let workerd;
   if ((process.platform === 'linux' && process.arch === 'x64') || process.env.CI === 'true') {
-    const [node22, node24, node26, bun, deno, worker] = binaries('node-22', 'node-24', 'node-26', 'bun', 'deno', 'workerd');
-    for (const [major, command] of Object.entries({ 22: node22, 24: node24, 26: node26 })) {
-      runtimes.push({ name: `Node ${major}`, command, native: nativeIn(major) });
-    }
+    const nodes = [20, 22, 24, 26];
+    const [bun, deno, worker, ...others] = binaries('bun', 'deno', 'workerd', ...nodes.map((major) => `node-${major}`));
+    for (const [index, major] of nodes.entries()) runtimes.push({ name: `Node ${major}`, command: others[index], native: nativeIn(major) });
     runtimes.push({ name: 'Bun', command: bun, native: OWN });
     runtimes.push({ name: 'Deno', command: deno, args: ['run', '--allow-all', '--no-lock'], native: OWN });
     workerd = worker;
@@ -133,6 +132,12 @@ try {
     console.log('left out: other runtimes, whose binaries are for Linux x64 (npm run runtimes)');
   }
 
+  await check('nothing of ours runs when it is installed', '[]', async () => {
+    const installed = Object.entries(JSON.parse(readFileSync(join(project, 'node_modules/.package-lock.json'), 'utf8')).packages);
+    const scripted = installed.filter(([, { hasInstallScript }]) => hasInstallScript).map(([path]) => path);
+    // The optional peer's is the user's own choice: its binaries are in its package.
+    return JSON.stringify(scripted.filter((path) => path !== 'node_modules/classic-level'));
+  });
   await check('the command', true, async () => (await run('npx', ['--no-install', 'cyphr', '--help'])).includes('keygen-root'));
   const relay = await startRelay();
   try {

@@ -8,6 +8,8 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const json = (path: string): unknown => JSON.parse(readFileSync(join(ROOT, path), 'utf8'));
 
 interface Manifest {
+  readonly version: string;
+  readonly engines: { readonly node: string };
   readonly scripts: Record<string, string>;
   readonly files: string[];
   readonly dependencies: Record<string, string>;
@@ -18,6 +20,10 @@ interface Manifest {
   readonly allowScripts: Record<string, boolean>;
 }
 interface Locked {
+  readonly resolved?: string;
+  readonly engines?: { readonly node?: string };
+  readonly dependencies?: Record<string, string>;
+  readonly optionalDependencies?: Record<string, string>;
   readonly version?: string;
   readonly integrity?: string;
   readonly link?: boolean;
@@ -71,7 +77,46 @@ test('T45: the lock pins every package by its content', () => {
     ([path, { integrity, link }]) => path !== '' && link !== true && !/^sha512-/.test(integrity ?? ''),
   );
   expect(open.map(([path]) => path)).toEqual([]);
-  expect(lock['']).toMatchObject({ dependencies: manifest.dependencies, devDependencies: manifest.devDependencies });
+  const { version, dependencies, devDependencies } = manifest;
+  expect(lock['']).toMatchObject({ version, dependencies, devDependencies });
+  // By content alone, wherever it comes from: no registry's address but the public one.
+  const from = Object.values(lock).flatMap(({ resolved }) => resolved ?? []);
+  expect(from.filter((address) => !address.startsWith('https://registry.npmjs.org/'))).toEqual([]);
+});
+
+test('T45: the lock has no holes: npm writes one where a registry lacks a platform’s binary, and `npm ci` then refuses it elsewhere', () => {
+  /** Where Node finds a package from another one: beside what that brings along, then outwards. */
+  const locked = (name: string, from: string): Locked | undefined => {
+    const outwards = from.split(`/${MODULES}`).map((_, index, parts) => parts.slice(0, parts.length - index).join(`/${MODULES}`));
+    return [...outwards.map((path) => `${path}/${MODULES}${name}`), MODULES + name]
+      .map((path) => lock[path])
+      .find((each) => each !== undefined);
+  };
+  const wanted = Object.entries(lock).flatMap(([path, { dependencies, optionalDependencies }]) =>
+    Object.entries({ ...dependencies, ...optionalDependencies }).map(([name, range]) => ({
+      path,
+      name,
+      range,
+      version: locked(name, path)?.version,
+    })),
+  );
+  expect(wanted.length).toBeGreaterThan(300);
+  expect(wanted.filter(({ range, version }) => version === undefined || (/^\d+\.\d+\.\d+$/.test(range) && version !== range))).toEqual([]);
+});
+
+test('what a user installs runs on the oldest Node that we promise', () => {
+  const oldest = (range: string): number[] =>
+    [...range.matchAll(/>=\s*(\d+)(?:\.(\d+))?/g)].flatMap(([, major, minor]) => Number(major) * 1000 + Number(minor ?? 0));
+  const [ours] = oldest(manifest.engines.node);
+  for (const name of Object.keys(PRODUCTION)) {
+    for (const theirs of oldest(lock[MODULES + name]?.engines?.node ?? '')) expect(theirs, name).toBeLessThanOrEqual(ours!);
+  }
+});
+
+test('the changelog tells of this version', () => {
+  expect(readFileSync(join(ROOT, 'CHANGELOG.md'), 'utf8')).toMatch(
+    new RegExp(`^#+ \\[?${manifest.version.replaceAll('.', '\\.')}\\b`, 'm'),
+  );
 });
 
 test('T45: what is packed is what was built, and a few texts', () => {
