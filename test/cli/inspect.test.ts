@@ -150,7 +150,7 @@ test('codes of a linking are recognised, and not repeated', () => {
   }
 });
 
-test('T01: bytes that nobody made are refused without a fall', () => {
+test('bytes that nobody made are explained, or not, without a fall', () => {
   const all = fc.oneof(fc.uint8Array({ maxLength: 400 }), fc.constantFrom(...WIRE.map(([, bytes]) => bytes)));
   fc.assert(
     fc.property(all, fc.nat(), fc.nat(255), (bytes, at, value) => {
