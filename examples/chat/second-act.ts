@@ -110,6 +110,23 @@ export async function secondAct(
     checks.push([joining.confirmation === request.confirmation, `Alice linked a phone: both devices showed ${joining.confirmation}`]);
     step('Alice linked a phone');
 
+    const kept = ['Bob, last week: lunch on Friday, at noon?', 'Alice, last week: gladly, see you there.'];
+    words.push(...kept);
+    await laptop.client.devices.sendHistory(
+      request.device,
+      kept.map((text) => new TextEncoder().encode(text)),
+    );
+    const moved = (): string[] =>
+      phone.got
+        .flatMap(({ content }) => (content.kind === 'history' ? content.records : []))
+        .map((record) => new TextDecoder().decode(record));
+    await until('the conversations of before', () => moved().length === kept.length);
+    checks.push([
+      kept.every((text, i) => moved()[i] === text),
+      'what her laptop had kept of earlier conversations is on the phone, in order',
+    ]);
+    step('the laptop sent its history to the phone');
+
     await write(phone.client, bob.client.account, 'This is Alice, from her new phone.');
     await until('the first message of the phone', () => bob.got.length > 0 && laptop.got.length > 0);
     const [first] = bob.got as [Message];
