@@ -338,10 +338,10 @@ test('what waits is bounded, in number for each author, and in time; a claimed s
 test('reactions that wait make room for what deletes and edits, and for nothing else', async () => {
   const bob = await device('bob');
   const early = (n: number, content: Content) => bob.receive('alice', stamped(idOf(n), content, 6));
-  for (let n = 0; n < talkLimits.earlyCount; n++) await early(n, { ...saying.reaction, target });
+  for (let n = 0; n < talkLimits.earlyCount; n++) await early(n, saying.reaction);
   await early(100, { kind: 'deletion', target });
-  await early(101, { ...saying.edit, target });
-  await early(102, { ...saying.reaction, target });
+  await early(101, saying.edit);
+  await early(102, saying.reaction);
   expect(await bob.db.list(['early'])).toHaveLength(talkLimits.earlyCount);
   expect(bob.logs).toEqual(['message-unplaced']);
   const got = await bob.receive('alice', stamped(target, text('x'), 5));

@@ -24,13 +24,16 @@ export function watchKeys(original: typeof keys): typeof keys {
   };
 }
 
+/** The encapsulation is as good as the frame: no two have the same. */
+const nameOf = (sealed: Uint8Array): string => toHex(sealed.subarray(12, 76));
+
 /** Sealing, which notes what is inside. */
 export function watchSeals(original: typeof sealing): typeof sealing {
   return {
     ...original,
     sealFrame(recipient, setId, sealKey, innerFrame, rng) {
       const sealed = original.sealFrame(recipient, setId, sealKey, innerFrame, rng);
-      innerOfSealed.set(toHex(sealed), innerFrame);
+      innerOfSealed.set(nameOf(sealed), innerFrame);
       return sealed;
     },
   };
@@ -44,7 +47,7 @@ export function forgetFrames(): void {
 
 /** The ratchet message in an envelope, whatever it is wrapped in. */
 export function ratchetMessage(envelope: Uint8Array): Uint8Array {
-  const inner = frameType(envelope) === FRAME_SEALED ? innerOfSealed.get(toHex(envelope)) : envelope;
+  const inner = frameType(envelope) === FRAME_SEALED ? innerOfSealed.get(nameOf(envelope)) : envelope;
   if (inner === undefined) throw new Error('a sealed frame that nobody sealed');
   return frameType(inner) === FRAME_INIT ? parseInit(inner).ratchetMessage : inner;
 }

@@ -163,6 +163,7 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
     for (const target of targets(world, message)) {
       const address = addressName(addressOf(target)!);
       const isDue = (known.has(address) || accepted.get(text)?.has(address) === true) && !lostFor.has(address);
+      if (!isDue || has(target, message)) continue;
       const drops = dropsOf(target, message).map(({ code }) => code);
       // Whom a seal is from that can't be opened any more nobody knows.
       const isSealed = drops.includes('ERR_KEY_GONE');
@@ -170,7 +171,7 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
         ({ from: account, heals }) =>
           (account === from.account && (heals !== 'by-itself' || !mustHeal(world, message, target))) || (account === undefined && isSealed),
       );
-      if (!isDue || has(target, message) || isReported) continue;
+      if (isReported) continue;
       broken.push(`${text} from ${from.name} was not shown to ${target.name}, which dropped it: ${drops}`);
     }
   }
