@@ -140,8 +140,8 @@ ${table(
   ML-KEM-768 ratchet on every message. libsignal has the post-quantum handshake and ratchet, and classical signatures; it leaves padding and hiding headers to the
   application. Olm is classical throughout. A faster row that does less is not faster at the same thing.
 - **libsignal** is native code, called asynchronously; its stores here keep records as objects, as an application with a cache would. This SDK's ML-KEM and ML-DSA
-  are JavaScript on Node 20 and 22, and native from Node 24 on, where sessions begin faster than here.
-- **Olm** is WebAssembly from libolm, whose maintainers recommend vodozemac instead. It keeps 40 keys of a gap: one of 900 can't be opened, and its message behind 900
+  are JavaScript on Node 20 and 22; from Node 24 on decapsulation and verification are native.
+- **Olm** is WebAssembly from libolm, which is deprecated in favour of vodozemac. It keeps 40 keys of a gap: one of 900 can't be opened, and its message behind 900
   missing ones stores 40. Its messages are base64; the bytes behind are counted, on the wire they are a third more.
 - **ts-mls** is a group of two in the suite X-Wing, AES-256-GCM, Ed25519. MLS renews keys by commits, not by messages: its ping-pong heals nothing, unlike everybody
   else's; the row with a commit before each message does, and only there. Every message is signed. It keeps 10 keys of a gap by default; here it was told 1,000. Its

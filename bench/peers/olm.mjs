@@ -1,6 +1,6 @@
 /**
- * Olm (libolm as WebAssembly), as a subject to measure: X3DH-like, double ratchet, classical throughout. Its own maintainers recommend
- * vodozemac instead, which has no JavaScript package of Olm sessions alone. Messages and pickles are base64: counted are the bytes behind.
+ * Olm (libolm as WebAssembly), as a subject to measure: triple Diffie-Hellman and double ratchet, classical throughout. Deprecated in favour
+ * of vodozemac. Messages and pickles are base64: counted are the bytes behind.
  */
 import Olm from '@matrix-org/olm';
 
