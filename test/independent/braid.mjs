@@ -15,13 +15,13 @@ const CIPHERTEXT1 = 960;
 const VECTOR = 1152;
 const CIPHERTEXT2 = 160;
 
-const update = (root, e, k) => {
+export const update = (root, e, k) => {
   const [next, mac] = split(hkdf256(zeros(32), concat(root, k), info('scka/auth', u32(e)), 64), 32, 32);
   return { root: next, mac };
 };
-const epochSecret = (e, ss) => hkdf256(zeros(32), ss, info('scka/key', u32(e)), 32);
-const hdrMac = ({ mac, e }, hdr) => hmac256(mac, info('scka/hdr-mac', u32(e), hdr));
-const ctMac = ({ mac, e }, ct1, ct2) => hmac256(mac, info('scka/ct-mac', u32(e), concat(ct1, ct2)));
+export const epochSecret = (e, ss) => hkdf256(zeros(32), ss, info('scka/key', u32(e)), 32);
+export const hdrMac = ({ mac, e }, hdr) => hmac256(mac, info('scka/hdr-mac', u32(e), hdr));
+export const ctMac = ({ mac, e }, ct1, ct2) => hmac256(mac, info('scka/ct-mac', u32(e), concat(ct1, ct2)));
 
 /** The state of a side at the start. `c` is the chunk size of the profile. */
 export function startBraid(isInitiator, c, sckaSecret) {

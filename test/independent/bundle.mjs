@@ -36,7 +36,7 @@ const isOf = (object, account, device, deviceKey) =>
 
 /**
  * A bundle { account, device, identity, signedSet, oneTime?: { batch, entry } } verified at `now`; `pin` is H(AIK) where there is one, and
- * `known` the newest list and the seq that are known of the device.
+ * `known` has what is known of the device: the newest list, seq and setHash.
  */
 export function verifyBundle(bundle, { now, pin, known = {} }) {
   const { account, device } = bundle;
@@ -61,6 +61,7 @@ export function verifyBundle(bundle, { now, pin, known = {} }) {
   fault(crypto.isCanonicalX25519(set.signedPrekey), 'SPK');
   fault(crypto.mlKem1024.isKey(set.lastResort) && isXwingKey(set.sealKey), 'PQLR or SEAL');
   fault(now <= set.notAfter && set.versions.min <= 1 && set.seq >= (known.seq ?? 0), 'the set is over');
+  fault(set.seq !== known.seq || known.setHash === undefined || equal(set.hash, known.setHash), 'two sets of one seq');
   fault(objects.compositeVerify(deviceKey, set.tbs, 'pk/set', set.signature), 'signature of the set');
 
   const oneTime = bundle.oneTime && parse(() => verifyOneTime(bundle, deviceKey, now), undefined);
@@ -80,7 +81,7 @@ function verifyOneTime({ account, device, oneTime }, deviceKey, now) {
   return { batch, unit };
 }
 
-/** The secrets of an account with one device; `random(length)` draws them in the order in which test-vectors describes a party. */
+/** The secrets of an account with one device; all drawn from `random(length)`. */
 export function generateParty(account, now, random) {
   const party = { account, accountSecret: random(64), deviceSecret: random(64), dhSecret: random(32), incarnation: random(16) };
   const device = 1 + Number(random(8).readBigUInt64BE() % BigInt(2 ** 31 - 1));
@@ -89,12 +90,11 @@ export function generateParty(account, now, random) {
   const devices = [{ device, deviceKeyHash: crypto.sha512(deviceKey), dhKey }];
   const times = { version: now, issuedAt: now, freshUntil: now + 7 * DAY };
   const tbs = objects.encodeDeviceList({ account, accountKeyHash: crypto.sha512(accountKey), ...times, devices });
-  random(32);
-  const list = concat(tbs, objects.compositeSign(party.accountSecret, tbs, 'id/list'));
+  const list = concat(tbs, objects.compositeSign(party.accountSecret, tbs, 'id/list', random(32)));
   return { ...party, device, accountKey, deviceKey, dhKey, list, identity: objects.encodeIdentity(accountKey, list, deviceKey) };
 }
 
-/** A set of a party with its secrets, drawn as in test-vectors. */
+/** A set of a party with its secrets. */
 export function generateSet(party, now, random) {
   const secrets = { signedPrekey: random(32), lastResort: random(64), sealSeed: random(32) };
   const tbs = objects.encodeSignedSet({
@@ -108,12 +108,11 @@ export function generateSet(party, now, random) {
     lastResort: crypto.mlKem1024.publicOf(secrets.lastResort),
     sealKey: xwingPublic(secrets.sealSeed),
   });
-  random(32);
-  const bytes = concat(tbs, objects.compositeSign(party.deviceSecret, tbs, 'pk/set'));
+  const bytes = concat(tbs, objects.compositeSign(party.deviceSecret, tbs, 'pk/set', random(32)));
   return { ...objects.decodeSignedSet(bytes), bytes, secrets };
 }
 
-/** A batch of `count` units with its secrets, drawn as in test-vectors; `entry(i)` is what a directory hands out of it. */
+/** A batch of `count` units with its secrets; `entry(i)` is what a directory hands out of it. */
 export function generateBatch(party, now, random, count = 100) {
   const batchId = random(8);
   const units = Array.from({ length: count }, (_, index) => {
@@ -124,8 +123,7 @@ export function generateBatch(party, now, random, count = 100) {
   const { root } = objects.merkleTree(leaves, 0);
   const fields = { ...party, deviceKeyHash: crypto.sha512(party.deviceKey), batchId, count, notAfter: now + 90 * DAY, root };
   const tbs = objects.encodeBatch(fields);
-  random(32);
-  const bytes = concat(tbs, objects.compositeSign(party.deviceSecret, tbs, 'pk/batch'));
+  const bytes = concat(tbs, objects.compositeSign(party.deviceSecret, tbs, 'pk/batch', random(32)));
   const entry = (index) => objects.encodeEntry(units[index], objects.merkleTree(leaves, index).path);
   return { ...objects.decodeBatch(bytes), bytes, units, entry };
 }

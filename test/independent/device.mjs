@@ -4,12 +4,12 @@
  */
 import { generateBatch, generateParty, generateSet, verifyBundle } from './bundle.mjs';
 import { ascii, concat, need } from './bytes.mjs';
-import { accept, initiate } from './handshake.mjs';
+import { accept, initiate, openFlight } from './handshake.mjs';
 import { decodeDeviceList } from './objects.mjs';
 import * as ratchet from './ratchet.mjs';
 import { seal } from './seal.mjs';
 
-/** A new device of a new account; `random(length)` gives every random byte but those of ML-DSA signatures. */
+/** A new device of a new account; `random(length)` gives every random byte. */
 export function createDevice(account, now, random) {
   const party = generateParty(ascii(account), now, random);
   const set = generateSet(party, now, random);
@@ -55,14 +55,16 @@ export function createDevice(account, now, random) {
   /** What a frame says. Throws, with everything as it was, where it is refused. */
   function receive(frame) {
     let accepted = { message: frame };
-    if (frame[0] === 0x01) accepted = accept(party, set, batch, frame, { seen });
-    else need(frame[0] === 0x20, 'ERR_DECODE', 'no frame');
-    const isNew = accepted.flight !== undefined && !accepted.repeated;
-    const state = isNew ? ratchet.startResponder(accepted, accepted.profile, set.secrets.signedPrekey) : session?.state;
+    if (frame[0] === 0x01) {
+      const inside = openFlight(party, set, frame);
+      accepted = inside.init === undefined ? inside : accept(party, set, batch, inside.init, { seen });
+    } else need(frame[0] === 0x20, 'ERR_DECODE', 'no frame');
+    const isNew = accepted.isRepeated === false;
+    const state = isNew ? ratchet.startResponder(accepted, accepted.init.profile, set.secrets.signedPrekey) : session?.state;
     need(state !== undefined, 'ERR_NO_SESSION', 'no session');
     const { next, plaintext } = ratchet.receive(state, accepted.message);
     if (isNew) {
-      seen.set(accepted.flight, { initId: accepted.initId, sessionId: accepted.sessionId });
+      seen.set(accepted.flight, { initId: accepted.init.initId, sessionId: accepted.sessionId });
       if (accepted.unit !== undefined) batch.units.splice(batch.units.indexOf(accepted.unit), 1);
       session = { sessionId: accepted.sessionId };
     }

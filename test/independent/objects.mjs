@@ -4,6 +4,7 @@
  */
 import { ascii, concat, context, equal, head, lp16, need, Reader, u8, u16, u32, u64 } from './bytes.mjs';
 import * as crypto from './crypto.mjs';
+import { signWithRandom } from './mldsa.mjs';
 
 const SIGNATURE = 3373;
 const ML_DSA_KEY = 1952;
@@ -15,9 +16,12 @@ const prehash = (label, message) =>
 
 /** The public key of a secret ML-DSA-65 seed 32 ‖ Ed25519 seed 32. */
 export const compositePublic = (secret) => concat(crypto.mlDsaPublic(secret.subarray(0, 32)), crypto.ed25519Public(secret.subarray(32)));
-export function compositeSign(secret, message, label) {
+/** A composite signature: by OpenSSL, or hedged with a given `rnd` of 32 bytes. */
+export function compositeSign(secret, message, label, rnd) {
   const text = prehash(label, message);
-  return concat(crypto.mlDsaSign(secret.subarray(0, 32), text, COMPOSITE), crypto.ed25519Sign(secret.subarray(32), text));
+  const seed = secret.subarray(0, 32);
+  const pq = rnd === undefined ? crypto.mlDsaSign(seed, text, COMPOSITE) : signWithRandom(seed, text, COMPOSITE, rnd);
+  return concat(pq, crypto.ed25519Sign(secret.subarray(32), text));
 }
 export function compositeVerify(key, message, label, signature) {
   if (key.length !== ML_DSA_KEY + 32 || signature.length !== SIGNATURE) return false;
@@ -131,8 +135,8 @@ export const encodeBatch = (batch) =>
     batch.root,
   );
 
-/** RootStatement, 0x43. */
-export const decodeRootStatement = (bytes) =>
+/** RootStatement, 0x43, with its signature of 16,224 bytes or, for whoever signs, without. */
+export const decodeRootStatement = (bytes, signatureLength = 16224) =>
   decodeSigned(
     bytes,
     0x43,
@@ -143,7 +147,7 @@ export const decodeRootStatement = (bytes) =>
       issuedAt: reader.u64(),
       rootKey: reader.take(48),
     }),
-    16224,
+    signatureLength,
   );
 
 /** Login proof, 0x45. */
@@ -157,12 +161,19 @@ export const decodeLogin = (bytes) =>
     generation: reader.u64(),
   }));
 
+export const encodeLogin = (login) =>
+  concat(head(0x45), lp16(login.audience), lp16(login.nonce), lp16(login.account), u32(login.device), login.storeId, u64(login.generation));
+
 /** What a device publishes of its identity: AIK ‖ lp16(DeviceList) ‖ DIK. */
-export function decodeIdentity(bytes) {
+export function decodeIdentityPart(bytes) {
   const reader = new Reader(bytes);
-  const identity = { accountKey: reader.take(1984), list: decodeDeviceList(reader.lp16()), deviceKey: reader.take(1984) };
+  const part = { accountKey: reader.take(1984), listBytes: reader.lp16(), deviceKey: reader.take(1984) };
   reader.end();
-  return identity;
+  return part;
+}
+export function decodeIdentity(bytes) {
+  const part = decodeIdentityPart(bytes);
+  return { ...part, list: decodeDeviceList(part.listBytes) };
 }
 export const encodeIdentity = (accountKey, listBytes, deviceKey) => concat(accountKey, lp16(listBytes), deviceKey);
 

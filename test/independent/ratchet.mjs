@@ -13,11 +13,11 @@ export const LIMITS = { maxJump: 25000, storedPerGap: 1000, skippedKeys: 2000, o
 const COUNTER_MAX = 2 ** 31;
 const refuse = (holds, why) => need(holds, 'ERR_DECRYPT', why);
 
-const kdfRoot = (rootKey, shared) => crypto.split(crypto.hkdf256(rootKey, shared, info('rk'), 96), 32, 32, 32);
-const stepEc = (key) => [crypto.hmac256(key, u8(2)), crypto.hmac256(key, u8(1))];
-const stepPq = (key, ctr) => crypto.split(crypto.hkdf256(Buffer.alloc(32), key, info('scka/next', u32(ctr)), 64), 32, 32);
+export const kdfRoot = (rootKey, shared) => crypto.split(crypto.hkdf256(rootKey, shared, info('rk'), 96), 32, 32, 32);
+export const stepEc = (key) => [crypto.hmac256(key, u8(2)), crypto.hmac256(key, u8(1))];
+export const stepPq = (key, ctr) => crypto.split(crypto.hkdf256(Buffer.alloc(32), key, info('scka/next', u32(ctr)), 64), 32, 32);
 /** A header key with its tag. */
-function headerKey(key) {
+export function headerKey(key) {
   const [hdrKey, tag] = crypto.split(crypto.expand256(key, info('hk'), 48), 32, 16);
   return { hdrKey, tag };
 }
@@ -28,14 +28,17 @@ function chainEpoch(isInitiator, number, output) {
   const chain = (key) => ({ epoch: number, ctr: 0, key });
   return { root, sending: chain(isInitiator ? a2b : b2a), receiving: chain(isInitiator ? b2a : a2b) };
 }
+/** root ‖ A2B ‖ B2A of chain epoch 0, and of later ones. */
+export const firstChains = (sckaSecret) => crypto.hkdf256(Buffer.alloc(32), sckaSecret, info('scka/start'), 96);
+export const laterChains = (root, epoch, secret) => crypto.hkdf256(root, secret, info('scka/epoch', u32(epoch)), 96);
+
 function startChains(isInitiator, sckaSecret) {
-  const { root, sending, receiving } = chainEpoch(isInitiator, 0, crypto.hkdf256(Buffer.alloc(32), sckaSecret, info('scka/start'), 96));
+  const { root, sending, receiving } = chainEpoch(isInitiator, 0, firstChains(sckaSecret));
   return { isInitiator, root, sending, receiving, pqPrev: 0 };
 }
 /** The chains of the next epoch, which both directions enter when they are ready. */
 function addEpoch(chains, epoch, secret) {
-  const output = crypto.hkdf256(chains.root, secret, info('scka/epoch', u32(epoch)), 96);
-  const { root, sending, receiving } = chainEpoch(chains.isInitiator, epoch, output);
+  const { root, sending, receiving } = chainEpoch(chains.isInitiator, epoch, laterChains(chains.root, epoch, secret));
   return { ...chains, root, nextSending: sending, nextReceiving: receiving };
 }
 
@@ -78,7 +81,7 @@ const common = (secrets, profile, isInitiator) => ({
 });
 
 const HEADER = ['dh', 'pn', 'n', 'pqEpoch', 'pqCtr', 'pqPrev', 'type', 'idx', 'flags', 'chunk'];
-const encodeHeader = ({ dh, pn, n, pqEpoch, pqCtr, pqPrev, type, idx, chunk }) =>
+export const encodeHeader = ({ dh, pn, n, pqEpoch, pqCtr, pqPrev, type, idx, chunk }) =>
   concat(dh, ...[pn, n, pqEpoch, pqCtr, pqPrev].map(u32), u8(type), u16(idx), u8(0), chunk);
 /** The plaintext of a hdrCt, by the rules that need no state. */
 export function decodeHeader(bytes) {
@@ -103,7 +106,10 @@ export function decodeMessage(frame, c) {
   return parts;
 }
 
-const messageKeys = (prk, th, nonce) => crypto.split(crypto.expand256(prk, info('msg', th, nonce), 76), 32, 12, 32);
+/** The synthetic nonce of a header; `contentHash` is SHA-256(header ‖ padded plaintext). */
+export const headerNonce = (prk, nonceRandom, contentHash) => crypto.hmac256(prk, info('nonce', nonceRandom, contentHash)).subarray(0, 24);
+/** K, N and commit. */
+export const messageKeys = (prk, th, nonce) => crypto.split(crypto.expand256(prk, info('msg', th, nonce), 76), 32, 12, 32);
 
 /** One message: { next, frame }. `random(length)` gives nonce 32, then DHs 32 where a chain starts, then what the braid samples. */
 export function send(state, plaintext, random = crypto.random) {
@@ -134,7 +140,7 @@ export function send(state, plaintext, random = crypto.random) {
   const counters = { pn: next.pn, n: next.ns, pqEpoch: epoch, pqCtr, pqPrev: chains.pqPrev };
   const header = encodeHeader({ dh: crypto.x25519Public(next.ours), ...counters, type, idx, chunk });
   const padded = padBody(plaintext);
-  const nonce = crypto.hmac256(prk, info('nonce', nonceRandom, crypto.sha256(concat(header, padded)))).subarray(0, 24);
+  const nonce = headerNonce(prk, nonceRandom, crypto.sha256(concat(header, padded)));
   const [key, bodyNonce, commit] = messageKeys(prk, state.th, nonce);
   const before = concat(head(0x20), next.headerSend.tag);
   const sealedHeader = crypto.xchachaSeal(next.headerSend.hdrKey, nonce, header, info('hdr', state.th, before));

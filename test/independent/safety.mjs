@@ -12,14 +12,13 @@ export const safetyNumber = (one, other) => [half(one), half(other)].sort().join
 
 export const safetyQr = (own, peer) =>
   concat(ascii('CYPHR/1 '), u8(1), ...[own, peer].flatMap(({ account, accountKeyHash }) => [lp16(account), accountKeyHash]));
-/** Whether a scanned payload is the other side of this one's. */
+/** What a scanned payload shows: 'match', 'mismatch' of identities, or a code of or for an 'other-person'. */
 export function matchesQr(own, peer, payload) {
   const reader = new Reader(payload);
   need(equal(reader.take(8), ascii('CYPHR/1 ')), 'ERR_DECODE', 'another kind of code');
   need(reader.u8() === 1, 'ERR_VERSION', 'version of a code');
-  const theirs = { account: reader.lp16(), accountKeyHash: reader.take(64) };
-  const ours = { account: reader.lp16(), accountKeyHash: reader.take(64) };
+  const [theirs, ours] = [0, 1].map(() => ({ account: reader.accountId(), accountKeyHash: reader.take(64) }));
   reader.end();
-  const same = (a, b) => equal(a.account, b.account) && equal(a.accountKeyHash, b.accountKeyHash);
-  return same(theirs, peer) && same(ours, own);
+  if (!equal(theirs.account, peer.account) || !equal(ours.account, own.account)) return 'other-person';
+  return equal(theirs.accountKeyHash, peer.accountKeyHash) && equal(ours.accountKeyHash, own.accountKeyHash) ? 'match' : 'mismatch';
 }

@@ -1,5 +1,5 @@
 /** Padding and the sealed frame of section 6: PADMÉ, X-Wing (draft-connolly-cfrg-xwing-kem), HPKE base mode (RFC 9180). */
-import { ascii, concat, head, info, need, Reader, u8, u16, u32, zeros } from './bytes.mjs';
+import { ascii, concat, equal, head, info, need, Reader, u8, u16, u32, zeros } from './bytes.mjs';
 import * as crypto from './crypto.mjs';
 import { encapsInternal, MLKEM768 } from './kpke.mjs';
 
@@ -21,6 +21,8 @@ function unpad(padded, bucket) {
 }
 export const padBody = (content) => pad(content, bodyBucket);
 export const unpadBody = (padded) => unpad(padded, bodyBucket);
+export const padInner = (content) => pad(content, innerBucket);
+export const unpadInner = (padded) => unpad(padded, innerBucket);
 /** Whether a bodyCt of `length` bytes is a tag and a bucket. */
 export function isBucket(length) {
   const padded = length - 16;
@@ -51,7 +53,7 @@ export function xwingDecaps(seed, enc) {
 }
 
 /** Key and nonce of HPKE's one message: KeySchedule of RFC 9180, mode_base, KEM 0x647a, KDF 0x0001, AEAD 0x0003. */
-function hpkeKeys(shared, infoBytes) {
+export function hpkeKeys(shared, infoBytes) {
   const suite = concat(ascii('HPKE'), u16(0x647a), u16(0x0001), u16(0x0003));
   const extract = (salt, label, ikm) => crypto.extract256(salt, concat(ascii('HPKE-v1'), suite, ascii(label), ikm));
   const expand = (prk, label, text, length) =>
@@ -67,7 +69,7 @@ const sealInfo = ({ account, device, setId }) => info('seal', account, u32(devic
 export function seal(recipient, inner, randomness) {
   const before = concat(head(0x01), recipient.setId);
   const { enc, shared } = xwingEncaps(recipient.sealKey, randomness, 'ERR_BUNDLE');
-  return concat(before, enc, crypto.chachaSeal(...hpkeKeys(shared, sealInfo(recipient)), pad(inner, innerBucket), before));
+  return concat(before, enc, crypto.chachaSeal(...hpkeKeys(shared, sealInfo(recipient)), padInner(inner), before));
 }
 export function decodeSealed(frame) {
   const reader = new Reader(frame);
@@ -76,9 +78,15 @@ export function decodeSealed(frame) {
   need(sealed.ciphertext.length >= 1040, 'ERR_DECODE', 'a sealed frame too short');
   return sealed;
 }
-/** What is inside a sealed frame, with the recipient's { account, device, setId, sealSeed }. */
+/** The frame inside a sealed one, an Init or a ratchet message, for a recipient { account, device, setId, sealSeed } with one set. */
 export function open(recipient, frame) {
-  const { enc, ciphertext } = decodeSealed(frame);
+  need(frame.length <= 256 * 1024, 'ERR_TOO_LARGE', 'a frame too long');
+  const { setId, enc, ciphertext } = decodeSealed(frame);
+  need(equal(setId, recipient.setId), 'ERR_KEY_GONE', 'another set');
   const keys = hpkeKeys(xwingDecaps(recipient.sealSeed, enc), sealInfo(recipient));
-  return unpad(crypto.chachaOpen(...keys, ciphertext, frame.subarray(0, 12)), innerBucket);
+  const inner = unpadInner(crypto.chachaOpen(...keys, ciphertext, frame.subarray(0, 12)));
+  need([0x01, 0x10, 0x20].includes(inner[0]), 'ERR_DECODE', 'no frame within the seal');
+  new Reader(inner).head(inner[0]);
+  need(inner[0] !== 0x01, 'ERR_DECRYPT', 'a seal within the seal');
+  return inner;
 }

@@ -55,12 +55,12 @@ export const joinSdk = (seed, isTyped) =>
   });
 
 /** A list of both devices, signed by this side's account. */
-function listOf(party, asking) {
+function listOf(party, asking, random) {
   const { list } = decodeIdentity(party.identity);
   const added = { device: asking.device, deviceKeyHash: crypto.sha512(asking.deviceKey), dhKey: asking.dhKey };
   const devices = [...list.devices, added].sort((a, b) => a.device - b.device);
   const tbs = encodeDeviceList({ ...list, version: list.version + 1, devices });
-  return concat(tbs, compositeSign(party.accountSecret, tbs, 'id/list'));
+  return concat(tbs, compositeSign(party.accountSecret, tbs, 'id/list', random(32)));
 }
 
 /** The SDK is linked to this side's account. */
@@ -80,7 +80,7 @@ export const linkSdk = (seed) =>
     const { confirmation } = await joining;
     const confirmed = linking.confirm(asked, r);
     must(confirmed.digits === confirmation, `digits ${confirmed.digits}, the SDK shows ${confirmation}`);
-    const list = listOf(device.party, asked.asking);
+    const list = listOf(device.party, asked.asking, random);
     await leave(confirmed.slot, linking.makeGrant(confirmed, { accountKey, device: device.party.device, list }));
     const joined = await sdk.ask('joined');
     must(joined.device === asked.asking.device, 'the device that asked is the one that joined');
