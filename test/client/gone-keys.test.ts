@@ -42,7 +42,7 @@ async function handsOutAgain(to: Person): Promise<BundleBytes> {
 }
 const gone = ({ events }: Person) => events.filter((event) => event.type === 'undecryptable' && event.code === 'ERR_KEY_GONE');
 
-test('T06: a first message for a prekey that was used before is reported; once its recipient has written it comes again', async () => {
+test('T09: a first message for a prekey that was used before is reported; once its recipient has written it comes again', async () => {
   const bob = await person('bob', network, clock);
   await handsOutAgain(bob);
   const alice = await person('alice', network, clock);
