@@ -2,6 +2,7 @@
 
 import { inspect } from './inspect.js';
 import { keygenRoot, signAccount, verifyStatement } from './root.js';
+import { verifyVectors } from './vectors.js';
 
 /** What may be given behind a command, by name, and `file`, which has none. */
 export interface Given {
@@ -41,6 +42,15 @@ standard input, or typed: hexadecimal, base64, armoured, or a JSON with such tex
     takes: ['json'],
     file: 'a file, - or a text',
     run: inspect,
+  },
+  {
+    name: 'vectors verify',
+    usage: '[FOLDER] [--json]',
+    help: `Plays every file of test vectors in a folder, or one file: this project's own, which the package has, and those of Wycheproof and
+ACVP for the primitives that are used here. Says of all others that they are not for us.`,
+    needs: [],
+    takes: ['file', 'json'],
+    run: verifyVectors,
   },
   {
     name: 'keygen-root',

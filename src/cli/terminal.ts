@@ -1,8 +1,11 @@
 /** The terminal and the disk of the command: what it asks, says, reads and writes. */
 
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { Presets, SingleBar } from 'cli-progress';
 import { StoreError, UsageError } from '../errors.js';
 
 /** Whoever reads may stop reading: nothing has failed then. */
@@ -46,6 +49,22 @@ export function readInput(): Uint8Array {
 /** Whether there is a file of this name. */
 export function isFile(path: string): boolean {
   return existsSync(path) && statSync(path).isFile();
+}
+
+/** Every .json below a folder, by path, or the one file itself. Throws what Node does. */
+export function jsonFiles(place: string | URL): { readonly name: string; readonly path: string }[] {
+  const folder = typeof place === 'string' ? place : fileURLToPath(place);
+  if (!statSync(folder).isDirectory()) return [{ name: folder, path: folder }];
+  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.json'));
+  return paths.sort().map((name) => ({ name, path: join(folder, name) }));
+}
+
+/** Shows how far a long work is, on standard error if somebody watches there and `isQuiet` is not set. */
+export function progressBar(total: number, isQuiet: boolean): { next(what: string): void; stop(): void } {
+  if (isQuiet || !process.stderr.isTTY) return { next: () => {}, stop: () => {} };
+  const bar = new SingleBar({ format: '{bar} {value}/{total} {what}', clearOnComplete: true, hideCursor: true }, Presets.shades_grey);
+  bar.start(total, 0, { what: '' });
+  return { next: (what) => bar.increment(1, { what }), stop: () => bar.stop() };
 }
 
 /** Throws `ERR_ARGUMENT` if there is something at one of the paths. */

@@ -1,18 +1,15 @@
 /** `npx @cyphr/e2ee` as somebody types it: in a process of its own, with a passphrase from a file or a terminal. */
 
-import { execFile, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { fromHex, toHex } from '../../src/bytes.js';
 import { verifyRootStatement } from '../../src/identity/root.js';
 import { flip } from '../helpers/rng.js';
+import { env, pipeCommand, ROOT, runCommand as run, SOURCE } from './run.js';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const SOURCE = ['--import', 'tsx', 'src/cli/main.ts'];
-const env = { ...process.env, TSX_TSCONFIG_PATH: 'tsconfig.json' };
 const folder = mkdtempSync(join(tmpdir(), 'cyphr-command-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const at = (name: string): string => join(folder, name);
@@ -24,15 +21,6 @@ writeFileSync(at('passphrase'), `${PASSPHRASE}\nand what stands below\n`);
 writeFileSync(at('wrong'), 'incorrect horse\n');
 writeFileSync(at('empty'), '\n');
 
-/** Runs the command to its end: the exit code, and what it said. */
-function run(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, [...SOURCE, ...words], { cwd: ROOT, env }, (_, out, err) =>
-      resolve({ code: child.exitCode ?? -1, out, err }),
-    );
-    child.stdin?.end();
-  });
-}
 const trace = /\n {4}at /;
 
 test('--help', async () => {
@@ -75,16 +63,13 @@ describe('inspect', () => {
   writeFileSync(at('frame.json'), JSON.stringify({ frame, key: '5a'.repeat(32) }));
 
   test('a file, a text, standard input, a JSON', async () => {
-    const piped = new Promise<string>((resolve) => {
-      const child = execFile(process.execPath, [...SOURCE, 'inspect', '-'], { cwd: ROOT, env }, (_, out) => resolve(out));
-      child.stdin!.end(Buffer.from(frame, 'hex'));
-    });
+    const piped = await pipeCommand(Buffer.from(frame, 'hex'), 'inspect', '-');
     const [file, text, json] = [await run('inspect', at('frame.bin')), await run('inspect', frame), await run('inspect', at('frame.json'))];
     for (const { code, out, err } of [file, text, json]) {
       expect([code, err]).toEqual([0, '']);
       expect(out).toMatch(/^ *44 +104 +headerCiphertext +(?:ab){24}… \(of a session of profile 2\)$/m);
     }
-    expect(await piped).toBe(file.out);
+    expect(piped).toEqual(file);
     expect(json.out).toContain('\nframe\nratchet message');
     expect(json.out).not.toContain('5a5a');
   });
