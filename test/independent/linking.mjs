@@ -155,6 +155,7 @@ export function openAnswer(confirmed, answer, { account, device, deviceKey, dhKe
   const [accountKey, from, bytes] = [reader.take(1984), reader.deviceId(), reader.lp16()];
   reader.end();
   const list = decodeDeviceList(bytes);
+  const linkedBy = list.devices.find((each) => each.device === from && from !== device);
   verifyList(list, accountKey, 'ERR_DECRYPT');
   const entry = entryOf(list, device, deviceKey);
   need(
@@ -162,5 +163,6 @@ export function openAnswer(confirmed, answer, { account, device, deviceKey, dhKe
     'ERR_DECRYPT',
     'the list does not name this device',
   );
-  return { accountKey, from, list };
+  need(linkedBy !== undefined, 'ERR_DECRYPT', 'the list does not name the device that grants');
+  return { accountKey, linkedBy, list };
 }

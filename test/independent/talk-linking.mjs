@@ -47,9 +47,9 @@ export const joinSdk = (seed, isTyped) =>
     const confirmed = linking.confirm(asked, linking.openChallenge(asked, await pickUp(asked.challengeSlot)));
     must(confirmed.digits === confirmation, `digits ${confirmed.digits}, the SDK shows ${confirmation}`);
     await sdk.ask('confirm');
-    const { list, from } = linking.openAnswer(confirmed, await pickUp(confirmed.slot), own);
+    const { list, linkedBy } = linking.openAnswer(confirmed, await pickUp(confirmed.slot), own);
     const shown = decodeIdentity(unhex((await sdk.ask('fetch')).identity));
-    must(list.devices.length === 2 && list.devices.some(({ device }) => device === from), 'the list names both');
+    must(list.devices.length === 2 && list.devices.includes(linkedBy), 'the list names both');
     must(hex(shown.list.tbs) === hex(list.tbs), 'the directory shows the new list');
     return { devices: list.devices.length };
   });

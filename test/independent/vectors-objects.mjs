@@ -1,7 +1,7 @@
 /** Operations of the vectors of objects: signatures, seals, layouts, identities, bundles, codes that people compare. Names are those of the files. */
 
 import { verifyBundle, verifyList } from './bundle.mjs';
-import { ascii, concat, equal, hex, need, Refused, unhex } from './bytes.mjs';
+import { ascii, concat, context, equal, hex, need, Refused, unhex } from './bytes.mjs';
 import * as crypto from './crypto.mjs';
 import { decodeInit, transcript } from './handshake.mjs';
 import { decodeMsgpack, decodePlaintext, encodeMsgpack } from './msgpack.mjs';
@@ -16,7 +16,7 @@ const maybe = (value) => (value === undefined ? undefined : unhex(value));
 const entriesOf = (list) => list.devices.map(({ device, deviceKeyHash, dhKey }) => ({ device, keyHash: deviceKeyHash, dhKey }));
 
 /** `body`, of which every refusal is `code`. */
-function anyFault(code, body) {
+export function anyFault(code, body) {
   try {
     return body();
   } catch (error) {
@@ -271,9 +271,21 @@ const bundle = {
   },
 };
 
+const rootStatement = {
+  verify: ({ rootKey, statement }) =>
+    anyFault('ERR_SIGNATURE', () => {
+      const root = unhex(rootKey);
+      const { tbs, signature, hash: _, rootKey: named, account, ...fields } = objects.decodeRootStatement(unhex(statement));
+      need(equal(named, root), 'ERR_SIGNATURE', 'a statement of another root');
+      need(crypto.slhDsaVerify(root, tbs, context('id/root'), signature), 'ERR_SIGNATURE', 'the signature');
+      return { account: text(account), ...fields, tbsBytes: tbs.length };
+    }),
+};
+
 export const OBJECT_KINDS = {
   ...{ composite, seal, layout, msgpack, padding, bundle, login },
   'prekey-batch': prekeyBatch,
   'device-list': deviceList,
   'safety-number': safety,
+  'root-statement': rootStatement,
 };

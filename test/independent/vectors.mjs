@@ -3,11 +3,12 @@
  * must be refused with the document's code, and leave the state as it was.
  */
 import { hex, Refused } from './bytes.mjs';
+import { linking } from './vectors-linking.mjs';
 import { OBJECT_KINDS } from './vectors-objects.mjs';
 import { SESSION_KINDS } from './vectors-sessions.mjs';
 
-/** By kind, then by operation: a function of inputs, or of inputs that gives { steps, end } for a state machine. */
-const KINDS = { ...OBJECT_KINDS, ...SESSION_KINDS };
+/** By kind, then by operation: a function of inputs that gives the outputs, or { steps, end } for a state machine. */
+const KINDS = { ...OBJECT_KINDS, ...SESSION_KINDS, linking };
 
 /** A byte string with pieces of it replaced, as { of, splices } says: places are those of the given bytes. */
 function splice(given, { of, splices = [] }) {
