@@ -56,7 +56,7 @@ try {
     rmSync(reports, { recursive: true, force: true });
     cpSync(work, reports, { recursive: true });
   }
-  if (spawnSync('git', ['diff', '--no-index', '--', reports, work], { stdio: 'inherit' }).status !== 0) failed = true;
+  if (spawnSync('git', ['diff', '--no-index', '--', 'etc', work], { cwd: root, stdio: 'inherit' }).status !== 0) failed = true;
 } finally {
   rmSync(work, { recursive: true, force: true });
 }

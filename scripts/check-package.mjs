@@ -138,7 +138,7 @@ try {
     // The optional peer's is the user's own choice: its binaries are in its package.
     return JSON.stringify(scripted.filter((path) => path !== 'node_modules/classic-level'));
   });
-  await check('the command', true, async () => (await run('npx', ['--no-install', 'cyphr', '--help'])).includes('keygen-root'));
+  await check('the command', true, async () => (await run('npx', ['--no-install', manifest.name, '--help'])).includes('keygen-root'));
   const relay = await startRelay();
   try {
     for (const runtime of runtimes) await checkRuntime(runtime, relay.url);

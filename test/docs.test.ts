@@ -108,6 +108,15 @@ describe.each(DOCUMENTS)('%s', (document) => {
   });
 });
 
+it('every npm script that a document names is there', () => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+  const named = DOCUMENTS.flatMap((document) =>
+    [...read(document).matchAll(/\bnpm run ([a-z:-]+)/g)].map(([, name]) => `${document}: ${name}`),
+  );
+  expect(named.length).toBeGreaterThan(20);
+  expect(named.filter((each) => scripts[each.slice(each.lastIndexOf(' ') + 1)] === undefined)).toEqual([]);
+});
+
 /** Heading anchors as GitHub makes them. */
 function anchors(markdown: string): string[] {
   return [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>

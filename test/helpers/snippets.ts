@@ -7,16 +7,19 @@ import { fileURLToPath } from 'node:url';
 /** The repository, with a slash at its end. */
 export const ROOT: string = fileURLToPath(new URL('../..', import.meta.url));
 
+/** Folders without texts of ours, beside those that begin with a dot. */
+const NOT_OURS = ['node_modules', 'dist', 'coverage', 'api', 'etc', 'reports'];
+
+function documentsBelow(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (entry.isDirectory()) return entry.name.startsWith('.') || NOT_OURS.includes(entry.name) ? [] : documentsBelow(path);
+    return entry.name.endsWith('.md') ? [path] : [];
+  });
+}
+
 /** Everything that users and auditors read. */
-export const DOCUMENTS: readonly string[] = [
-  'README.md',
-  'SECURITY.md',
-  'CHANGELOG.md',
-  ...readdirSync(join(ROOT, 'docs')).flatMap((name) => (name.endsWith('.md') ? [`docs/${name}`] : [])),
-  'examples/chat/README.md',
-  'examples/relay/README.md',
-  'examples/web/README.md',
-];
+export const DOCUMENTS: readonly string[] = documentsBelow('').sort();
 
 /** One block of code. */
 export interface Snippet {
