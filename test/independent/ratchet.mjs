@@ -22,6 +22,9 @@ export function headerKey(key) {
   return { hdrKey, tag };
 }
 
+/** A ratchet key pair of a secret. */
+const pairOf = (secret) => ({ secret, public: crypto.x25519Public(secret) });
+
 /** Root and both chains of a chain epoch, as this side uses them. */
 function chainEpoch(isInitiator, number, output) {
   const [root, a2b, b2a] = crypto.split(output, 32, 32, 32);
@@ -49,7 +52,7 @@ export function startInitiator(secrets, profile, remoteSignedPrekey, ratchetSecr
     ...common(secrets, profile, true),
     kind: 'sending',
     rootKey,
-    ours: ratchetSecret,
+    ours: pairOf(ratchetSecret),
     theirs: remoteSignedPrekey,
     sendKey,
     headerSend: headerKey(secrets.headerKeyA),
@@ -62,7 +65,7 @@ export const startResponder = (secrets, profile, signedPrekey) => ({
   ...common(secrets, profile, false),
   kind: 'awaitingFirst',
   rootKey: secrets.rootKey,
-  ours: signedPrekey,
+  ours: pairOf(signedPrekey),
   nextHeaderSend: secrets.nextHeaderKeyB,
   nextHeaderReceive: headerKey(secrets.headerKeyA),
 });
@@ -117,8 +120,8 @@ export function send(state, plaintext, random = crypto.random) {
   const nonceRandom = random(32);
   let next = { ...state, kind: 'sending' };
   if (state.kind === 'awaitingSend') {
-    const ours = random(32);
-    const [rootKey, sendKey, nextHeaderSend] = kdfRoot(state.rootKey, crypto.x25519(ours, state.theirs));
+    const ours = pairOf(random(32));
+    const [rootKey, sendKey, nextHeaderSend] = kdfRoot(state.rootKey, crypto.x25519(ours.secret, state.theirs));
     next = { ...next, ours, rootKey, sendKey, nextHeaderSend, ns: 0 };
   }
   const braid = sendBraid(state.braid, random);
@@ -138,7 +141,7 @@ export function send(state, plaintext, random = crypto.random) {
   const prk = crypto.extract256(mkPq, mkEc);
 
   const counters = { pn: next.pn, n: next.ns, pqEpoch: epoch, pqCtr, pqPrev: chains.pqPrev };
-  const header = encodeHeader({ dh: crypto.x25519Public(next.ours), ...counters, type, idx, chunk });
+  const header = encodeHeader({ dh: next.ours.public, ...counters, type, idx, chunk });
   const padded = padBody(plaintext);
   const nonce = headerNonce(prk, nonceRandom, crypto.sha256(concat(header, padded)));
   const [key, bodyNonce, commit] = messageKeys(prk, state.th, nonce);
@@ -241,7 +244,7 @@ function advance(state, header, which) {
   if (which === 'next') {
     if (state.headerReceive) skip(state.headerReceive.tag, state.nr, header.pn);
     const oldChains = state.headerReceive ? [...state.oldChains, state.headerReceive] : state.oldChains;
-    const [rootKey, chainKey, nextHeaderReceive] = kdfRoot(state.rootKey, crypto.x25519(state.ours, header.dh));
+    const [rootKey, chainKey, nextHeaderReceive] = kdfRoot(state.rootKey, crypto.x25519(state.ours.secret, header.dh));
     receiveKey = chainKey;
     next = {
       ...state,

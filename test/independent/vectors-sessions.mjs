@@ -104,7 +104,7 @@ const handshake = {
     const { random, done } = fixed(inputs.random);
     const made = handshakes.initiate(partyOf(inputs.initiator), bundleOf(inputs), inputs.profile, random);
     done();
-    return { init: made.init, initId: made.initId, ...secretsOf(made) };
+    return { initId: made.initId, signature: made.init.subarray(-3373), ...secretsOf(made) };
   },
   accept: (inputs) => responderOf(inputs).steps.accept(inputs),
   responder: (inputs) => responderOf(inputs),
@@ -117,7 +117,7 @@ const handshake = {
     const recipient = { ...bundle, setId: bundle.set.setId, sealKey: bundle.set.sealKey };
     const sealed = seal(recipient, concat(made.init, frame), random(64));
     done();
-    return { frame: sealed };
+    return { frameHash: crypto.sha256(sealed) };
   },
   openFirstFlight: (inputs) => {
     const { party, set, batch } = responderOf(inputs);
