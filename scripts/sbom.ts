@@ -42,7 +42,7 @@ export function bundledIn(dist: string): string[] {
 
 /** The licence text that a package brings along. Fails where there is none: it may not be passed on then. */
 function licenceText(path: string): string {
-  const file = readdirSync(join(ROOT, path)).find((name) => /^licen[cs]e(?:\.md|\.txt)?$/i.test(name));
+  const file = readdirSync(join(ROOT, path)).find((name) => /^licen[cs]e(?:-mit)?(?:\.md|\.txt)?$/i.test(name));
   if (file === undefined) throw new Error(`${path} brings no licence text`);
   return read(path, file).trim();
 }

@@ -58,7 +58,7 @@ function promised(value: unknown): string[] {
 }
 
 const BELONGS =
-  /^(?:dist\/[a-zA-Z0-9/_-]+\.(?:js|js\.map|d\.ts)|(?:README|SECURITY|CHANGELOG|THIRD-PARTY|docs\/[a-z-]+)\.md|LICENSE|NOTICE|package\.json|sbom\.cdx\.json)$/;
+  /^(?:dist\/[a-zA-Z0-9/_-]+\.(?:js|js\.map|d\.ts)|test-vectors\/(?:README\.md|[a-z0-9-]+\.json)|(?:README|SECURITY|CHANGELOG|THIRD-PARTY|docs\/[a-z-]+)\.md|LICENSE|NOTICE|package\.json|sbom\.cdx\.json)$/;
 
 const faults: string[] = [];
 try {

@@ -122,8 +122,9 @@ test('the changelog tells of this version', () => {
 test('T45: what is packed is what was built, and a few texts', () => {
   // The documents that README links to; not docs/api, which is built from the types that are packed already. What that comes to after a
   // build: scripts/tarball.ts.
+  const vectors = ['test-vectors/README.md', 'test-vectors/*.json', '!test-vectors/*-v*.json'];
   const texts = ['CHANGELOG.md', 'LICENSE', 'NOTICE', 'README.md', 'SECURITY.md', 'THIRD-PARTY.md', 'docs/*.md', 'sbom.cdx.json'];
-  expect([...manifest.files].sort()).toEqual([...texts, 'dist'].sort());
+  expect([...manifest.files].sort()).toEqual([...texts, ...vectors, 'dist'].sort());
 });
 
 test('T45: the bill of materials and the licences are of what is locked', () => {
