@@ -42,8 +42,8 @@ export const CONTENDERS: readonly Contender[] = [
     peer: 'ts-mls',
     only: ['pingPong'],
   },
-  { id: 'client-node', name: 'this SDK’s whole client, node:crypto', module: './client.ts', options: { divide: 4 } },
-  { id: 'client-noble', name: 'this SDK’s whole client, noble', module: './client.ts', options: { divide: 4 }, conditions: NOBLE },
+  { id: 'client-node', name: 'this SDK’s whole client, node:crypto', module: './client.ts', options: { divide: 2 } },
+  { id: 'client-noble', name: 'this SDK’s whole client, noble', module: './client.ts', options: { divide: 2 }, conditions: NOBLE },
   AGAIN,
 ];
 
