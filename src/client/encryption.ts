@@ -7,7 +7,7 @@ import { sessionLimits } from '../limits.js';
 import type { VerifiedBundle } from '../pqxdh/bundle.js';
 import { initiate, sealFrame } from '../pqxdh/handshake.js';
 import { encrypt, initiateRatchet, isUsedUp, lastMessage } from '../ratchet/ratchet.js';
-import { died, mayStart, type PeerSessions, started } from '../session/peer.js';
+import { died, mayStart, type PeerSessions, started, wasInVain } from '../session/peer.js';
 import type { Address, Profile } from '../step.js';
 import type { Write } from '../store/port.js';
 import type { DeviceEntry } from '../wire/objects.js';
@@ -39,6 +39,8 @@ export interface Encryption {
    * something waits that a person wrote, and no account takes all of it.
    */
   assertMayStart(account: string, entry: DeviceEntry): Promise<void>;
+  /** Whether the last session with this device was never answered: the next one does without a one-time prekey, since that may be gone. */
+  wasInVain(account: string, entry: DeviceEntry): Promise<boolean>;
   /** Whether a frame on that session can be sealed as the settings ask: `'sealed'` never falls back to a bare frame. */
   canSeal(live: LiveSession): Promise<boolean>;
   /** Encrypts on that session. */
@@ -190,6 +192,7 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
         live.init !== null && (unansweredCount >= unansweredMax || ctx.now() - facts.createdAtMs > sessionLimits.unansweredMs);
       return isGivenUp || isUsedUp(live.state) ? undefined : live;
     },
+    wasInVain: async (account, { keyHash: deviceKeyHash }) => wasInVain(await sessions.peer({ account, deviceKeyHash })),
     canSeal: async ({ init, facts }) => init !== null || settings.metadata !== 'sealed' || (await contacts.sealingSet(facts)) !== undefined,
     onSession: (contact, address, live, { kind, id, payload }) =>
       step(live, live, address, plaintextOf(contact, kind, id, payload), undefined),

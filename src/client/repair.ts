@@ -23,6 +23,7 @@ import {
   restarted,
   type SessionFacts,
   unasked,
+  unmet,
 } from '../session/peer.js';
 import type { MessageName } from '../step.js';
 import type { Contacts } from './contacts.js';
@@ -153,7 +154,7 @@ export function repair(
       if (name === undefined) return;
       const id = fromHex(hex)!;
       const known = await sessions.peer(facts);
-      const counted = error.code === 'ERR_SKIP_LIMIT' ? died(known, id, name) : failed(known, id, name);
+      let counted = error.code === 'ERR_SKIP_LIMIT' ? died(known, id, name) : failed(known, id, name);
       const before = find(known, id);
       const session = find(counted, id);
       if (before === undefined || session === undefined) return;
@@ -161,6 +162,7 @@ export function repair(
       const isNews = isBroken(session) && !isBroken(before);
       // The other side should have changed over long ago: perhaps the request never came.
       const isUnheard = isBroken(before) && before.askedCount > 0 && Math.abs(nowMs - before.askedAtMs) >= ASK_AGAIN_MS;
+      if (isUnheard) counted = unmet(counted, nowMs);
       if (counted === known && !isUnheard) return;
       const asks = (isNews || isUnheard) && (await mayAsk(facts));
       const also: Posted[] = asks ? [request(facts, id, session.failed)] : [];

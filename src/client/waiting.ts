@@ -44,8 +44,13 @@ const NOBODY: LeftOut = { blocked: new Map(), absent: new Set(), late: new Set()
 /** What came of encrypting a message for the devices that it is still for. */
 export interface Round {
   readonly encrypted: readonly ForDevice[];
-  /** The devices for which it could not be, and whose keys to ask for; `undefined` where nothing can be asked. */
-  readonly left: readonly { readonly keyHash: Uint8Array; readonly ask: number | undefined; readonly why: AnyCyphrError | undefined }[];
+  /** The devices for which it could not be, and whose keys to ask for; `undefined` where nothing can be asked. `takes`: with a one-time prekey. */
+  readonly left: readonly {
+    readonly keyHash: Uint8Array;
+    readonly ask: number | undefined;
+    readonly takes: boolean;
+    readonly why: AnyCyphrError | undefined;
+  }[];
 }
 
 /** What waits for a session, in one client. Callers of all but `encryptPending` hold the lock of the account. */
@@ -148,7 +153,8 @@ export function waiting(
       const isReady = live === undefined ? bundle !== undefined : await encryption.canSeal(live);
       const why = live === undefined ? await encryption.assertMayStart(account, entry).then(() => undefined, ours) : undefined;
       if (!isReady || why !== undefined) {
-        left.push({ keyHash: entry.keyHash, ask: why === undefined && live === undefined ? device : undefined, why });
+        const ask = why === undefined && live === undefined ? device : undefined;
+        left.push({ keyHash: entry.keyHash, ask, takes: !(await encryption.wasInVain(account, entry)), why });
         continue;
       }
       const made =
@@ -333,7 +339,8 @@ export function waiting(
       if (isOver && !rest.isPersons) return;
       // While an unknown account has started a session itself, only whose it is has to be asked.
       const isStranger = wanted.length === 0 && (await db.list(['peer', account], 1)).length > 0;
-      const take = wanted.length === 0 ? (isStranger ? [] : ('all' as const)) : wanted.flatMap(({ ask }) => ask ?? []);
+      const take =
+        wanted.length === 0 ? (isStranger ? [] : ('all' as const)) : wanted.flatMap(({ ask, takes }) => (takes ? (ask ?? []) : []));
       // The first question may only have been whose account it is.
       asked += take.length === 0 ? 1 : 2;
       if (asked > 3 || isOver) {

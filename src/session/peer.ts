@@ -257,6 +257,21 @@ export function unasked(peer: PeerSessions, id: Uint8Array): SessionFacts[] {
   return peer.sessions.filter((session) => session.failed.length > session.askedCount && isOver(session) && !same(session.id, id));
 }
 
+/** Whether the last session that was made with the device was started from here and never answered: perhaps its prekeys were gone. */
+export function wasInVain({ sessions: [latest] }: PeerSessions): boolean {
+  return latest?.initiatedByUs === true && latest.answeredAtMs === null;
+}
+
+/**
+ * The peer goes on where it can't be read, though the session that replaces that one was started from here an hour ago: it has not got
+ * it, and nothing more is sent there. The same object if there is none.
+ */
+export function unmet(peer: PeerSessions, nowMs: number): PeerSessions {
+  const active = activeSession(peer);
+  const isUnmet = active?.initiatedByUs === true && active.answeredAtMs === null && nowMs - active.createdAtMs > sessionLimits.unmatchedMs;
+  return isUnmet ? died(peer, active.id) : peer;
+}
+
 /**
  * The other sessions than `id` that were started from here, are not sent on any more and were never answered, an hour after their making:
  * the peer, who is heard, may not have them (its keys for the first message were gone), nor what was sent there.

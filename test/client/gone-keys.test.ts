@@ -72,6 +72,18 @@ test('T09: a first message for a prekey that was used before is reported; once i
   await Promise.all([alice.client.close(), bob.client.close()]);
 });
 
+test('T09: one-time prekeys that are gone: the second session is made without one', async () => {
+  const bob = await person('bob', network, clock);
+  await handsOutAgain(bob);
+  const alice = await person('alice', network, clock);
+  await (await alice.client.send('bob', 'lost')).until('accepted');
+  await bob.seen('undecryptable', ({ code }) => code === 'ERR_KEY_GONE');
+  clock.ms += sessionLimits.unansweredMs + 1;
+  await alice.client.send('bob', 'found');
+  expect(await bob.read()).toMatchObject({ text: 'found', replayable: true });
+  await Promise.all([alice.client.close(), bob.client.close()]);
+});
+
 test.each([
   [44, 1],
   [46, 2],

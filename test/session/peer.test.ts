@@ -8,6 +8,7 @@ import {
   died,
   expire,
   failed,
+  forsaken,
   isBroken,
   mayStart,
   NO_SESSIONS,
@@ -17,6 +18,8 @@ import {
   restarted,
   started,
   unasked,
+  unmet,
+  wasInVain,
 } from '../../src/session/peer.js';
 
 const HOUR = 3_600_000;
@@ -61,6 +64,36 @@ describe('T27: the peer never got the session that won the tie-break', () => {
     const older = started(accepted(NO_SESSIONS, id(2), 0), id(1), incarnation(1), HOUR);
     const named = replaced(older, id(1), incarnation(1), [id(2)], HOUR);
     expect(statuses(received(named, id(2), 10 * HOUR))).toEqual(['1 active', '2 receiveOnly']);
+  });
+});
+
+describe('a session from here that was never answered', () => {
+  const { unmatchedMs } = sessionLimits;
+  const mine = started(NO_SESSIONS, id(1), incarnation(1), 0);
+  const answered = received(mine, id(1), 1);
+
+  test('an hour after its making, on a device that is heard elsewhere: what went there may be lost', () => {
+    const over = accepted(died(mine, id(1)), id(2), 1);
+    const names = (...args: Parameters<typeof forsaken>): unknown[] => forsaken(...args).map((session) => session.id[0]);
+    expect(names(over, id(2), unmatchedMs + 1)).toEqual([1]);
+    expect(names(over, id(2), unmatchedMs)).toEqual([]);
+    expect(names(over, id(1), unmatchedMs + 1)).toEqual([]);
+    expect(names(mine, id(2), unmatchedMs + 1)).toEqual([]);
+    expect(names(accepted(died(answered, id(1)), id(2), 1), id(3), unmatchedMs + 1)).toEqual([]);
+  });
+
+  test('the peer goes on where it can’t be read: after an hour nothing more is sent there', () => {
+    expect(active(unmet(mine, unmatchedMs + 1))).toBeUndefined();
+    expect(unmet(mine, unmatchedMs)).toBe(mine);
+    expect(unmet(answered, 2 * unmatchedMs)).toBe(answered);
+    const theirs = accepted(NO_SESSIONS, id(2), 0);
+    expect(unmet(theirs, 2 * unmatchedMs)).toBe(theirs);
+    expect(unmet(NO_SESSIONS, 2 * unmatchedMs)).toBe(NO_SESSIONS);
+  });
+
+  test('the next one is made without a one-time prekey, unless another was made since', () => {
+    expect([NO_SESSIONS, mine, answered, accepted(mine, id(2), 1)].map(wasInVain)).toEqual([false, true, false, false]);
+    expect(wasInVain(started(answered, id(2), incarnation(1), 2))).toBe(true);
   });
 });
 
