@@ -148,6 +148,7 @@ ${table(
   symmetric cryptography is WebCrypto's, asynchronous, on other threads.
 - **The whole client** sends, commits, delivers, decrypts, commits and acknowledges, over a store and a network in memory. Compare it with nothing but its
   own sessions: a client on top of libsignal or Olm would add its own. Its first message is sealed to the recipient, the sessions' rows are not.
+  It sleeps and wakes several times for each message, and on a busy machine each time finds its caches cold: its figures suffer most from what else runs.
 - **Saving.** Sessions stay decoded between messages in every row. Who stores after each message adds a part of the last column; this SDK's client stores keys of
   a gap apart, so that they are not written again each time.
 - **Threads.** Processor time hides what asynchronous calls wait: \`report.json\` has the time that passed as well.
