@@ -70,11 +70,11 @@ export function book({ kind, section, description, seed }: Head): Book {
     },
     valid(id, op, inputs, text) {
       const { step, out } = valid(player.operations, shared, op, inputs, text);
-      cases.push({ id, ...step });
+      cases.push({ id: kebab(id), ...step });
       return out;
     },
     invalid(id, op, code, threats, text, inputs) {
-      cases.push({ id, ...invalid(player.operations, shared, op, code, threats, text, inputs, id) });
+      cases.push({ id: kebab(id), ...invalid(player.operations, shared, op, code, threats, text, inputs, id) });
     },
     scenario(id, op, inputs, text) {
       const own = compact(shared, inputs);
@@ -103,6 +103,9 @@ export function book({ kind, section, description, seed }: Head): Book {
     },
   };
 }
+
+/** Ids are in lower case with hyphens. */
+const kebab = (id: string): string => id.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
 
 type Operations = Readonly<Record<string, Operation>>;
 

@@ -1,6 +1,6 @@
 /** Vectors of what a directory hands out: one-time prekeys in their tree, and whole bundles. */
 
-import { concat } from '../../src/bytes.js';
+import { concat, fromHex } from '../../src/bytes.js';
 import type { ErrorCode } from '../../src/errors.js';
 import { keyHash } from '../../src/identity/account.js';
 import { entryOf } from '../../src/identity/device.js';
@@ -33,7 +33,7 @@ export function prekeyBatchVectors(): VectorFile {
   }
   const place = (count: number, index: number) => {
     const { leaves, root, paths } = pathsOf.get(count)!;
-    return { leaf: leaves[index]!, index, count, path: paths[index]!.map((hex) => new Uint8Array(Buffer.from(hex, 'hex'))), root };
+    return { leaf: leaves[index]!, index, count, path: paths[index]!.map((hex): Uint8Array => fromHex(hex)!), root };
   };
   for (const [count, index] of [
     [1, 0],

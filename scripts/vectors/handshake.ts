@@ -1,13 +1,17 @@
 /** Vectors of PQXDH: every value on the way, first flights, and what a responder must refuse. */
 
-import { concat } from '../../src/bytes.js';
+import { concat, toHex } from '../../src/bytes.js';
 import { compositeSign } from '../../src/crypto/composite.js';
-import { mlKem1024, sha512, x25519KeyPair } from '../../src/crypto/suite.js';
+import { mlKem1024, sha256, sha512, x25519KeyPair } from '../../src/crypto/suite.js';
 import { keyHash, signDeviceList } from '../../src/identity/account.js';
 import { type DeviceSecrets, entryOf } from '../../src/identity/device.js';
-import { openFrame, sealFrame } from '../../src/pqxdh/handshake.js';
+import { verifyBundle } from '../../src/pqxdh/bundle.js';
+import { type Initiation, initiate, openFrame, sealFrame } from '../../src/pqxdh/handshake.js';
 import { encodeTranscript, type TranscriptFields } from '../../src/pqxdh/transcript.js';
+import { encrypt, initiateRatchet } from '../../src/ratchet/index.js';
+import type { Profile, Rng } from '../../src/step.js';
 import { seededRng } from '../../src/testing/rng.js';
+import { drawing } from '../../src/vectors/player.js';
 import type { VectorFile } from '../../src/vectors/schema.js';
 import { encodeInit, type InitFields, parseInit } from '../../src/wire/frames.js';
 import { encodeMsgpack } from '../../src/wire/msgpack.js';
@@ -30,7 +34,7 @@ export function handshakeVectors(): VectorFile {
     kind: 'handshake',
     section: '2.3, 2.4, 6',
     description:
-      'PQXDH. `agree`, `agreeAsResponder` and `derive` are the steps of the key agreement with every value on the way; `initiate` is the whole of the initiator’s part, `accept` the responder’s, from an Init with what stands behind it. `initiate` draws `random`: EKA 32, encapsulation 32, signature 32. `firstFlight` draws these, then the first ratchet key 32, the header nonce 32, the seed of the braid’s first key 64, and the seal 64, and gives the sealed frame that `openFirstFlight` opens, accepts and decrypts. A responder with steps keeps what it has accepted: `isRepeated` says that an Init came before. `account`, `device`, `identity`, `signedSet`, `head` and `entry` are the bundle; `initiator` and `responder` are the two devices with their secrets, `units` those of the batch’s units that are left.',
+      'PQXDH. `agree`, `agreeAsResponder` and `derive` are the steps of the key agreement with every value on the way; `initiate` is the whole of the initiator’s part, `accept` the responder’s, from an Init with what stands behind it. `initiate` draws `random`: EKA 32, encapsulation 32, signature 32; the Inits that it makes stand whole in `init`, `secondInit` and `thirdInit`, with a ratchet message of five bytes behind them. `firstFlight` draws these, then the first ratchet key 32, the header nonce 32, the seed of the braid’s first key 64, and the seal 64, and gives the SHA-256 of the sealed frame that `openFirstFlight` opens, accepts and decrypts. A responder with steps keeps what it has accepted: `isRepeated` says that an Init came before. `account`, `device`, `identity`, `signedSet`, `head` and `entry` are the bundle; `initiator` and `responder` are the two devices with their secrets, `units` those of the batch’s units that are left.',
     seed: `vectors/world, ${seed}`,
   });
   const set = parseSignedSet(published(0).signedSet);
@@ -82,6 +86,15 @@ export function handshakeVectors(): VectorFile {
     kemCiphertext,
   });
 
+  /** What the initiator makes of bob's bundle with one of the units, or none. */
+  const begunWith = (unit: number | undefined, profile: Profile, draws: Rng): Initiation => {
+    const { head, entry, ...rest } = published(unit ?? 0);
+    const oneTime = unit === undefined ? undefined : { head, entry };
+    return initiate(alice, verifyBundle({ address: bob, ...rest, oneTime }, undefined, NOW), profile, draws, NOW);
+  };
+  const begun = (unit: number | undefined, profile: Profile, random: Uint8Array): Initiation =>
+    begunWith(unit, profile, drawing(random).rng);
+
   // The steps of the agreement, and the whole of it.
   const honest: Record<string, Uint8Array> = {};
   for (const [name, i, profile, given] of [
@@ -116,7 +129,7 @@ export function handshakeVectors(): VectorFile {
     const derived = valid(`derive-${name}`, 'derive', { transcript, ...shared });
     const bundle = unit === undefined ? { head: null, entry: null } : { entry: published(i!).entry };
     const started = valid(`initiate-${name}`, 'initiate', { ...bundle, profile, random });
-    const init = concat(started.bytes('init'), REST);
+    const init = concat(begun(i, profile, random).prefix, REST);
     give({ [given]: init });
     const accepted = valid(`accept-${name}`, 'accept', { init });
     for (const each of ['sessionId', 'transcriptHash', 'rootKey', 'headerKeyA', 'nextHeaderKeyB', 'sckaSecret']) {
@@ -369,13 +382,19 @@ export function handshakeVectors(): VectorFile {
     payload: hello,
   });
   const flightRandom = rng(96 + 32 + 32 + 64 + 64);
-  const frame = valid('first-flight', 'firstFlight', { profile: 1, plaintext, random: flightRandom }).bytes('frame');
+  const flown = (id: string, unit: 0 | undefined, profile: Profile, random: Uint8Array): Uint8Array => {
+    const { rng: draws } = drawing(random);
+    const { prefix, secrets, setId: to, sealKey } = begunWith(unit, profile, draws);
+    const made = sealFrame(bob, to, sealKey, concat(prefix, encrypt(initiateRatchet(secrets, draws), plaintext, draws).out), draws);
+    const { json } = valid(id, 'firstFlight', { ...(unit === undefined ? { head: null, entry: null } : {}), profile, plaintext, random });
+    if (json['frameHash'] !== toHex(sha256(made))) throw new Error(`${id}: another frame`);
+    return made;
+  };
+  const frame = flown('first-flight', 0, 1, flightRandom);
   give({ frame });
   valid('open-first-flight', 'openFirstFlight', {});
-  for (const profile of [2, 3]) {
-    const made = valid(`first-flight-${profile}`, 'firstFlight', { head: null, entry: null, profile, plaintext, random: rng(288) }).bytes(
-      'frame',
-    );
+  for (const profile of [2, 3] as const) {
+    const made = flown(`first-flight-${profile}`, undefined, profile, rng(288));
     give({ [profile === 2 ? 'secondFrame' : 'thirdFrame']: made });
     valid(`open-first-flight-${profile}`, 'openFirstFlight', { frame: made }, 'without a one-time unit');
   }

@@ -123,8 +123,8 @@ export function paddingVectors(): VectorFile {
     valid(`padme-${length}`, 'padme', { length });
   }
   for (const [what, lengths] of [
-    ['Body', [0, 1, 511, 512, 1023, 1024, 2047, 2048]],
-    ['Seal', [0, 1, 1023, 1024, 1055, 1056]],
+    ['Body', [0, 511, 512, 1023, 1024, 2048]],
+    ['Seal', [0, 1023, 1024, 1056]],
   ] as const) {
     for (const length of lengths) {
       const content = rng(length);
@@ -132,10 +132,10 @@ export function paddingVectors(): VectorFile {
       valid(`unpad-${what.toLowerCase()}-${length}`, `unpad${what}`, { padded });
     }
   }
-  const zeros = valid('pad-body-zeros', 'padBody', { content: bytesOf(1, 0, 0x80, 0, 0) }, 'content that ends like padding').bytes(
+  const zeros = valid('pad-body-like-padding', 'padBody', { content: bytesOf(1, 0, 0x80, 0, 0) }, 'content that ends like padding').bytes(
     'padded',
   );
-  valid('unpad-body-zeros', 'unpadBody', { padded: zeros });
+  valid('unpad-body-like-padding', 'unpadBody', { padded: zeros });
   const refuse = (id: string, op: string, description: string, padded: Uint8Array): void =>
     invalid(id, op, 'ERR_DECRYPT', 'T43', description, { padded });
   for (const [op, least] of [
@@ -184,6 +184,7 @@ export function erasureVectors(): VectorFile {
       };
       if (n > indices.length) continue;
       valid(`decode-${profile}-${name}`, 'decode', { lengthBytes: piece.length, chunkBytes, chunks: all(0) });
+      if (profile === '3') continue;
       valid(`decode-${profile}-${name}-parity`, 'decode', { lengthBytes: piece.length, chunkBytes, chunks: all(2) }, 'in another order');
     }
   }

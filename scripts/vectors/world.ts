@@ -4,7 +4,7 @@ import { concat } from '../../src/bytes.js';
 import { compositeSign } from '../../src/crypto/composite.js';
 import { compositeKeyPair, keyHash } from '../../src/identity/account.js';
 import { type DeviceSecrets, entryOf, generateDevice } from '../../src/identity/device.js';
-import { leafHash, merklePath, merkleRoot } from '../../src/pqxdh/merkle.js';
+import { leafHash, merkleRoot } from '../../src/pqxdh/merkle.js';
 import { generatePrekeys, type PrekeyState } from '../../src/pqxdh/prekeys.js';
 import { seededRng } from '../../src/testing/rng.js';
 import {
@@ -76,7 +76,7 @@ function makeWorld(seed: string): World {
       const only = { ...first, index: 0, path: [], ...unit };
       const leaves = [leafHash(batchFields.batchId, only)];
       const fields = { ...batchFields, count: 1, root: merkleRoot(leaves), ...changed };
-      const entry = encodeOneTimeEntry({ path: merklePath(leaves, 0), ...only });
+      const entry = encodeOneTimeEntry(only);
       return { head: sign(encodeBatch(fields), 'pk/batch', bob.deviceKey.secretKey), entry };
     },
   };

@@ -89,6 +89,8 @@ const fault = (field: string): UsageError => new UsageError('ERR_ARGUMENT', `no 
 export interface Inputs {
   /** Whether there is such an input: `null` is none. */
   has(name: string): boolean;
+  /** Of all inputs there are. */
+  names(): string[];
   bytes(name: string): Uint8Array;
   /** Bytes, or `undefined` where there are none. */
   maybeBytes(name: string): Uint8Array | undefined;
@@ -117,6 +119,7 @@ export function inputsOf(members: JsonObject): Inputs {
   };
   const self: Inputs = {
     has,
+    names: () => Object.keys(members),
     bytes: (name) => hex(get(name, isText), name),
     maybeBytes: (name) => (has(name) ? self.bytes(name) : undefined),
     number: (name) => get(name, isNumber),

@@ -11,7 +11,7 @@ import { decodeCore, decodeSkippedChain, encodeCore, encodeSkippedChain } from '
 import * as layout from '../../src/ratchet/state.js';
 import { CHUNK_BYTES } from '../../src/wire/ratchet-message.js';
 import { codeOf } from '../helpers/expect-code.js';
-import type { StateVectors } from '../helpers/ratchet-vectors.js';
+import type { StateVectors } from '../helpers/ratchet-states.js';
 import { testRng } from '../helpers/rng.js';
 import { secretsIn } from '../helpers/secrets.js';
 import { ratchetOver, session, text } from '../helpers/sessions.js';

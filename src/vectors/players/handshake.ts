@@ -2,7 +2,7 @@
 
 import { concat } from '../../bytes.js';
 import { info } from '../../crypto/labels.js';
-import { mlKem1024, sha512, x25519, x25519KeyPair } from '../../crypto/suite.js';
+import { mlKem1024, sha256, sha512, x25519, x25519KeyPair } from '../../crypto/suite.js';
 import { bundleFault, compositeKeyPair } from '../../identity/account.js';
 import type { DeviceSecrets } from '../../identity/device.js';
 import { verifyBundle } from '../../pqxdh/bundle.js';
@@ -127,7 +127,7 @@ function started(inputs: Inputs, rng: Rng): Initiation {
 function firstFlight(inputs: Inputs, rng: Rng) {
   const { prefix, secrets, setId, sealKey } = started(inputs, rng);
   const message = encrypt(initiateRatchet(secrets, rng), inputs.bytes('plaintext'), rng).out;
-  return { frame: sealFrame(bundleOf(inputs).address, setId, sealKey, concat(prefix, message), rng) };
+  return { frameHash: sha256(sealFrame(bundleOf(inputs).address, setId, sealKey, concat(prefix, message), rng)) };
 }
 
 /** What the responder makes of a first flight: opened, accepted, its message decrypted. */
@@ -210,7 +210,8 @@ export const handshake: Player = {
     },
     initiate(inputs) {
       const { prefix, sessionId, secrets } = withRandom(inputs, (rng) => started(inputs, rng));
-      return { init: prefix, initId: initIdOf(parseInit(prefix).signedPart), sessionId, ...keysOf(secrets) };
+      const { signedPart, signature } = parseInit(prefix);
+      return { initId: initIdOf(signedPart), signature, sessionId, ...keysOf(secrets) };
     },
     firstFlight: (inputs) => withRandom(inputs, (rng) => firstFlight(inputs, rng)),
     accept: (inputs) => responder(inputs).step['accept']!(inputs),

@@ -1,6 +1,6 @@
 /** Players of what has state: the erasure code's receiver, the braid's steps, and whole sessions. */
 
-import { encodeUtf8 } from '../../bytes.js';
+import { encodeUtf8, toHex, wipe } from '../../bytes.js';
 import { sha256 } from '../../crypto/suite.js';
 import { UsageError } from '../../errors.js';
 import { addChunk, chunkAt, decoded, startDecoder } from '../../ratchet/braid/erasure.js';
@@ -8,7 +8,7 @@ import { braid } from '../../ratchet/braid/machine.js';
 import { type BraidState, decodeBraid, encodeBraid } from '../../ratchet/braid/state.js';
 import { acceptRatchet, decodeState, decrypt, encodeState, encrypt, initiateRatchet, type RatchetState } from '../../ratchet/index.js';
 import type { SckaMessage } from '../../ratchet/scka.js';
-import type { Rng, SessionSecrets } from '../../step.js';
+import type { Rng, SessionSecrets, Step } from '../../step.js';
 import { seededRng } from '../../testing/rng.js';
 import { drawing, type Machine, type Player, withRandom } from '../player.js';
 import type { Inputs } from '../schema.js';
@@ -33,19 +33,25 @@ const messageOf = (inputs: Inputs): SckaMessage => ({
   chunk: inputs.bytes('chunk'),
 });
 
-/** A state of the braid by its name in `states`, and back. */
 const stateOf = (inputs: Inputs): BraidState => decodeBraid(inputs.object('states').bytes(inputs.text('state')));
 
-/** Section 4.7: single steps. A state in the outputs is its encoding. */
+/** The name of a state in `states`, or its encoding where it has none. */
+function nameOf(inputs: Inputs, state: BraidState): string {
+  const encoded = toHex(encodeBraid(state));
+  const states = inputs.object('states');
+  return states.names().find((name) => states.text(name) === encoded) ?? encoded;
+}
+
+/** Section 4.7: single steps between states, which stand by name in `states`. */
 export const braidSteps: Player = {
   operations: {
     send(inputs) {
       const { next, message, emitted } = withRandom(inputs, (rng) => braid.send(stateOf(inputs), profileOf(inputs), rng));
-      return { message, next: encodeBraid(next), emitted: emitted?.secret };
+      return { message, next: nameOf(inputs, next), emitted: emitted?.secret };
     },
     receive(inputs) {
       const { next, emitted } = braid.receive(stateOf(inputs), messageOf(inputs.object('message')), profileOf(inputs));
-      return { next: encodeBraid(next), emitted: emitted?.secret };
+      return { next: nameOf(inputs, next), emitted: emitted?.secret };
     },
   },
 };
@@ -74,7 +80,7 @@ function roleOf(inputs: Inputs, name: string): Role {
   return role;
 }
 
-/** Both sides of a session. A state is encoded and decoded before each step: nothing may live outside of it. */
+/** Both sides of a session. A state is encoded and decoded before each step, and what a step has used up is wiped: nothing may live outside of it. */
 interface Pair {
   send(from: Role, plaintext: Uint8Array, rng: Rng): Uint8Array;
   receive(to: Role, frame: Uint8Array): Uint8Array;
@@ -87,17 +93,18 @@ function pair(inputs: Inputs, rng: Rng): Pair {
     responder: acceptRatchet(secretsOf(inputs, 'responder')),
   };
   const reloaded = (role: Role): RatchetState => decodeState(encodeState(states[role]));
+  const commit = (role: Role, { next, out, wipe: used }: Step<RatchetState, Uint8Array>): Uint8Array => {
+    wipe(...used);
+    states[role] = next;
+    return out;
+  };
   const epochsOf = ({ pq }: RatchetState) => ({ sendingEpoch: pq.sending.epoch, receivingEpoch: pq.receiving.epoch });
   return {
     send(from, plaintext, draws) {
-      const { next, out } = encrypt(reloaded(from), plaintext, draws);
-      states[from] = next;
-      return out;
+      return commit(from, encrypt(reloaded(from), plaintext, draws));
     },
     receive(to, frame) {
-      const { next, out } = decrypt(reloaded(to), frame);
-      states[to] = next;
-      return out;
+      return commit(to, decrypt(reloaded(to), frame));
     },
     epochs: () => ({ initiator: epochsOf(states.initiator), responder: epochsOf(states.responder) }),
   };
@@ -155,7 +162,7 @@ function conversation(inputs: Inputs): Machine {
         const from = roleOf(step, 'from');
         const frame = both.send(from, plaintextOf(sent.length), rngs[from]);
         sent.push({ to: other(from), frame });
-        return { frameHash: sha256(frame) };
+        return { frameHash: sha256(frame), frame: step.has('isWhole') ? frame : undefined };
       },
       receive(step) {
         const { to, frame } = sentOf(sent, step);
