@@ -7,6 +7,7 @@ import * as bounds from './talk-bounds.mjs';
 import { talkToClient } from './talk-client.mjs';
 import { compareDecoders } from './talk-decoders.mjs';
 import { joinSdk, linkSdk } from './talk-linking.mjs';
+import { healing, startAtOnce } from './talk-sessions.mjs';
 import { playFile } from './vectors.mjs';
 
 const { values } = parseArgs({ options: { seed: { type: 'string' } } });
@@ -27,6 +28,14 @@ for (const name of readdirSync(FOLDER).filter((each) => each.endsWith('.json') &
   const file = JSON.parse(readFileSync(new URL(name, FOLDER), 'utf8'));
   // Golden states have a form of their own, and are this library's business alone.
   if (file.schema === undefined) continue;
+  // A file whose outputs or verdicts are changed must fail, or nothing is compared.
+  const valid = file.cases.find(({ result }) => result === 'valid');
+  const changed = [
+    { ...valid, outputs: { ...valid.outputs, another: 1 } },
+    { ...valid, result: 'invalid', code: 'ERR_DECRYPT' },
+  ];
+  const isNoticed = playFile({ ...file, cases: changed }).every(({ why }) => why !== undefined);
+  count(`${name} (changed)`, isNoticed ? undefined : 'a change goes unnoticed');
   const results = playFile(file);
   for (const { id, why } of results) count(`${name} ${id}`, why);
   say(`${name}: ${results.length} cases`);
@@ -64,6 +73,8 @@ jobs.push(['decoders', compareDecoders]);
 jobs.push(['linking: the SDK’s account, typed code', (own) => joinSdk(own, true)]);
 jobs.push(['linking: the SDK’s account, QR code', (own) => joinSdk(own, false)]);
 jobs.push(['linking: this side’s account', linkSdk]);
+jobs.push(['sessions: both start at once', startAtOnce]);
+jobs.push(['sessions: healing', healing]);
 
 // Either of a talk's two processes waits for the other, so two talks at a time use two processors.
 const lane = async () => {

@@ -152,21 +152,24 @@ export function send(state, plaintext, random = crypto.random) {
   return { next: { ...next, sendKey, ns: next.ns + 1, braid: braid.next, chains }, frame };
 }
 
-/** Which header key a tag is of: { which, key }. */
+/** Which header key a tag is of: { which, key }, or undefined. */
 function findKey(state, tag) {
   const is = (key) => key !== undefined && equal(key.tag, tag);
   if (is(state.headerReceive)) return { which: 'current', key: state.headerReceive };
   if (is(state.nextHeaderReceive)) return { which: 'next', key: state.nextHeaderReceive };
-  const old = state.oldChains.find(is);
-  need(old !== undefined, 'ERR_NO_SESSION', 'an unknown tag');
-  return { which: 'old', key: old };
+  const key = state.oldChains.find(is);
+  return key && { which: 'old', key };
 }
+/** Whether a message with this tag may be of this session. */
+export const knowsTag = (state, tag) => findKey(state, tag) !== undefined;
 
 /** One frame: { next, plaintext, late }. */
 export function receive(state, frame) {
   need(frame.length <= 256 * 1024, 'ERR_TOO_LARGE', 'a frame too long');
   const parts = decodeMessage(frame, state.c);
-  const { which, key } = findKey(state, parts.tag);
+  const found = findKey(state, parts.tag);
+  need(found !== undefined, 'ERR_NO_SESSION', 'an unknown tag');
+  const { which, key } = found;
   const header = decodeHeader(crypto.xchachaOpen(key.hdrKey, parts.nonce, parts.header, info('hdr', state.th, frame.subarray(0, 20))));
   const isFresh = crypto.isCanonicalX25519(header.dh) && (state.theirs === undefined || !equal(header.dh, state.theirs));
   if (which === 'next') refuse(state.kind !== 'awaitingSend' && isFresh, 'a ratchet key that cannot be');

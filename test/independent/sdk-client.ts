@@ -64,7 +64,7 @@ const HANDLERS: Readonly<Record<string, (fields: Fields) => Promise<Fields>>> = 
     return { ...address, identity: hex(identity), signedSet: hex(signedSet), ...unit };
   },
   prove: async ({ audience, nonce }) => ({ proof: hex(await login!.prove({ audience: String(audience), nonce: unhex(String(nonce)) })) }),
-  say: async (fields) => ({ id: (await client.send(guestAccount, text(fields, 'text'))).id }),
+  say: async (fields) => ({ messageId: (await client.send(guestAccount, text(fields, 'text'))).id }),
   post: async (fields) => {
     await post(unhex(text(fields, 'frame')));
     return {};

@@ -2,54 +2,13 @@
  * The live talk with a whole client of the SDK, as an application would run it: publishing, the hello, application content, sealed frames, and
  * the login proof. What a client checks before it shows a message, it checks of this side too.
  */
-import { ascii, concat, equal, hex, u64, unhex } from './bytes.mjs';
+import { concat, equal, hex, u64, unhex } from './bytes.mjs';
 import { sha256 } from './crypto.mjs';
-import { createDevice } from './device.mjs';
 import { must } from './expect.mjs';
-import { decodeMsgpack, decodePlaintext, encodeMsgpack, encodePlaintext } from './msgpack.mjs';
+import { createGuest, publish, toBundle } from './guest.mjs';
 import { compositeVerify, decodeIdentity, decodeLogin, decodeSignedSet } from './objects.mjs';
 import { startSdk } from './sdk-process.mjs';
 import { decimalStream } from './streams.mjs';
-
-/** A device with the client's view of content: its plaintexts, and the hello with which a session begins. */
-function createGuest(seed) {
-  const random = decimalStream(seed);
-  const device = createDevice('independent', Date.now(), random);
-  let order = 0;
-  let peerListVersion = 0;
-  let isFirst = false;
-
-  const plaintext = (kind, msgId, payload) => {
-    const list = { ownListVersion: device.list.version, peerListVersion, ownListHash: sha256(device.list.tbs).subarray(0, 8) };
-    return encodePlaintext({ kind, msgId, ...list, payload });
-  };
-  return {
-    device,
-    start(bundle, profile) {
-      isFirst = true;
-      device.start(bundle, profile);
-      peerListVersion = decodeIdentity(bundle.identity).list.version;
-    },
-    compose(text, isSealed) {
-      order += 1;
-      const app = encodeMsgpack({ t: 'text', at: Date.now(), text, o: order });
-      const hello = () => encodeMsgpack({ t: 'hello', incarnation: device.incarnation, replaces: [], app });
-      const frame = device.send(isFirst ? plaintext(1, random(16), hello()) : plaintext(0, random(16), app), isSealed);
-      isFirst = false;
-      return frame;
-    },
-    /** What a frame says: { text }, or { control } for what is none. `set` is the sender's, whose incarnation a hello must name. */
-    read(frame, set) {
-      const { kind, payload, ownListVersion, ownListHash } = decodePlaintext(device.receive(frame));
-      const content = decodeMsgpack(payload);
-      if (kind === 1 && content.t === 'hello') must(equal(content.incarnation, set.incarnation), 'the hello has another incarnation');
-      const app = kind === 0 ? content : content.app && decodeMsgpack(content.app);
-      if (app?.o !== undefined) order = Math.max(order, app.o);
-      peerListVersion = ownListVersion;
-      return { text: app?.text, control: kind === 1 ? content.t : undefined, ownListHash };
-    },
-  };
-}
 
 /** A conversation of `count` messages; gives { said, heard, sealed, control }. */
 export async function talkToClient({ seed, starter, metadata, bandwidth, profile, count }) {
@@ -76,7 +35,7 @@ export async function talkToClient({ seed, starter, metadata, bandwidth, profile
       speaker = speaker === 'ours' ? 'theirs' : 'ours';
     }
     must(metadata === 'tag' || figures.sealed >= figures.heard, 'frames that should have been sealed');
-    return { ...figures, epoch: guest.device.session.state.chains.receiving.epoch };
+    return { ...figures, epoch: guest.device.sessions[0].state.chains.receiving.epoch };
   } finally {
     sdk.stop();
   }
@@ -90,7 +49,7 @@ const shuffle = (items, random) =>
 
 /** Sends texts out of order; the client must show each. */
 async function say(sdk, guest, texts, random, isSealed) {
-  const frames = texts.map((text) => guest.compose(text, isSealed));
+  const frames = texts.map((text) => guest.compose(text, { isSealed }));
   for (const frame of shuffle(frames, random)) await sdk.ask('post', { frame: hex(frame) });
   const heard = [];
   for (const _ of texts) {
@@ -118,20 +77,6 @@ async function hear(sdk, guest, texts, random, { set, list, figures }) {
     }
   }
   return texts.length;
-}
-
-function toBundle({ account, device, identity, signedSet, batch, entry }) {
-  const oneTime = batch && { batch: unhex(batch), entry: unhex(entry) };
-  return { account: ascii(account), device, identity: unhex(identity), signedSet: unhex(signedSet), oneTime };
-}
-
-/** Publishes a device of this side. */
-export async function publish(sdk, device) {
-  const { identity, signedSet } = device.bundle();
-  const { batch } = device.bundle(0).oneTime;
-  const entries = Array.from({ length: 100 }, (_, i) => hex(device.bundle(i).oneTime.entry)).join(',');
-  const fields = { device: device.bundle().device, identity: hex(identity), signedSet: hex(signedSet), batch: hex(batch), entries };
-  await sdk.ask('publish', { ...fields, batchId: hex(batch.subarray(0, 8)) });
 }
 
 /** A login proof of the client, for a service that this side plays. */

@@ -60,7 +60,7 @@ function examples(random) {
     entry: oneTime.entry,
     identity,
     sealed: device.send(ascii('hello')),
-    init: concat(device.session.init, message(192)),
+    init: concat(device.sessions[0].init, message(192)),
     ratchet1: message(192),
     ratchet2: message(32),
     ratchet3: message(1152),

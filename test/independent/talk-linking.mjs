@@ -5,11 +5,11 @@ import { ascii, concat, hex, unhex } from './bytes.mjs';
 import * as crypto from './crypto.mjs';
 import { createDevice } from './device.mjs';
 import { must } from './expect.mjs';
+import { publish } from './guest.mjs';
 import * as linking from './linking.mjs';
 import { compositeSign, decodeIdentity, encodeDeviceList } from './objects.mjs';
 import { startSdk } from './sdk-process.mjs';
 import { decimalStream } from './streams.mjs';
-import { publish } from './talk-client.mjs';
 
 /** The drop box, which the SDK's process holds. */
 const box = (sdk) => ({

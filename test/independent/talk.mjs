@@ -27,7 +27,7 @@ export function sides(seed, sdk) {
       device,
       start: async (profile, unit) => hex(device.start(fromHex(await sdk.ask('bundle', { unit })), profile)),
       send: async (text) => device.send(ascii(text)),
-      receive: async (frame) => device.receive(frame).toString('utf8'),
+      receive: async (frame) => device.receive(frame).plaintext.toString('utf8'),
     },
     theirs: {
       start: async (profile, unit) => (await sdk.ask('initiate', { ...toHex(device.bundle(unit)), profile })).sessionId,
@@ -89,7 +89,7 @@ export async function talk({ seed, starter, profile, unit, count }) {
     must(figures.read === figures.sent - figures.lost, 'not everything was read');
 
     const { sending, receiving } = await sdk.ask('epochs');
-    const { chains } = both.ours.device.session.state;
+    const { chains } = both.ours.device.sessions[0].state;
     must(Math.abs(sending - chains.receiving.epoch) <= 1 && Math.abs(receiving - chains.sending.epoch) <= 1, 'epochs apart');
     figures.epochs = Math.min(sending, receiving);
     return figures;
