@@ -76,19 +76,13 @@ export function history(ctx: Context, outbox: Pick<Outbox, 'post' | 'until'>): H
           ended.catch(() => {});
           return { ended };
         });
-        let stop = (): void => {};
-        const revoked = new Promise<never>((_, reject) => {
-          stop = stirred.listen(() => void recipient(device).catch(reject));
-        });
         try {
-          await Promise.race([ended, revoked]);
+          await ended;
         } catch (error) {
           const isCancelled = isCyphrError(error) && error.code === 'ERR_CLOSED' && !ctx.life.hasEnded();
           if (!isCancelled) throw error;
           await recipient(device);
           throw new UsageError('ERR_NO_SESSION', 'the device has published no keys', { field: 'device', cause: error });
-        } finally {
-          stop();
         }
         // What waited for a device that was revoked counts as settled.
         await recipient(device);
