@@ -37,6 +37,15 @@ export interface SocketServices {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** The text of strict UTF-8; anything else breaks the rules. */
+function textOf(bytes: Buffer): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw new Refused();
+  }
+}
+
 export function serveSocket(ws: WebSocket, services: SocketServices): void {
   const { auth, directory, mailboxes, online, limits, spend, log } = services;
   let session: Session | undefined;
@@ -122,7 +131,7 @@ export function serveSocket(ws: WebSocket, services: SocketServices): void {
     const n = frame[9];
     if (frame.length < 12 || n === undefined || n === 0 || n > 64 || frame.length <= 10 + n) throw new Refused();
     const request = frame.subarray(1, 5);
-    const to = { account: utf8.decode(frame.subarray(10, 10 + n)), device: frame.readUInt32BE(5) };
+    const to = { account: textOf(frame.subarray(10, 10 + n)), device: frame.readUInt32BE(5) };
     const envelope = frame.subarray(10 + n);
     try {
       await spend.send(session!.mailbox);

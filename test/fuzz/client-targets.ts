@@ -1,14 +1,17 @@
-/** The client: what authenticated peers say, what a hostile network delivers, what a relay answers, and stores that were damaged. */
+/** The client: what authenticated peers and other tabs say, what a hostile network delivers, and stores that were damaged. */
 
 import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { concat, fromHex, toHex } from '../../src/bytes.js';
 import { decodeContent, decodeHello, encodeContent, encodeHello, stampContent } from '../../src/client/content.js';
 import { decodeControl, encodeControl } from '../../src/client/control.js';
 import { readPlaintext } from '../../src/client/opened.js';
-import type { ErrorCode } from '../../src/errors.js';
+import { decodeFacts, encodeFacts } from '../../src/client/records.js';
+import { unpack, unpackError } from '../../src/client/tabs/messages.js';
+import { type ErrorCode, isCyphrError } from '../../src/errors.js';
 import { sealFrame } from '../../src/pqxdh/handshake.js';
-import { relayHttp } from '../../src/transport/socket/http.js';
-import { encodeMsgpack } from '../../src/wire/msgpack.js';
+import * as peers from '../../src/session/peer.js';
+import { decodeMsgpack, encodeMsgpack } from '../../src/wire/msgpack.js';
 import { parseSignedSet } from '../../src/wire/objects.js';
 import { encodePlaintext } from '../../src/wire/plaintext.js';
 import type { StoreVectors } from '../helpers/client-store-vectors.js';
@@ -174,44 +177,76 @@ function storeTarget(): Target {
   };
 }
 
-/** A relay's answers to every question that a client has. */
-function answerTarget(): Target {
-  const answer = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
-  const login = { address: { account: 'alice', device: 9 }, prove: async () => bytes(5) };
-  const codes: readonly ErrorCode[] = ['ERR_OFFLINE', 'ERR_REJECTED'];
+/** What other tabs say, as structured clones that anything can be. */
+function tabTarget(): Target {
+  const messages = [
+    { kind: 'hello', cyphr: 2 },
+    { kind: 'call', cyphr: 2, term: 't', from: 'f', id: 1, name: 'send', input: {} },
+    { kind: 'answer', cyphr: 2, term: 't', to: 'f', id: 1, error: { type: 'UsageError', code: 'ERR_ARGUMENT', message: 'x' } },
+    { kind: 'leading', cyphr: 3 },
+  ];
+  return {
+    seeds: messages.map((message) => encodeMsgpack(message)),
+    play(input) {
+      const data = refusedAs(DECODE, () => decodeMsgpack(input));
+      if ('code' in data) return;
+      const message = unpack(data.value);
+      if (typeof message !== 'object' || message.kind !== 'answer' || message.error === undefined) return;
+      must(isCyphrError(unpackError(message.error)), 'an error that is not ours');
+    },
+  };
+}
+
+/** What becomes of the sessions with one device, whatever happens to them and whenever. */
+function peerTarget(): Target {
+  const name = (n: number): Uint8Array => bytes(16, n % 8);
   return {
     seeds: [
-      answer({
-        nonce: 'AAAA',
-        token: 't',
-        lastProofs: ['AAEC'],
-        remaining: 5,
-        statement: 'AAEC',
-        bytes: 'AAEC',
-        devices: [{ device: 5, identity: 'AAEC', signedSet: 'AAEC', oneTime: { head: 'AA', entry: 'AA' } }],
-      }),
-      answer([]),
-      answer({ devices: [null, 5, {}], nonce: 'A', token: 5, lastProofs: 'x', remaining: -1 }),
-    ],
-    async play(input) {
-      const real = globalThis.fetch;
-      const status = [200, 200, 200, 429, 404, 500][(input[0] ?? 0) % 6]!;
-      globalThis.fetch = async () => new Response(Buffer.from(input), { status });
-      try {
-        const http = relayHttp({ base: 'http://relay.invalid', audience: 'relay.invalid', bearer: async () => undefined }, login as never);
-        await refusedLater(codes, () => http.login());
-        const fetched = await refusedLater(codes, () => http.fetch('bob', 'all', undefined));
-        if ('value' in fetched)
-          must(
-            fetched.value.every(({ identity, signedSet }) => identity instanceof Uint8Array && signedSet instanceof Uint8Array),
-            'a bundle without bytes',
-          );
-        const remaining = await refusedLater(codes, () => http.remaining());
-        if ('value' in remaining) must(Number.isSafeInteger(remaining.value) && remaining.value >= 0, 'no count');
-        await refusedLater(codes, () => http.statement('bob', undefined));
-        await refusedLater(codes, () => http.pickUp('00'.repeat(16), undefined));
-      } finally {
-        globalThis.fetch = real;
+      [0, 1, 1, 2, 1, 3, 2, 9],
+      [1, 1, 0, 2, 5, 1, 5, 1, 5, 2, 6, 1, 7, 2, 0, 3],
+    ].map((seed) => new Uint8Array(seed)),
+    work: { fixed: 3_000, perByte: 10_000 },
+    isSlow: true,
+    play(input) {
+      const next = program(input.subarray(0, 300));
+      let state = peers.NO_SESSIONS;
+      let nowMs = START;
+      while (!next.hasEnded()) {
+        const op = next.u8();
+        const id = name(next.u8());
+        const isNew = state.sessions.every((session) => !same(session.id, id));
+        nowMs += (op >> 4) ** 4 * 60_000 - (op === 255 ? 86_400_000 : 0);
+        const steps = [
+          () => (isNew ? peers.started(state, id, name(op >> 3), nowMs) : state),
+          () => (isNew ? peers.accepted(state, id, nowMs, op & 64 ? name(op >> 3) : undefined) : state),
+          () => peers.replaced(state, id, name(op >> 3), [name(op >> 4), name(op >> 5)], nowMs),
+          () => peers.received(state, id, nowMs),
+          () => peers.failed(state, id, { tag: bytes(16, op >> 6), n: op >> 4 }),
+          () => peers.died(state, id, op & 64 ? { tag: bytes(16), n: op >> 4 } : undefined),
+          // Only who has failed is asked.
+          () => (state.sessions.some((each) => same(each.id, id) && each.failed.length > 0) ? peers.asked(state, id, nowMs) : state),
+          () => peers.restarted(state, name(op >> 3), nowMs - (op >> 4) * 3_600_000),
+        ];
+        const { next: kept, expired } = peers.expire(steps[op % steps.length]!());
+        state = kept;
+        const { sessions } = state;
+        must(sessions.filter(({ status }) => status === 'active').length <= 1, 'two active sessions');
+        must(sessions.length <= 5 && new Set(sessions.map((session) => toHex(session.id))).size === sessions.length, 'too many sessions');
+        must(
+          expired.every((gone) => sessions.every((session) => !same(session.id, gone))),
+          'an expired session is still there',
+        );
+        const active = peers.activeSession(state);
+        must(active === undefined || !peers.isBroken(active), 'a broken session is sent on');
+        must(
+          state.former.length <= 4 && state.gone.length <= 16 && sessions.every(({ failed }) => failed.length <= 64),
+          'too much is remembered',
+        );
+        must(state.incarnation === null || state.former.every((each) => !same(each, state.incarnation!)), 'an incarnation came back');
+        const stored = sessions.map((session) => decodeFacts(decodeMsgpack(encodeMsgpack(encodeFacts(session)))));
+        must(isDeepStrictEqual(stored, sessions), 'stored otherwise');
+        peers.mayStart(state, nowMs);
+        peers.unasked(state, id);
       }
     },
   };
@@ -241,7 +276,8 @@ export const clientTargets: Readonly<Record<string, () => Target | Promise<Targe
         must(same(fromHex(result.value.opened.messageId)!, input.subarray(1, 17)), 'another message');
     },
   }),
-  'relay-answer': answerTarget,
+  'tab-message': tabTarget,
+  'peer-sessions': peerTarget,
   receiver: receiverTarget,
   'client-store': storeTarget,
 };

@@ -2,7 +2,7 @@
  * What one input makes our code do, measured by the engine's block coverage: which blocks ran, about how often, and how much in all.
  *
  * The count of blocks is a measure of work that no busy machine changes; optimised code doesn't count calls, so that it is never too high.
- * Only files below `src/` count. It needs the coverage of its process for itself: not to be run beside a coverage report.
+ * Only files below `src/` and `examples/` count. It needs the coverage of its process for itself: not to be run beside a coverage report.
  */
 
 import { type Profiler, Session } from 'node:inspector';
@@ -63,7 +63,7 @@ export function observer(): Observer {
       const features: string[] = [];
       let work = 0;
       for (const { scriptId, url, functions } of take()) {
-        if (!url.includes('/src/') || url.includes('/node_modules/')) continue;
+        if (!/\/(?:src|examples)\//.test(url) || url.includes('/node_modules/')) continue;
         for (const { ranges } of functions) {
           if (ranges.every(({ count }) => count === 0)) continue;
           for (const border of bordersOf(`${scriptId}:${ranges[0]!.startOffset}`, ranges)) {

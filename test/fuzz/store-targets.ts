@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { encodeEnd, encodeEntry, entryReader } from '../../src/backup/entries.js';
 import { CHUNK_BYTES, HEADER_START_BYTES, headerRestLength, makeHeader, parseHeader, sealChunk } from '../../src/backup/stream.js';
 import { concat, encodeUtf8, fromHex, toHex, u32, u64 } from '../../src/bytes.js';
+import { openRootKey } from '../../src/cli/key-file.js';
 import * as records from '../../src/client/records.js';
 import { gotValue, readGot } from '../../src/client/talk.js';
 import { importWith } from '../../src/client/transfer.js';
@@ -14,7 +15,7 @@ import { decodeKey, encodeKey } from '../../src/store/keys.js';
 import { memoryStore } from '../../src/store/memory.js';
 import { decodeMeta, decodeRow, encodeMeta, encodeRow, recordKey, storeKey } from '../../src/store/node/rows.js';
 import { decodeHeadClear, decodeRecordHead, decodeSlot, encodeSlot, kindOf, masterKeys } from '../../src/store/sealed/layout.js';
-import { rawKeySlot, sealedStore } from '../../src/store/sealed.js';
+import { passphraseSlot, rawKeySlot, sealedStore } from '../../src/store/sealed.js';
 import { memoryNetwork } from '../../src/transport/memory.js';
 import { decodeRecordMap, encodeRecord, recordVersion } from '../../src/wire/record.js';
 import { testRng } from '../helpers/rng.js';
@@ -237,6 +238,27 @@ function exportTarget(): Target {
   };
 }
 
+/** A passphrase slot, alone or in a root key's file. No person answers, so that nothing is derived: what is read before that is what counts. */
+function slotTarget(): Target {
+  const slot = passphraseSlot(() => '');
+  const cost = (memoryKiB: number, passes: number, lanes: number): Uint8Array => concat(u32(memoryKiB), u32(passes), u32(lanes));
+  const row = concat(new Uint8Array([1]), cost(65_536, 3, 1), bytes(16), bytes(72));
+  const file = concat(encodeUtf8('CYPHR/1 ')!, new Uint8Array([1]), bytes(48), new Uint8Array([0, row.length]), row, bytes(112));
+  return {
+    seeds: [new Uint8Array([0]), new Uint8Array([1]), concat(new Uint8Array([0, 1, 0, 1, 255, 0]))],
+    async play(input) {
+      const isFile = (input[0] ?? 0) % 2 === 1;
+      const changed = edited(isFile ? file : row, input.subarray(1));
+      const codes = [...STORED, 'ERR_STORE_KEY'] as const;
+      const result = await refusedLater<unknown>(codes, () => (isFile ? openRootKey(changed, '') : slot.open(changed, bytes(4), {})));
+      must('code' in result, 'a slot opened without a passphrase');
+      if (isFile || result.code !== 'ERR_STORE_KEY') return;
+      const [memoryKiB, passes, lanes] = [1, 5, 9].map((at) => new DataView(changed.buffer).getUint32(at)) as [number, number, number];
+      must(memoryKiB <= 256 * 1024 && passes <= 10 && lanes <= 4, 'a slot may ask for more than it may cost');
+    },
+  };
+}
+
 const exportHeader = (): Uint8Array => makeHeader({ kind: 'raw', sealedKey: bytes(72), prefix: bytes(19) }, bytes(32)).header;
 
 export const storeTargets: Readonly<Record<string, () => Target>> = {
@@ -301,4 +323,5 @@ export const storeTargets: Readonly<Record<string, () => Target>> = {
       }),
     ),
   export: exportTarget,
+  'passphrase-slot': slotTarget,
 };

@@ -3,6 +3,7 @@
 import { clientTargets } from './client-targets.js';
 import { keyTargets } from './key-targets.js';
 import { ratchetTargets } from './ratchet-targets.js';
+import { relayTargets } from './relay-targets.js';
 import { storeTargets } from './store-targets.js';
 import type { Target } from './target.js';
 import { wireTargets } from './wire-targets.js';
@@ -12,5 +13,6 @@ export const TARGETS: Readonly<Record<string, () => Target | Promise<Target>>> =
   ...keyTargets,
   ...ratchetTargets,
   ...clientTargets,
+  ...relayTargets,
   ...storeTargets,
 };

@@ -4,7 +4,6 @@ import { concat, decodeUtf8, encodeUtf8 } from '../../src/bytes.js';
 import { compareSafetyQr, safetyNumber } from '../../src/identity/safety-number.js';
 import type { Profile } from '../../src/step.js';
 import { fromBase64Url, toBase64Url } from '../../src/transport/socket/base64url.js';
-import { parseRelayFrame } from '../../src/transport/socket/frames.js';
 import * as frames from '../../src/wire/frames.js';
 import { decodeMsgpack, encodeMsgpack } from '../../src/wire/msgpack.js';
 import * as objects from '../../src/wire/objects.js';
@@ -244,20 +243,6 @@ export const wireTargets: Readonly<Record<string, () => Target>> = {
       const text = String.fromCharCode(...input);
       const decoded = fromBase64Url(text);
       if (decoded !== undefined) must(toBase64Url(decoded) === text, 'encodes to other text');
-    },
-  }),
-  'relay-frame': () => ({
-    seeds: [
-      [0x11],
-      [0x12, 0, 0, 0, 1],
-      [0x13, 0, 0, 0, 1, 0, 0, 0, 9],
-      [0x14, 1, 2, 3, 4, 5, 6, 7, 8, 9],
-      [0x15, 1, 2, 3, 4, 5, 6, 7, 8],
-      [0x16],
-    ].map((frame) => new Uint8Array(frame)),
-    play(input) {
-      const frame = parseRelayFrame(input);
-      if (frame?.kind === 'deliver') must(frame.bytes.length === input.length - 9, 'an envelope of another length');
     },
   }),
   'safety-qr': () => ({
