@@ -2,8 +2,10 @@
 
 import { describe, expect, test, vi } from 'vitest';
 import { encodeUtf8 } from '../../src/bytes.js';
+import type { Context } from '../../src/client/context.js';
+import { history as openHistory } from '../../src/client/history.js';
 import type { Content, Message } from '../../src/client/types.js';
-import { TransportError } from '../../src/errors.js';
+import { TransportError, UsageError } from '../../src/errors.js';
 import { limits } from '../../src/limits.js';
 import { linked } from '../helpers/devices.js';
 import { glassNetwork } from '../helpers/glass-network.js';
@@ -280,6 +282,27 @@ describe('a history for a device that was linked', () => {
     await expect(sending).rejects.toMatchObject({ code: 'ERR_CLOSED' });
     await phone.client.close();
   });
+});
+
+test('a part that is taken back, since nobody has keys for it, is said to be: by its device if that is gone', async () => {
+  const entries = [{ device: 7, keyHash: bytes(64), dhKey: bytes(32) }];
+  const ctx = {
+    db: { read: async ([space]: readonly string[]) => (space === 'sent' ? undefined : bytes(1)), commit: async () => {} },
+    device: () => ({ account: 'alice', accountKey: { secretKey: bytes(1) } }),
+    ownList: () => ({ entries }),
+    life: { assertOpen: () => {}, hasEnded: () => false },
+    lock: (_: string, task: () => Promise<unknown>) => task(),
+    now: () => START,
+  } as unknown as Context;
+  let onPosted = (): void => {};
+  const { historyPart } = openHistory(ctx, {
+    post: () => ({ writes: [], committed: () => onPosted() }),
+    until: () => Promise.reject(new UsageError('ERR_CLOSED', 'the message was cancelled')),
+  }).calls;
+  const part = { device: 7, id: 'a'.repeat(32), transfer: 'b'.repeat(32), part: 0, records: [], isLast: true };
+  await expect(historyPart(part)).rejects.toThrow(usage('ERR_NO_SESSION', 'device'));
+  onPosted = () => void entries.pop();
+  await expect(historyPart(part)).rejects.toThrow(usage('ERR_ARGUMENT', 'device'));
 });
 
 describe('several tabs', () => {
