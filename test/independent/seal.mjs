@@ -4,6 +4,7 @@ import * as crypto from './crypto.mjs';
 import { encapsInternal, MLKEM768 } from './kpke.mjs';
 
 export function padme(length) {
+  if (length === 1) return 1;
   const e = Math.floor(Math.log2(length));
   const s = Math.floor(Math.log2(e)) + 1;
   const unit = 2 ** Math.max(e - s, 0);
