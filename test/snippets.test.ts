@@ -5,6 +5,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { type Client, type ClientOptions, createClient, importAccount, type KeySlot, type Message, type Store } from '@cyphr/e2ee';
 import { ReplayError, TransportError, UsageError } from '@cyphr/e2ee/errors';
 import { memoryStore } from '@cyphr/e2ee/store/memory';
@@ -143,12 +144,16 @@ const RUNS: Readonly<Record<string, (name: string) => Promise<void>>> = {
         return true;
       },
     };
+    const records = [new Uint8Array([1, 2, 3]), new Uint8Array([4, 5])];
+    const added: Uint8Array[] = [];
+    const db = { records: () => Readable.from(records), add: async (record: Uint8Array) => void added.push(record) };
     interface Exports {
       linkDevice(client: Client): Promise<void>;
       beLinked(options: ClientOptions, code: string): Promise<Client>;
+      receive(message: Message): Promise<void>;
       report(client: Client): void;
     }
-    const { linkDevice, beLinked, report } = await run<Exports>(name, { globals: { ui } });
+    const { linkDevice, beLinked, receive, report } = await run<Exports>(name, { globals: { ui, db } });
     await alice.send('bob', 'from one device');
     await next(bob);
     report(bob);
@@ -156,10 +161,14 @@ const RUNS: Readonly<Record<string, (name: string) => Promise<void>>> = {
     await vi.waitFor(() => expect(showCode).toHaveBeenCalled(), PATIENCE);
     const phone = await beLinked({ account: 'alice', store: memoryStore(), ...network }, showCode.mock.calls[0]![1]);
     opened.push(phone);
+    const receiving = phone.subscribe(receive);
     await linking;
+    await vi.waitFor(() => expect(added).toEqual(records), PATIENCE);
     expect(await phone.devices.list()).toHaveLength(2);
     await alice.send('bob', 'from one of two');
     await vi.waitFor(() => expect(told).toContain('alice: 1 new, 0 gone'), PATIENCE);
+    await phone.close();
+    await receiving;
   },
 
   async 'README.md: Several devices, and whom one talks to (2)'(name) {
