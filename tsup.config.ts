@@ -37,6 +37,7 @@ export default defineConfig([
       'pqxdh/index': 'src/pqxdh/index.ts',
       'ratchet/index': 'src/ratchet/index.ts',
       'testing/index': 'src/testing/index.ts',
+      'selftest/index': 'src/selftest/index.ts',
     },
   },
   {

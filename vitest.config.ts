@@ -9,7 +9,7 @@ export default defineConfig({
       { find: '#backend', replacement: src('crypto/backend/node.ts') },
       { find: '#websocket', replacement: src('transport/socket/node.ts') },
       { find: /^@cyphr\/e2ee$/, replacement: src('index.ts') },
-      { find: /^@cyphr\/e2ee\/(pqxdh|ratchet|testing)$/, replacement: `${src('')}$1/index.ts` },
+      { find: /^@cyphr\/e2ee\/(pqxdh|ratchet|testing|selftest)$/, replacement: `${src('')}$1/index.ts` },
       { find: /^@cyphr\/e2ee\/(.+)$/, replacement: `${src('')}$1.ts` },
     ],
   },

@@ -78,6 +78,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   testing: [...CORE, 'client', 'ports'],
   /** Players of test vectors look into every layer, and draw from seeds. */
   vectors: [...CORE, 'identity', 'pqxdh', 'ratchet', 'testing'],
+  /** What checks all of it, wherever it runs. */
+  selftest: [...CORE, 'identity', 'pqxdh', 'ratchet', 'client', 'testing', 'vectors'],
   otel: ['client'],
   /** The command: it explains, checks and measures every layer, and signs with an organisation's root key. */
   cli: [...CORE, 'identity', 'ratchet', 'backup', 'sealed', 'client', 'vectors'],
@@ -165,7 +167,7 @@ describe('who may import whom', () => {
       '#backend': expect.arrayContaining(['src/crypto/suite.ts']),
       '#websocket': ['src/transport/socket/connection.ts'],
       // The command uses the package as anybody would: a worker stands beside the file of sealed stores, and what is measured is what is installed.
-      '@cyphr': ['src/cli/key-file.ts', 'src/cli/session-subject.ts'],
+      '@cyphr': ['src/cli/key-file.ts', 'src/cli/selftest.ts', 'src/cli/session-subject.ts'],
       'classic-level': ['src/store/node/database.ts'],
       idb: ['src/store/idb.ts'],
       'node:buffer': ['src/crypto/backend/node.ts'],
@@ -199,7 +201,10 @@ describe('house rules', () => {
     [/\bprocess\b/, ['src/cli/terminal.ts', 'src/crypto/backend/node.ts', 'src/store/sealed/threads.ts']],
     [/\bprocess\.env\b/, []],
     // The IndexedDB store stops waiting for a deletion that a frozen tab holds up.
-    [/\bsetTimeout\b|\bsetInterval\b/, ['src/client/platform.ts', 'src/transport/', 'src/testing/', 'src/store/idb.ts']],
+    [
+      /\bsetTimeout\b|\bsetInterval\b/,
+      ['src/client/platform.ts', 'src/transport/', 'src/testing/', 'src/store/idb.ts', 'src/selftest/index.ts'],
+    ],
     // The IndexedDB store names each database that it makes, to tell it from its successors.
     [/\bgetRandomValues\b/, ['src/client/platform.ts', 'src/transport/retry.ts', 'src/store/idb.ts', 'src/store/sealed/random.ts']],
     [/\beval\(|new Function\b/, []],

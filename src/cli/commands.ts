@@ -2,6 +2,7 @@
 
 import { inspect } from './inspect.js';
 import { keygenRoot, signAccount, verifyStatement } from './root.js';
+import { runSelftest } from './selftest.js';
 import { verifyVectors } from './vectors.js';
 
 /** What may be given behind a command, by name, and `file`, which has none. */
@@ -42,6 +43,15 @@ standard input, or typed: hexadecimal, base64, armoured, or a JSON with such tex
     takes: ['json'],
     file: 'a file, - or a text',
     run: inspect,
+  },
+  {
+    name: 'selftest',
+    usage: '[--json]',
+    help: `Runs known answers of every primitive and layer, and live conversations over a bad network, on this machine's runtime; says which
+operations the platform computes and which JavaScript does. Browsers have the same as @cyphr/e2ee/selftest.`,
+    needs: [],
+    takes: ['json'],
+    run: runSelftest,
   },
   {
     name: 'vectors verify',
