@@ -305,6 +305,22 @@ test('a part that is taken back, since nobody has keys for it, is said to be: by
   await expect(historyPart(part)).rejects.toThrow(usage('ERR_ARGUMENT', 'device'));
 });
 
+test.each([
+  [256, 48],
+  [72, 48],
+  [64, 40],
+  [24, 12],
+])('a carrier of %i KiB takes parts of %i KiB', async (carrierKiB, partKiB) => {
+  const ctx = {
+    db: { read: async () => bytes(1) },
+    device: () => ({ accountKey: { secretKey: bytes(1) } }),
+    ownList: () => ({ entries: [{ device: 7, keyHash: bytes(64) }] }),
+    life: { assertOpen: () => {} },
+    transport: { limits: { maxBytes: carrierKiB * 1024 } },
+  } as unknown as Context;
+  expect(await openHistory(ctx, {} as never).calls.historyOpen({ device: 7 })).toEqual({ partBytes: partKiB * 1024 });
+});
+
 describe('several tabs', () => {
   test('one that does not lead sends; the leader closes meanwhile, and each part is shown once, in a tab that does not lead', async () => {
     const [network, clock] = [glassNetwork(), { ms: START }];
