@@ -183,6 +183,8 @@ export function repair(
       if (!(await mayAsk(owner))) return { peer, requests: reports };
       const open = unasked(peer, id);
       const requests = open.map((session) => request(owner, session.id, session.failed.slice(session.askedCount)));
+      // The device has the session that it names: what it asks for is sent again, and nothing else.
+      if (told !== undefined && find(peer, told.session) !== undefined) sentAgain.add(toHex(told.session));
       requests.push(...(await onForsaken(owner, peer, id)));
       // Of a session that had broken by itself it was said when it did.
       const wasWhole = (session: SessionFacts): boolean => session.askedCount === 0 && !isBroken(find(before, session.id) ?? session);

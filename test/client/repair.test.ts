@@ -112,6 +112,22 @@ describe('a broken session mends by itself', () => {
     await closed(alice, bob);
   });
 
+  test('a session that was never answered, spoilt an hour after its making: what is asked for is sent again once', async () => {
+    const alice = await person('alice', network, clock);
+    const before = await person('bob', network, clock);
+    await alice.client.send('bob', 'a');
+    await before.read();
+    clock.ms += HOUR + 1;
+    const bob = await spoilt(before, 'bob again');
+    await sendAll(alice, 'bob', ['1', '2', '3', '4']);
+    expect(await texts(bob, 4)).toEqual(['1', '2', '3', '4']);
+    await sendAll(bob, 'alice', ['x']);
+    expect((await alice.read()).text).toBe('x');
+    await network.settled();
+    expect([...alice.dropped(), ...bob.dropped()]).not.toContain('ERR_ARGUMENT');
+    await closed(alice, bob);
+  });
+
   test('copies for one’s own other device arrive once, too, and a deleted message leaves none', async () => {
     const { alice: phone, bob } = await talking();
     const before = await linked(phone, network, clock, { seed: 'laptop' });
