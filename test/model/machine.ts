@@ -190,7 +190,11 @@ export function machine(name: string, account: string, store: GlassStore, { rela
         rng: testRng(`${seed} ${name} ${lives++}`),
         now: clock,
         observe(record) {
-          if (record.kind !== 'log' || record.event !== 'envelope-dropped' || begun.isDead) return;
+          if (record.kind !== 'log' || begun.isDead) return;
+          if (record.level === 'error' && record.event === 'envelope-kept') faults.push(`${name} could not handle an envelope`);
+          if (record.event !== 'envelope-dropped') return;
+          // No envelope is wrong by the standards of a call.
+          if (record.code === 'ERR_ARGUMENT' || record.code === 'ERR_LENGTH') faults.push(`${name} dropped an envelope: ${record.code}`);
           self.dropped.push({ parcel: delivered!, code: record.code!, atMs: clock() });
         },
       }).then(
