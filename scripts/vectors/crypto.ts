@@ -1,10 +1,9 @@
 /** Vectors of composite signatures, sealing, and the KEM in two steps. */
 
 import { concat, encodeUtf8, fromHex, u32 } from '../../src/bytes.js';
-import { GROUP_ORDER } from '../../src/crypto/guard.js';
-import { info } from '../../src/crypto/labels.js';
+import { info, type Label, labelBytes } from '../../src/crypto/labels.js';
 import { seal } from '../../src/crypto/seal.js';
-import { sha3_256 } from '../../src/crypto/suite.js';
+import { sha3_256, sha512 } from '../../src/crypto/suite.js';
 import { seededRng } from '../../src/testing/rng.js';
 import type { VectorFile } from '../../src/vectors/schema.js';
 import { encodeSealedHead } from '../../src/wire/frames.js';
@@ -28,15 +27,29 @@ export const NOT_CANONICAL: readonly Uint8Array[] = [
 
 const text = (value: string): Uint8Array => encodeUtf8(value)!;
 
-/** a + b of two 32-byte little-endian numbers. */
-function addLittleEndian(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const out = new Uint8Array(32);
-  for (let i = 0, carry = 0; i < 32; i++) {
-    const sum = a[i]! + b[i]! + carry;
-    out[i] = sum;
-    carry = sum >> 8;
-  }
-  return out;
+/** L, the order of Ed25519's base point. */
+const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
+
+function numberOf(bytes: Uint8Array): bigint {
+  return bytes.reduceRight((sum, byte) => sum * 256n + BigInt(byte), 0n);
+}
+
+/** 32 bytes, little-endian. */
+function littleEndian(value: bigint): Uint8Array {
+  return Uint8Array.from({ length: 32 }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
+}
+
+/** The scalar of an Ed25519 seed (RFC 8032 section 5.1.5). */
+function scalarOf(seed: Uint8Array): bigint {
+  const half = sha512(seed).slice(0, 32);
+  return numberOf(patched(patched(half, 0, [half[0]! & 0xf8]), 31, [(half[31]! & 0x7f) | 0x40]));
+}
+
+/** M' of section 3. */
+function representative(message: Uint8Array, label: Label): Uint8Array {
+  const context = labelBytes(label);
+  const prefix = text('CompositeAlgorithmSignatures2025COMPSIG-MLDSA65-Ed25519-SHA512');
+  return concat(prefix, new Uint8Array([context.length]), context, sha512(message));
 }
 
 export function compositeVectors(): VectorFile {
@@ -94,21 +107,26 @@ export function compositeVectors(): VectorFile {
   refuse('other-key', 'T11', 'the signature of another key', { signature: others });
   const scalar = signature.slice(-32);
   refuse('malleated', 'T06', 'S + L for S, which RFC 8032 refuses', {
-    signature: patched(signature, -32, addLittleEndian(scalar, GROUP_ORDER)),
+    signature: patched(signature, -32, littleEndian(numberOf(scalar) + ORDER)),
   });
-  const identity = patched(new Uint8Array(32), 0, [1]);
+  const identity = littleEndian(1n);
+  const notCanonical = littleEndian(2n ** 255n - 18n);
   const neutral = patched(new Uint8Array(64), 0, [1]);
   refuse('small-order-key', 'T01', 'an Ed25519 key of order 1, under which R of order 1 and S = 0 would hold for every message', {
     publicKey: patched(publicKey, 1952, identity),
     signature: patched(signature, 3309, neutral),
   });
   refuse('key-not-canonical', 'T06', 'an Ed25519 key whose y is p + 1, another spelling of the same point of order 1', {
-    publicKey: patched(publicKey, 1952, fromHex('eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f')!),
+    publicKey: patched(publicKey, 1952, notCanonical),
     signature: patched(signature, 3309, neutral),
   });
-  refuse('r-not-canonical', 'T06', 'R whose y is p + 1', {
-    signature: patched(signature, 3309, fromHex('eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f')!),
-  });
+  // The key's owner can sign with r = 0: S = k·a for R in any spelling of the point of order 1.
+  const withR = (R: Uint8Array): Uint8Array => {
+    const k = numberOf(sha512(concat(R, publicKey.slice(1952), representative(message, 'id/list'))));
+    return patched(signature, 3309, concat(R, littleEndian((k * scalarOf(secretKey.slice(32))) % ORDER)));
+  };
+  valid('r-of-order-1', 'verify', { signature: withR(identity) }, 'R of order 1, which is no fault: only the key’s order counts');
+  refuse('r-not-canonical', 'T06', 'the same R in a spelling that is not canonical, y = p + 1', { signature: withR(notCanonical) });
   refuse('hint-counts', 'T06', 'hints of ML-DSA whose counts run backwards', { signature: patched(signature, 3303, [1, 0]) });
   refuse('hint-too-many', 'T06', 'more hints of ML-DSA than there can be', { signature: patched(signature, 3308, [56]) });
   refuse('hint-padding', 'T06', 'an unused place among the hints of ML-DSA that is not zero', { signature: patched(signature, 3302, [1]) });

@@ -46,6 +46,12 @@ export function releasedHashes(): Map<string, string> {
   return new Map(lines.map((line) => [line.slice(66), line.slice(0, 64)]));
 }
 
+/** Throws if `text` would change a file that is released. */
+export function requireWritable(name: string, text: string): void {
+  const hash = releasedHashes().get(name);
+  if (hash !== undefined && hash !== sha256Of(text)) throw new Error(`${name} is released and would change: it needs a new file beside it`);
+}
+
 /** Makers by file name. */
 export const FILES: Readonly<Record<string, () => VectorFile>> = {
   'braid.json': braidVectors,

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { FILES, FOLDER, readVectors, releasedHashes, sha256Of, textOf } from '../../scripts/vectors/files.js';
+import { FILES, FOLDER, readVectors, releasedHashes, requireWritable, sha256Of, textOf } from '../../scripts/vectors/files.js';
 import { fromHex } from '../../src/bytes.js';
 import { decodeBraid } from '../../src/ratchet/braid/state.js';
 import { PLAYERS, playFile } from '../../src/vectors/play.js';
@@ -59,6 +59,9 @@ describe('the files together', () => {
 
   it('are never changed once they are released', () => {
     for (const [name, hash] of releasedHashes()) expect([name, sha256Of(read(name))]).toEqual([name, hash]);
+    expect(() => requireWritable('export-v1.json', '{}\n')).toThrow('is released and would change');
+    expect(() => requireWritable('export-v1.json', read('export-v1.json'))).not.toThrow();
+    expect(() => requireWritable('export-v2.json', '{}\n')).not.toThrow();
   });
 });
 
