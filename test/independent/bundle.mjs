@@ -112,7 +112,7 @@ export function generateSet(party, now, random) {
   return { ...objects.decodeSignedSet(bytes), bytes, secrets };
 }
 
-/** A batch of `count` units with its secrets; `entry(i)` is what a directory hands out of it. */
+/** A batch of `count` units with its secrets; `units` are those that are left, `entry(i)` is what a directory hands out. */
 export function generateBatch(party, now, random, count = 100) {
   const batchId = random(8);
   const units = Array.from({ length: count }, (_, index) => {
@@ -124,6 +124,6 @@ export function generateBatch(party, now, random, count = 100) {
   const fields = { ...party, deviceKeyHash: crypto.sha512(party.deviceKey), batchId, count, notAfter: now + 90 * DAY, root };
   const tbs = objects.encodeBatch(fields);
   const bytes = concat(tbs, objects.compositeSign(party.deviceSecret, tbs, 'pk/batch', random(32)));
-  const entry = (index) => objects.encodeEntry(units[index], objects.merkleTree(leaves, index).path);
-  return { ...objects.decodeBatch(bytes), bytes, units, entry };
+  const entries = units.map((unit, index) => objects.encodeEntry(unit, objects.merkleTree(leaves, index).path));
+  return { ...objects.decodeBatch(bytes), bytes, units, entry: (index) => entries[index] };
 }

@@ -7,6 +7,7 @@ import * as bounds from './talk-bounds.mjs';
 import { talkToClient } from './talk-client.mjs';
 import { compareDecoders } from './talk-decoders.mjs';
 import { joinSdk, linkSdk } from './talk-linking.mjs';
+import { lockstep } from './talk-lockstep.mjs';
 import { healing, startAtOnce } from './talk-sessions.mjs';
 import { playFile } from './vectors.mjs';
 import { playRest } from './vectors-rest.mjs';
@@ -75,6 +76,7 @@ for (const [starter, metadata, bandwidth, profile] of [
 }
 for (const [name, body] of Object.entries(bounds)) jobs.push([`bounds: ${name}`, body]);
 jobs.push(['decoders', compareDecoders]);
+jobs.push(['lockstep', lockstep]);
 jobs.push(['linking: the SDK’s account, typed code', (own) => joinSdk(own, true)]);
 jobs.push(['linking: the SDK’s account, QR code', (own) => joinSdk(own, false)]);
 jobs.push(['linking: this side’s account', linkSdk]);

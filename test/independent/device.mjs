@@ -45,8 +45,8 @@ export function createDevice(account, now, random) {
   }
 
   /** The frame of a session's next message: with the Init and sealed until the peer has answered, later sealed where `isSealed` says so. */
-  function send(plaintext, { isSealed = false, session = sessions.at(-1) } = {}) {
-    const { next, frame } = ratchet.send(session.state, plaintext, random);
+  function send(plaintext, { isSealed = false, session = sessions.at(-1), alter } = {}) {
+    const { next, frame } = ratchet.send(session.state, plaintext, random, alter);
     session.state = next;
     const inner = session.init === undefined ? frame : concat(session.init, frame);
     return isSealed || session.init !== undefined ? seal(peer, inner, random(64)) : frame;

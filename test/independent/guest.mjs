@@ -1,5 +1,5 @@
 /** This side as a guest of a client's network: its device, and what clients say to each other in plaintexts (section 5). */
-import { ascii, equal, hex, unhex } from './bytes.mjs';
+import { equal, hex } from './bytes.mjs';
 import { sha256 } from './crypto.mjs';
 import { createDevice } from './device.mjs';
 import { must } from './expect.mjs';
@@ -53,12 +53,6 @@ export function createGuest(seed) {
       return { text: app?.text, control: kind === 1 ? content : undefined, msgId, ownListHash, session };
     },
   };
-}
-
-/** A bundle as the SDK's process answers it. */
-export function toBundle({ account, device, identity, signedSet, batch, entry }) {
-  const oneTime = batch && { batch: unhex(batch), entry: unhex(entry) };
-  return { account: ascii(account), device, identity: unhex(identity), signedSet: unhex(signedSet), oneTime };
 }
 
 /** Publishes a device of this side. */

@@ -114,8 +114,11 @@ export const headerNonce = (prk, nonceRandom, contentHash) => crypto.hmac256(prk
 /** K, N and commit. */
 export const messageKeys = (prk, th, nonce) => crypto.split(crypto.expand256(prk, info('msg', th, nonce), 76), 32, 12, 32);
 
-/** One message: { next, frame }. `random(length)` gives nonce 32, then DHs 32 where a chain starts, then what the braid samples. */
-export function send(state, plaintext, random = crypto.random) {
+/**
+ * One message: { next, frame }. `random(length)` gives nonce 32, then DHs 32 where a chain starts, then what the braid samples. `alter` changes
+ * the header's fields before they are sealed: what a peer can send that has the keys and breaks the rules.
+ */
+export function send(state, plaintext, random = crypto.random, alter = (header) => header) {
   need(state.kind !== 'awaitingFirst', 'ERR_NO_SESSION', 'B cannot send yet');
   const nonceRandom = random(32);
   let next = { ...state, kind: 'sending' };
@@ -141,7 +144,7 @@ export function send(state, plaintext, random = crypto.random) {
   const prk = crypto.extract256(mkPq, mkEc);
 
   const counters = { pn: next.pn, n: next.ns, pqEpoch: epoch, pqCtr, pqPrev: chains.pqPrev };
-  const header = encodeHeader({ dh: next.ours.public, ...counters, type, idx, chunk });
+  const header = encodeHeader(alter({ dh: next.ours.public, ...counters, type, idx, chunk }));
   const padded = padBody(plaintext);
   const nonce = headerNonce(prk, nonceRandom, crypto.sha256(concat(header, padded)));
   const [key, bodyNonce, commit] = messageKeys(prk, state.th, nonce);

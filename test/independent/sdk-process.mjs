@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { ascii, hex, unhex } from './bytes.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -29,3 +30,13 @@ export function startSdk(file, ...args) {
     });
   return { ask, stop: () => child.stdin.end() };
 }
+
+/** A bundle as it goes over the line, and back. */
+export const bundleToHex = ({ account, device, identity, signedSet, oneTime }) => ({
+  ...{ account: account.toString('utf8'), device, identity: hex(identity), signedSet: hex(signedSet) },
+  ...(oneTime && { batch: hex(oneTime.batch), entry: hex(oneTime.entry) }),
+});
+export const bundleFromHex = ({ account, device, identity, signedSet, batch, entry }) => ({
+  ...{ account: ascii(account), device, identity: unhex(identity), signedSet: unhex(signedSet) },
+  oneTime: batch && { batch: unhex(batch), entry: unhex(entry) },
+});

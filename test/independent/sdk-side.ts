@@ -127,6 +127,11 @@ const HANDLERS: Readonly<Record<string, (fields: Fields) => Fields>> = {
     return { text: new TextDecoder().decode(out) };
   },
 
+  forget: () => {
+    session = undefined;
+    return {};
+  },
+
   verdicts: (fields) => ({
     verdicts: text(fields, 'all')
       .split(',')

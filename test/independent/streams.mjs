@@ -20,3 +20,8 @@ function stream(block) {
 export const decimalStream = (seed) => stream((counter) => sha256(ascii(`${seed}/${counter}`)));
 /** SHA-256(UTF-8(seed) ‖ u64 counter). */
 export const binaryStream = (seed) => stream((counter) => sha256(concat(ascii(seed), u64(counter))));
+/** The stream of sdk-side.ts: as decimalStream, but what a drawing leaves of its last block is thrown away. */
+export function blockStream(seed) {
+  const draw = decimalStream(seed);
+  return (length) => draw(32 * Math.ceil(length / 32)).subarray(0, length);
+}

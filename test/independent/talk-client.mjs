@@ -5,9 +5,9 @@
 import { concat, equal, hex, u64, unhex } from './bytes.mjs';
 import { sha256 } from './crypto.mjs';
 import { must } from './expect.mjs';
-import { createGuest, publish, toBundle } from './guest.mjs';
+import { createGuest, publish } from './guest.mjs';
 import { compositeVerify, decodeIdentity, decodeLogin, decodeSignedSet } from './objects.mjs';
-import { startSdk } from './sdk-process.mjs';
+import { bundleFromHex, startSdk } from './sdk-process.mjs';
 import { decimalStream } from './streams.mjs';
 
 /** A conversation of `count` messages; gives { said, heard, sealed, control }. */
@@ -17,7 +17,7 @@ export async function talkToClient({ seed, starter, metadata, bandwidth, profile
     const random = decimalStream(`${seed}/order`);
     const guest = createGuest(`${seed}/guest`);
     await publish(sdk, guest.device);
-    const bundle = toBundle(await sdk.ask('fetch'));
+    const bundle = bundleFromHex(await sdk.ask('fetch'));
     const { accountKey, list, deviceKey } = decodeIdentity(bundle.identity);
     const set = decodeSignedSet(bundle.signedSet);
     await checkLogin(sdk, { account: bundle.account, device: bundle.device, deviceKey });

@@ -1,9 +1,9 @@
 /** What a client does when sessions meet or break, section 5: both sides start at once; a session is lost and its messages are asked for again. */
 import { equal, hex, unhex } from './bytes.mjs';
 import { must } from './expect.mjs';
-import { createGuest, publish, toBundle } from './guest.mjs';
+import { createGuest, publish } from './guest.mjs';
 import { decodeSignedSet } from './objects.mjs';
-import { startSdk } from './sdk-process.mjs';
+import { bundleFromHex, startSdk } from './sdk-process.mjs';
 
 /** A client, and this side published beside it; `body` gets what both need. */
 async function meeting(seed, body) {
@@ -11,7 +11,7 @@ async function meeting(seed, body) {
   try {
     const guest = createGuest(seed);
     await publish(sdk, guest.device);
-    const fetch = async () => toBundle(await sdk.ask('fetch'));
+    const fetch = async () => bundleFromHex(await sdk.ask('fetch'));
     const bundle = await fetch();
     const set = decodeSignedSet(bundle.signedSet);
     guest.device.learn(bundle);

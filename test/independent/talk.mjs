@@ -5,7 +5,7 @@
 import { ascii, hex, unhex } from './bytes.mjs';
 import { createDevice } from './device.mjs';
 import { must, refusalOf } from './expect.mjs';
-import { startSdk } from './sdk-process.mjs';
+import { bundleFromHex, bundleToHex, startSdk } from './sdk-process.mjs';
 import { decimalStream } from './streams.mjs';
 
 export const NOW = 1_767_225_600_000;
@@ -13,24 +13,15 @@ export const NOW = 1_767_225_600_000;
 /** Both sides behind the same three functions; all bytes are Buffers. */
 export function sides(seed, sdk) {
   const device = createDevice('independent', NOW, decimalStream(`${seed}/device`));
-  const toHex = (bundle) => {
-    const { account, identity, signedSet, oneTime } = bundle;
-    const unit = oneTime && { batch: hex(oneTime.batch), entry: hex(oneTime.entry) };
-    return { account: account.toString('utf8'), device: bundle.device, identity: hex(identity), signedSet: hex(signedSet), ...unit };
-  };
-  const fromHex = ({ account, identity, signedSet, batch, entry, ...rest }) => ({
-    ...{ account: ascii(account), device: rest.device, identity: unhex(identity), signedSet: unhex(signedSet) },
-    oneTime: batch && { batch: unhex(batch), entry: unhex(entry) },
-  });
   return {
     ours: {
       device,
-      start: async (profile, unit) => hex(device.start(fromHex(await sdk.ask('bundle', { unit })), profile)),
+      start: async (profile, unit) => hex(device.start(bundleFromHex(await sdk.ask('bundle', { unit })), profile)),
       send: async (text) => device.send(ascii(text)),
       receive: async (frame) => device.receive(frame).plaintext.toString('utf8'),
     },
     theirs: {
-      start: async (profile, unit) => (await sdk.ask('initiate', { ...toHex(device.bundle(unit)), profile })).sessionId,
+      start: async (profile, unit) => (await sdk.ask('initiate', { ...bundleToHex(device.bundle(unit)), profile })).sessionId,
       send: async (text) => unhex((await sdk.ask('send', { text })).frame),
       receive: async (frame) => (await sdk.ask('receive', { frame: hex(frame) })).text,
     },
