@@ -172,6 +172,7 @@ describe('who may import whom', () => {
       idb: ['src/store/idb.ts'],
       'node:buffer': ['src/crypto/backend/node.ts'],
       // Checks against accidents, in an adapter: adapters know nothing of crypto/.
+      'node:child_process': ['src/cli/terminal.ts'],
       'node:crypto': ['src/crypto/backend/node.ts', 'src/store/node/rows.ts'],
       'node:fs': ['src/cli/terminal.ts', 'src/store/node/check.ts', 'src/store/node/database.ts', 'src/store/node/witness.ts'],
       'cli-progress': ['src/cli/terminal.ts'],

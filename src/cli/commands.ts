@@ -1,5 +1,6 @@
 /** The commands there are: how each is called, what it may be given, and what it does. */
 
+import { bench } from './bench.js';
 import { inspect } from './inspect.js';
 import { keygenRoot, signAccount, verifyStatement } from './root.js';
 import { runSelftest } from './selftest.js';
@@ -15,6 +16,7 @@ export interface Given {
   readonly organisation?: string | undefined;
   readonly file?: string | undefined;
   readonly json?: boolean | undefined;
+  readonly rounds?: string | undefined;
   readonly 'passphrase-file'?: string | undefined;
 }
 
@@ -61,6 +63,15 @@ ACVP for the primitives that are used here. Says of all others that they are not
     needs: [],
     takes: ['file', 'json'],
     run: verifyVectors,
+  },
+  {
+    name: 'bench',
+    usage: '[--rounds N] [--json]',
+    help: `Measures sessions and messages of each profile on this machine, in under a minute: with what the platform computes, and with
+JavaScript alone.`,
+    needs: [],
+    takes: ['json', 'rounds'],
+    run: bench,
   },
   {
     name: 'keygen-root',

@@ -24,6 +24,7 @@ const OPTIONS = {
   version: text,
   organisation: text,
   'passphrase-file': text,
+  rounds: text,
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;

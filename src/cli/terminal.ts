@@ -1,5 +1,6 @@
 /** The terminal and the disk of the command: what it asks, says, reads and writes. */
 
+import { execFile } from 'node:child_process';
 import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -65,6 +66,25 @@ export function progressBar(total: number, isQuiet: boolean): { next(what: strin
   const bar = new SingleBar({ format: '{bar} {value}/{total} {what}', clearOnComplete: true, hideCursor: true }, Presets.shades_grey);
   bar.start(total, 0, { what: '' });
   return { next: (what) => bar.increment(1, { what }), stop: () => bar.stop() };
+}
+
+/** Processor time of this process, in milliseconds. */
+export function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+/** Whether Node was started under a condition by `runAgain`. */
+export function runsUnder(condition: string): boolean {
+  return process.execArgv.includes(`--conditions=${condition}`);
+}
+
+/** Runs this command with other words under a condition of package.json; what it says. Rejects with what Node says. */
+export function runAgain(condition: string, words: readonly string[]): Promise<string> {
+  const all = [...process.execArgv, `--conditions=${condition}`, process.argv[1]!, ...words];
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, all, (error, out) => (error === null ? resolve(out) : reject(error)));
+  });
 }
 
 /** Throws `ERR_ARGUMENT` if there is something at one of the paths. */

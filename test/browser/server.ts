@@ -12,7 +12,7 @@ const PAGE = /^([a-z-]+)\.page\.ts$/;
 /** What the package's own `exports` and `imports` say to a browser: the noble backend and the platform's WebSocket. */
 export const browserAliases = [
   { find: /^@cyphr\/e2ee$/, replacement: at('../../src/index.ts') },
-  { find: /^@cyphr\/e2ee\/(pqxdh|ratchet|testing)$/, replacement: at('../../src/$1/index.ts') },
+  { find: /^@cyphr\/e2ee\/(pqxdh|ratchet|testing|selftest)$/, replacement: at('../../src/$1/index.ts') },
   { find: /^@cyphr\/e2ee\/(.+)$/, replacement: at('../../src/$1.ts') },
   { find: '#backend', replacement: at('../../src/crypto/backend/noble.ts') },
   { find: '#websocket', replacement: at('../../src/transport/socket/platform.ts') },
