@@ -83,6 +83,12 @@ jobs.push(['linking: this side’s account', linkSdk]);
 jobs.push(['sessions: both start at once', startAtOnce]);
 jobs.push(['sessions: healing', healing]);
 
+// A side that waits for ever must not keep whoever runs this.
+setTimeout(() => {
+  say(`FAIL: not at its end after ten minutes\n${passed} passed, ${failed + 1} failed`);
+  process.exit(1);
+}, 600_000).unref();
+
 // Either of a talk's two processes waits for the other, so two talks at a time use two processors.
 const lane = async () => {
   for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
