@@ -1,30 +1,27 @@
 /** Vectors of PQXDH: every value on the way, first flights, and what a responder must refuse. */
 
 import { concat, toHex } from '../../src/bytes.js';
-import { compositeSign } from '../../src/crypto/composite.js';
-import { mlKem1024, sha256, sha512, x25519KeyPair } from '../../src/crypto/suite.js';
+import { mlKem1024, sha256, x25519KeyPair } from '../../src/crypto/suite.js';
 import { keyHash, signDeviceList } from '../../src/identity/account.js';
-import { type DeviceSecrets, entryOf } from '../../src/identity/device.js';
-import { verifyBundle } from '../../src/pqxdh/bundle.js';
-import { type Initiation, initiate, openFrame, sealFrame } from '../../src/pqxdh/handshake.js';
-import { encodeTranscript, type TranscriptFields } from '../../src/pqxdh/transcript.js';
+import { entryOf } from '../../src/identity/device.js';
+import { openFrame, sealFrame } from '../../src/pqxdh/handshake.js';
+import { encodeTranscript } from '../../src/pqxdh/transcript.js';
 import { encrypt, initiateRatchet } from '../../src/ratchet/index.js';
-import type { Profile, Rng } from '../../src/step.js';
+import type { Profile } from '../../src/step.js';
 import { seededRng } from '../../src/testing/rng.js';
 import { drawing } from '../../src/vectors/player.js';
 import type { VectorFile } from '../../src/vectors/schema.js';
-import { encodeInit, type InitFields, parseInit } from '../../src/wire/frames.js';
+import { parseInit } from '../../src/wire/frames.js';
 import { encodeMsgpack } from '../../src/wire/msgpack.js';
-import { parseBatch, parseSignedSet } from '../../src/wire/objects.js';
+import { parseSignedSet } from '../../src/wire/objects.js';
 import { encodePlaintext } from '../../src/wire/plaintext.js';
 import { book, flipped, patched } from './book.js';
 import { LOW_ORDER, NOT_CANONICAL } from './crypto.js';
+import { begin, crafting, oneTimeOf, party, REST, transcriptOf } from './initiator.js';
 import { deviceInputs, NOW, stranger, world } from './world.js';
 
 /** Units of bob's batch whose secrets stand in the file. */
 const UNITS = [0, 1, 2] as const;
-/** A ratchet message that nobody decrypts here. */
-const REST = new Uint8Array([0x20, 1, 0, 1, 42]);
 
 export function handshakeVectors(): VectorFile {
   const { alice, bob, prekeys, published, list } = world();
@@ -50,50 +47,6 @@ export function handshakeVectors(): VectorFile {
     units: units.map(({ otId, dhSecret, kemSeed }) => ({ otId, oneTimePrekeySecretKey: dhSecret, oneTimeKemPrekeySeed: kemSeed })),
   };
   give({ nowMs: NOW, initiator: deviceInputs(alice), responder, account: bob.account, device: bob.device, ...published(0) });
-
-  /** What an initiator says in an Init and signs in its transcript, which an honest one makes of the same values. */
-  interface Said {
-    readonly init: Partial<InitFields>;
-    readonly transcript: Partial<TranscriptFields>;
-    readonly from: DeviceSecrets;
-  }
-  const batchHash = sha512(parseBatch(published(0).head).tbs);
-  const setHash = sha512(set.tbs);
-  const party = (device: DeviceSecrets) => ({
-    account: device.account,
-    device: device.device,
-    accountKeyHash: keyHash(device.accountKey.publicKey),
-    deviceKeyHash: keyHash(device.deviceKey.publicKey),
-    dhKey: device.dhKey.publicKey,
-  });
-  const oneTimeOf = (unit: (typeof units)[number]) => ({
-    batchHash,
-    otId: unit.otId,
-    oneTimePrekey: x25519KeyPair(unit.dhSecret).publicKey,
-  });
-  const transcriptOf = (unit: (typeof units)[number] | undefined, ephemeralKey: Uint8Array, kemCiphertext: Uint8Array, profile = 1) => ({
-    profile,
-    verMin: 1,
-    verMax: 1,
-    initiator: party(alice),
-    responder: party(bob),
-    setHash,
-    setId: set.setId,
-    signedPrekey: set.signedPrekey,
-    kemPrekey: unit === undefined ? set.lastResortKemPrekey : mlKem1024.publicKey(unit.kemSeed),
-    oneTime: unit && oneTimeOf(unit),
-    ephemeralKey,
-    kemCiphertext,
-  });
-
-  /** What the initiator makes of bob's bundle with one of the units, or none. */
-  const begunWith = (unit: number | undefined, profile: Profile, draws: Rng): Initiation => {
-    const { head, entry, ...rest } = published(unit ?? 0);
-    const oneTime = unit === undefined ? undefined : { head, entry };
-    return initiate(alice, verifyBundle({ address: bob, ...rest, oneTime }, undefined, NOW), profile, draws, NOW);
-  };
-  const begun = (unit: number | undefined, profile: Profile, random: Uint8Array): Initiation =>
-    begunWith(unit, profile, drawing(random).rng);
 
   // The steps of the agreement, and the whole of it.
   const honest: Record<string, Uint8Array> = {};
@@ -129,7 +82,7 @@ export function handshakeVectors(): VectorFile {
     const derived = valid(`derive-${name}`, 'derive', { transcript, ...shared });
     const bundle = unit === undefined ? { head: null, entry: null } : { entry: published(i!).entry };
     const started = valid(`initiate-${name}`, 'initiate', { ...bundle, profile, random });
-    const init = concat(begun(i, profile, random).prefix, REST);
+    const init = concat(begin(i, profile, drawing(random).rng).prefix, REST);
     give({ [given]: init });
     const accepted = valid(`accept-${name}`, 'accept', { init });
     for (const each of ['sessionId', 'transcriptHash', 'rootKey', 'headerKeyA', 'nextHeaderKeyB', 'sckaSecret']) {
@@ -172,7 +125,7 @@ export function handshakeVectors(): VectorFile {
   initiating('initiate-no-pqlr', 'T08', 'a set that ends before PQLR', { signedSet: published(0).signedSet.slice(0, 120) });
 
   // What a responder refuses: first what anybody can change, then what a peer can sign.
-  const { setId, otId, ephemeralKey, kemCiphertext, accountKey, deviceKey, deviceList, ...parsed } = parseInit(init);
+  const parsed = parseInit(init);
   const refuse = (
     id: string,
     code: 'ERR_DECRYPT' | 'ERR_KEY_GONE' | 'ERR_DEVICE_UNTRUSTED' | 'ERR_IDENTITY_CHANGED' | 'ERR_VERSION' | 'ERR_DECODE',
@@ -215,30 +168,7 @@ export function handshakeVectors(): VectorFile {
     pinnedIdentity: new Uint8Array(64).fill(1),
   });
 
-  const base = {
-    mode: 1,
-    profile: 1,
-    verMin: 1,
-    verMax: 1,
-    accountId: parsed.accountId,
-    deviceId: alice.device,
-    setId,
-    otId,
-    ephemeralKey,
-    kemCiphertext,
-    accountKey,
-    deviceKey,
-    deviceList,
-  };
-  let crafted = 0;
-  const craft = ({ init: fields = {}, transcript = {}, from = alice }: Partial<Said>): Uint8Array => {
-    const T = encodeTranscript({
-      ...transcriptOf(units[0], fields.ephemeralKey ?? ephemeralKey, fields.kemCiphertext ?? kemCiphertext),
-      ...transcript,
-    });
-    const signature = compositeSign(from.deviceKey.secretKey, T, 'hs/sig', seededRng(`${seed}, crafted ${crafted++}`));
-    return concat(encodeInit({ ...base, ...fields, signature }), REST);
-  };
+  const craft = crafting(init, seed);
   for (const [i, point] of [LOW_ORDER[0]!, LOW_ORDER[2]!, ...NOT_CANONICAL].entries()) {
     refuse(
       `signed-ephemeral-${i}`,
@@ -384,7 +314,7 @@ export function handshakeVectors(): VectorFile {
   const flightRandom = rng(96 + 32 + 32 + 64 + 64);
   const flown = (id: string, unit: 0 | undefined, profile: Profile, random: Uint8Array): Uint8Array => {
     const { rng: draws } = drawing(random);
-    const { prefix, secrets, setId: to, sealKey } = begunWith(unit, profile, draws);
+    const { prefix, secrets, setId: to, sealKey } = begin(unit, profile, draws);
     const made = sealFrame(bob, to, sealKey, concat(prefix, encrypt(initiateRatchet(secrets, draws), plaintext, draws).out), draws);
     const { json } = valid(id, 'firstFlight', { ...(unit === undefined ? { head: null, entry: null } : {}), profile, plaintext, random });
     if (json['frameHash'] !== toHex(sha256(made))) throw new Error(`${id}: another frame`);
@@ -400,7 +330,7 @@ export function handshakeVectors(): VectorFile {
   }
   const inner = openFrame(prekeys, bob, frame);
   const resealed = (changed: Uint8Array): Uint8Array =>
-    sealFrame(bob, set.setId, set.sealKey, changed, seededRng(`${seed}, reseal ${crafted++}`));
+    sealFrame(bob, set.setId, set.sealKey, changed, rng);
   const flight = (
     id: string,
     code: 'ERR_DECRYPT' | 'ERR_KEY_GONE' | 'ERR_DECODE' | 'ERR_NO_SESSION',
@@ -420,7 +350,7 @@ export function handshakeVectors(): VectorFile {
     'the first message of another session',
     resealed(patched(inner, messageAt + 4, new Uint8Array(16))),
   );
-  const tampered = flipped(kemCiphertext, 0);
+  const tampered = flipped(parsed.kemCiphertext, 0);
   const liar = craft({ init: { kemCiphertext: tampered } });
   flight(
     'flight-kem',
