@@ -81,7 +81,8 @@ export function runsUnder(condition: string): boolean {
 
 /** Runs this command with other words under a condition of package.json; what it says. Rejects with what Node says. */
 export function runAgain(condition: string, words: readonly string[]): Promise<string> {
-  const all = [...process.execArgv, `--conditions=${condition}`, process.argv[1]!, ...words];
+  const main = fileURLToPath(new URL('main.js', import.meta.url));
+  const all = [...process.execArgv, `--conditions=${condition}`, main, ...words];
   return new Promise((resolve, reject) => {
     execFile(process.execPath, all, (error, out) => (error === null ? resolve(out) : reject(error)));
   });
