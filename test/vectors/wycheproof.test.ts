@@ -3,6 +3,7 @@ import { ml_kem768, ml_kem1024 } from '@noble/post-quantum/ml-kem.js';
 import { expect, it } from 'vitest';
 import { equal } from '../../src/bytes.js';
 import type { Backend } from '../../src/crypto/backend/backend.js';
+import { backend as chosen } from '../../src/crypto/backend/chosen.js';
 import type { Outcome } from '../../src/vectors/third-party/outcome.js';
 import { playWycheproof } from '../../src/vectors/third-party/wycheproof.js';
 import { BACKENDS, KEM_BACKENDS } from '../crypto/backends.js';
@@ -15,6 +16,10 @@ interface File {
     readonly tests: readonly Readonly<Record<string, string>>[];
   }[];
 }
+
+it('the backend that runs here is one of those that are tried', () => {
+  expect(BACKENDS.map(([, backend]) => backend)).toContain(chosen);
+});
 
 /** What each file has for this library, and why it matters. `foreign`: tests of what it has not. */
 const FILES: readonly (readonly [name: string, what: string, foreign?: number])[] = [
