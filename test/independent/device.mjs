@@ -44,10 +44,13 @@ export function createDevice(account, now, random) {
     return made.sessionId;
   }
 
-  /** The frame of a session's next message: with the Init and sealed until the peer has answered, later sealed where `isSealed` says so. */
+  /**
+   * The frame of a session's next message: with the Init and sealed until the peer has answered, later sealed where `isSealed` says so. One with an
+   * altered header is made beside it, with the same keys, and leaves the session as it was.
+   */
   function send(plaintext, { isSealed = false, session = sessions.at(-1), alter } = {}) {
     const { next, frame } = ratchet.send(session.state, plaintext, random, alter);
-    session.state = next;
+    if (alter === undefined) session.state = next;
     const inner = session.init === undefined ? frame : concat(session.init, frame);
     return isSealed || session.init !== undefined ? seal(peer, inner, random(64)) : frame;
   }

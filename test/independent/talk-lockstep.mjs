@@ -9,12 +9,15 @@ import { bundleFromHex, bundleToHex, startSdk } from './sdk-process.mjs';
 import { blockStream, decimalStream } from './streams.mjs';
 import { NOW } from './talk.mjs';
 
-/** A change of a header that no honest peer makes; some are refused at once, some only show later. */
+/** A change of a header that no honest peer makes. Some are refused; some are not, and take the place of the honest message. */
 function breakRules(random) {
   const below = (limit) => random(4).readUInt32BE() % limit;
   const off = () => [-2, -1, 1, 2, 3][below(5)];
   const moved = (value, by) => Math.max(value + by, 0);
+  const falseChunk = (header) => ({ ...header, chunk: random(header.chunk.length) });
   const changes = [
+    falseChunk,
+    falseChunk,
     (header) => ({ ...header, pn: moved(header.pn, off()) }),
     (header) => ({ ...header, n: moved(header.n, off()) }),
     (header) => ({ ...header, pqEpoch: moved(header.pqEpoch, off()) }),
@@ -22,7 +25,7 @@ function breakRules(random) {
     (header) => ({ ...header, pqPrev: moved(header.pqPrev, off()) }),
     (header) => ({ ...header, type: below(8) }),
     (header) => ({ ...header, idx: [0, 1, below(65536)][below(3)] }),
-    (header) => ({ ...header, chunk: random(header.chunk.length) }),
+    falseChunk,
     (header) => ({ ...header, dh: random(32) }),
     ({ n, pqCtr, ...header }) => {
       const gap = 1 + below(5);
@@ -80,18 +83,20 @@ export async function lockstep(seed, rounds = 8, count = 70) {
         const text = `${round} ${i}`;
         const isOwn = heard.own && (!heard.both || chance(50));
         if (isOwn) {
-          const alter = chance(12) ? breakRules(random) : undefined;
-          underway.push({ to: 'both', frame: own.send(ascii(text), { alter }) });
+          const broken = [];
+          while (chance(30)) broken.push(own.send(ascii(`${text} broken`), { alter: breakRules(random) }));
+          underway.push({ to: 'both', frame: own.send(ascii(text)), broken });
         } else underway.push({ to: 'own', frame: await fromBoth(text) });
         if (chance(15)) pick(underway);
         while (underway.length > 4 || (underway.length > 0 && chance(60))) {
-          const { to, frame } = pick(underway);
+          const { to, frame, broken } = pick(underway);
           if (to === 'both') {
+            for (const each of broken) await toBoth(each);
             await toBoth(frame);
             if (chance(10)) await toBoth(frame);
             if (shadow.sessions.length > 0) heard.both = true;
           } else {
-            // What breaks rules may end the session for its sender, too: then the peer is deaf, and goes on talking.
+            // A session that was broken may be of no more use to whoever broke it, who goes on talking.
             await refusalOf((async () => own.receive(frame))());
             if (own.sessions.length > 0) heard.own = true;
           }
