@@ -9,8 +9,8 @@
 import { compare, equal, fromHex, toHex } from '../bytes.js';
 import { DecodeError, isCyphrError } from '../errors.js';
 import { keyHash } from '../identity/index.js';
-import { keyLimits, sessionLimits } from '../limits.js';
-import type { VerifiedBundle, VerifiedSet } from '../pqxdh/bundle.js';
+import { sessionLimits } from '../limits.js';
+import type { VerifiedBundle } from '../pqxdh/bundle.js';
 import { refusedMessage } from '../ratchet/ratchet.js';
 import {
   activeSession,
@@ -122,21 +122,14 @@ export function repair(
     return posts;
   };
 
-  /** Whether the device has never answered that session, and by its own clock has deleted since what would open it. */
-  const isOutlived = async ({ id, answeredAtMs, createdAtMs }: SessionFacts, { seq, setId }: VerifiedSet): Promise<boolean> => {
-    if (answeredAtMs !== null || seq - createdAtMs <= keyLimits.setSecretsMs) return false;
-    const init = (await sessions.load(toHex(id)))?.init;
-    return init !== null && init !== undefined && !equal(init.setId, setId);
-  };
-  /** Keys of a device that has lost its state, or those of old: a session is started with what is there now. */
+  /** Keys of a device that has lost its state: a session is started with what is there now. */
   const lost = (account: string, { deviceKey, signedSet }: VerifiedBundle): Promise<void> =>
     ctx.lock(`peer ${account}`, async () => {
       const owner = { account, deviceKeyHash: keyHash(deviceKey) };
       const known = await sessions.peer(owner);
+      const peer = restarted(known, signedSet.incarnation, signedSet.seq);
       const before = activeSession(known);
-      if (before === undefined) return;
-      const peer = (await isOutlived(before, signedSet)) ? died(known, before.id) : restarted(known, signedSet.incarnation, signedSet.seq);
-      if (peer === known) return;
+      if (peer === known || before === undefined) return;
       await commit(owner, peer, [request(owner, before.id, [])]);
     });
   contacts.onVerified((account, bundles) => {

@@ -1,12 +1,9 @@
 import { beforeEach, expect, test, vi } from 'vitest';
 import { concat } from '../../src/bytes.js';
-import { decodeDevice } from '../../src/identity/device.js';
 import { sessionLimits } from '../../src/limits.js';
 import { sealFrame } from '../../src/pqxdh/handshake.js';
-import { generatePrekeys } from '../../src/pqxdh/prekeys.js';
 import type { BundleBytes } from '../../src/step.js';
 import { parseSignedSet } from '../../src/wire/objects.js';
-import { sessionsWith } from '../helpers/broken-session.js';
 import { evilPeer } from '../helpers/evil-peer.js';
 import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
 import { type Clock, type Person, person, START } from '../helpers/people.js';
@@ -15,7 +12,6 @@ import { testRng } from '../helpers/rng.js';
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
 
 const HOUR = 3_600_000;
-const DAY = 24 * HOUR;
 const clock: Clock = { ms: START };
 let network: HostileNetwork;
 beforeEach(() => {
@@ -83,34 +79,6 @@ test('T09: one-time prekeys that are gone: the second session is made without on
   expect(await bob.read()).toMatchObject({ text: 'found', replayable: true });
   await Promise.all([alice.client.close(), bob.client.close()]);
 });
-
-test.each([
-  [44, 1],
-  [46, 2],
-])(
-  'T41: a session that is not answered, and keys that are %i days newer than it by the device’s own clock: %i sessions',
-  async (days, count) => {
-    const bob = await person('bob', network, clock);
-    const alice = await person('alice', network, clock);
-    await alice.client.send('bob', 'for the old keys');
-    await bob.read();
-    await bob.client.close();
-    // Bob’s clock was ahead for a while, so that what was old went.
-    const device = decodeDevice(bob.store.rows().get('["device"]')!);
-    const { address, identity, signedSet } = generatePrekeys(device, testRng('newer'), START + days * DAY).out;
-    network.answer = (account, honest) => (account === 'bob' ? [{ address, identity, signedSet }] : honest);
-    clock.ms += sessionLimits.silenceMs + 1;
-    // After a week without an answer the directory is asked.
-    for (const text of ['1', '2', '3']) {
-      const from = alice.observations.length;
-      await (await alice.client.send('bob', text)).until('accepted');
-      if (text === '1') await alice.observed((record) => record.kind === 'span' && record.name === 'directory.fetch', from);
-      await vi.waitFor(() => expect(alice.client.status).toMatchObject({ queuedCount: 0 }), { timeout: 20_000 });
-    }
-    expect(sessionsWith(alice.store, 'bob')).toHaveLength(count);
-    await alice.client.close();
-  },
-);
 
 test('T28: forged first messages for keys that are gone: a few events an hour, and nothing else', async () => {
   const bob = await person('bob', network, clock);
