@@ -6,10 +6,18 @@ import { ascii, hex, unhex } from './bytes.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Starts one of the SDK's files of this folder with arguments. */
-export function startSdk(file, ...args) {
+/** Starts one of the SDK's files of this folder with arguments, on its portable primitives. */
+export const startSdk = (file, ...args) => start('tsconfig.json', file, args);
+/** The same on the platform's primitives, which tests and examples map in. */
+export const startNativeSdk = (file, ...args) => start('examples/tsconfig.json', file, args);
+
+function start(tsconfig, file, args) {
   const path = fileURLToPath(new URL(file, import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', path, ...args], { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--import', 'tsx', path, ...args], {
+    cwd: ROOT,
+    env: { ...process.env, TSX_TSCONFIG_PATH: tsconfig },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const waiting = new Map();
   let last = 0;
   createInterface({ input: child.stdout }).on('line', (line) => {

@@ -5,7 +5,7 @@
 import { ascii, hex, unhex } from './bytes.mjs';
 import { createDevice } from './device.mjs';
 import { must, refusalOf } from './expect.mjs';
-import { bundleFromHex, bundleToHex, startSdk } from './sdk-process.mjs';
+import { bundleFromHex, bundleToHex, startNativeSdk, startSdk } from './sdk-process.mjs';
 import { decimalStream } from './streams.mjs';
 
 export const NOW = 1_767_225_600_000;
@@ -29,11 +29,13 @@ export function sides(seed, sdk) {
 }
 
 /**
- * One session of `count` messages. `starter` is 'ours' or 'theirs', `unit` the one-time unit or undefined. Gives figures:
- * { sent, read, lost, late, refused, epochs }.
+ * One session of `count` messages. `starter` is 'ours' or 'theirs', `unit` the one-time unit or undefined. The SDK
+ * starts sessions on the platform's primitives, and answers on its portable ones. Gives figures:
+ * { sent, read, lost, repeated, damaged, epochs }.
  */
 export async function talk({ seed, starter, profile, unit, count }) {
-  const sdk = startSdk('sdk-side.ts', 'sdk', `${seed}/sdk`, String(NOW));
+  const start = starter === 'theirs' ? startNativeSdk : startSdk;
+  const sdk = start('sdk-side.ts', 'sdk', `${seed}/sdk`, String(NOW));
   try {
     const both = sides(seed, sdk);
     const random = decimalStream(`${seed}/network`);
