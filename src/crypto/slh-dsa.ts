@@ -16,6 +16,7 @@ export const SLH_SECRET_KEY_BYTES = 96;
 
 const SEED_BYTES = 72;
 const ENTROPY_BYTES = 24;
+const CONTEXT_MAX_BYTES = 255;
 
 /** A key pair, public 48 and secret 96 bytes, from 72 bytes of `rng`: about half a second. The caller owns and wipes `secretKey`. */
 export function slhGenerate(rng: Rng): KeyPair {
@@ -39,7 +40,11 @@ export function slhSign(secretKey: Uint8Array, message: Uint8Array, label: Label
 
 /** Verifies under ctx = PX‖label: false for any wrong length or content; never throws. */
 export function slhVerify(publicKey: Uint8Array, message: Uint8Array, label: Label, signature: Uint8Array): boolean {
-  return (
-    publicKey.length === SLH_PUBLIC_KEY_BYTES && slh_dsa_sha2_192s.verify(signature, message, publicKey, { context: labelBytes(label) })
-  );
+  return slhVerifyWithContext(publicKey, message, labelBytes(label), signature);
+}
+
+/** The primitive under a context of any content, at most 255 bytes: false also for a longer one. */
+export function slhVerifyWithContext(publicKey: Uint8Array, message: Uint8Array, context: Uint8Array, signature: Uint8Array): boolean {
+  if (publicKey.length !== SLH_PUBLIC_KEY_BYTES || context.length > CONTEXT_MAX_BYTES) return false;
+  return slh_dsa_sha2_192s.verify(signature, message, publicKey, { context });
 }

@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { ml_dsa65 } from '@noble/post-quantum/ml-dsa.js';
 import { ml_kem768, ml_kem1024 } from '@noble/post-quantum/ml-kem.js';
 import { slh_dsa_sha2_128f, slh_dsa_sha2_256s } from '@noble/post-quantum/slh-dsa.js';
 import { describe, expect, it } from 'vitest';
-import { concat, equal } from '../../src/bytes.js';
+import { concat, equal, toHex } from '../../src/bytes.js';
+import { labelBytes } from '../../src/crypto/labels.js';
 import { joined, playAcvp } from '../../src/vectors/third-party/acvp.js';
 import { BACKENDS, KEM_BACKENDS } from '../crypto/backends.js';
 import { describeVectors, hex, readJson } from './folder.js';
@@ -80,6 +82,29 @@ for (const [file, what, foreign] of FILES) {
     });
   });
 }
+
+// No file that can be had has this parameter set: a statement that OpenSSL has signed, in the form of ACVP.
+it('SLH-DSA-SHA2-192s: verifies with contexts', () => {
+  const vectors = JSON.parse(readFileSync(new URL('../../test-vectors/root-statement.json', import.meta.url), 'utf8'));
+  const statement: string = vectors.cases.find(({ id }: { id: string }) => id === 'verify-openssl').inputs.statement;
+  const [message, signature] = [statement.slice(0, -2 * 16_224), statement.slice(-2 * 16_224)];
+  const right = { pk: vectors.given.rootKey, message, context: toHex(labelBytes('id/root')), signature, testPassed: true };
+  const wrong = [
+    { message: `${message}00` },
+    { context: '' },
+    { context: 'ab'.repeat(256) },
+    { signature: signature.slice(2) },
+    { pk: right.pk.slice(2) },
+  ].map((part) => ({ ...right, ...part, testPassed: false }));
+  const play = (parameterSet: string) => {
+    const group = { tgId: 1, parameterSet, signatureInterface: 'external', preHash: 'pure' };
+    const tests = [right, ...wrong].map((test, i) => ({ tcId: i + 1, ...test }));
+    const file = { algorithm: 'SLH-DSA', mode: 'sigVer', revision: 'FIPS205', testGroups: [{ ...group, tests }] };
+    return [...playAcvp(file, BACKENDS[0]![1])!].map(({ ok }) => ok);
+  };
+  expect(play('SLH-DSA-SHA2-192s')).toEqual(new Array(6).fill(true));
+  expect(play('SLH-DSA-SHA2-128s')).toEqual(new Array(6).fill(undefined));
+});
 
 // What the library has no function for, and stands on.
 describeVectors('acvp/ML-KEM-keyGen-FIPS203.json', (name) => {

@@ -5,6 +5,7 @@
 
 import { concat, equal } from '../../bytes.js';
 import type { Backend } from '../../crypto/backend/backend.js';
+import { slhVerifyWithContext } from '../../crypto/slh-dsa.js';
 import { hmacSha256, isX25519PublicKey, mlKem768, mlKem1024 } from '../../crypto/suite.js';
 import { type Groups, hasGroups, hex, is, isMembers, type Members, type Outcome, type Play, playGroups } from './outcome.js';
 
@@ -57,6 +58,11 @@ const playersOver = (backend: Backend): Readonly<Record<string, Play>> => ({
     if (!isOf(group, { parameterSet: 'ML-DSA-65', signatureInterface: 'external', preHash: 'pure' })) return undefined;
     const [publicKey, message] = [hex(test['pk'] ?? group['pk']), hex(test['message'])];
     return backend.mlDsa65Verify(publicKey, message, hex(test['context']), hex(test['signature'])) === test['testPassed'];
+  },
+  'SLH-DSA sigVer': (test, group) => {
+    if (!isOf(group, { parameterSet: 'SLH-DSA-SHA2-192s', signatureInterface: 'external', preHash: 'pure' })) return undefined;
+    const [publicKey, message] = [hex(test['pk'] ?? group['pk']), hex(test['message'])];
+    return slhVerifyWithContext(publicKey, message, hex(test['context']), hex(test['signature'])) === test['testPassed'];
   },
   // Bit 255 of a public key is ignored by the standard, and refused here.
   'XECDH keyVer': (test, group) => {
