@@ -7,7 +7,7 @@ import { checkTrace } from './check.js';
 import { keepInput, readCorpus, writeCorpus } from './corpus.js';
 import type { Observer, Trace } from './coverage.js';
 import { mutate } from './mutate.js';
-import type { Target } from './target.js';
+import { same, type Target } from './target.js';
 import { TARGETS } from './targets.js';
 
 const say = (text: string): boolean => process.stdout.write(`${text}\n`);
@@ -17,17 +17,27 @@ interface Kept {
   readonly features: readonly string[];
 }
 
-/** Few and short inputs that reach all that was reached: every magnitude of every block, or of a slow target each block once. */
-function smallest(kept: readonly Kept[], isSlow: boolean): Uint8Array[] {
-  const reached = new Set<string>();
+/**
+ * Few inputs that reach all that the seeds don't: every magnitude of every block, or of a slow target each block once. The greedy cover.
+ * Seeds are played anyway: they say what no block shows.
+ */
+function smallest(kept: readonly Kept[], { seeds, isSlow = false }: Target): Uint8Array[] {
+  const blockOf = (feature: string): string => (isSlow ? feature.slice(0, feature.lastIndexOf(':')) : feature);
+  const isSeed = ({ input }: Kept): boolean => seeds.some((seed) => same(seed, input));
+  const seeded = new Set(kept.filter(isSeed).flatMap(({ features }) => features.map(blockOf)));
+  let left = kept.map(({ input, features }) => ({
+    input,
+    missing: new Set(features.map(blockOf).filter((feature) => !seeded.has(feature))),
+  }));
   const chosen: Uint8Array[] = [];
-  for (const { input, features: all } of [...kept].sort((a, b) => a.input.length - b.input.length)) {
-    const features = isSlow ? all.map((feature) => feature.slice(0, feature.lastIndexOf(':'))) : all;
-    if (features.every((feature) => reached.has(feature))) continue;
-    for (const feature of features) reached.add(feature);
-    chosen.push(input);
+  for (;;) {
+    left = left.filter(({ missing }) => missing.size > 0);
+    const [best] = left.sort((a, b) => b.missing.size - a.missing.size || a.input.length - b.input.length);
+    if (best === undefined) return chosen;
+    chosen.push(best.input);
+    const reached = [...best.missing];
+    for (const { missing } of left) for (const feature of reached) missing.delete(feature);
   }
-  return chosen;
 }
 
 /** Plays one target for so long; whether nothing was found. A finding is kept in the corpus: the replay fails until it is mended. */
@@ -83,7 +93,7 @@ async function fuzzOne(
     await play(mutate(base ?? new Uint8Array(0), all, rng));
   }
   await target.close?.();
-  const corpus = smallest(kept, target.isSlow ?? false);
+  const corpus = smallest(kept, target);
   if (findings === 0) writeCorpus(name, corpus);
   const bytes = corpus.reduce((sum, { length }) => sum + length, 0);
   say(

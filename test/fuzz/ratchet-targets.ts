@@ -57,9 +57,11 @@ const OPS = 8;
  * the first time must be read; everything else is refused and changes nothing.
  */
 function sessionTarget(): Target {
+  // An operation is what it does, to which flight, and its own numbers. The third: late, repeated, reloaded, and late after a turn.
   const seeds = [
     [0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 0, 2, 0],
     [1, 0, 9, 0, 9, 0, 9, 1, 2, 3, 1, 4, 2, 7, 1, 5, 1, 6, 0],
+    [0, 0, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 2, 3, 2, 1, 2, 1, 6, 0, 14, 0, 8, 0, 1, 0, 0, 1, 2, 2, 2, 2, 2, 1],
     [2, ...Array.from({ length: 60 }, (_, i) => (i % 2 === 0 ? [0, 3, 1, 0] : [8, 3, 9, 0])).flat()],
   ];
   return {

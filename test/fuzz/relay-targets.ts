@@ -20,7 +20,10 @@ function frameTarget(): Target {
     [0x16],
   ];
   return {
-    seeds: frames.map((frame) => new Uint8Array(frame)),
+    // Each as it is, one byte short, and one byte long.
+    seeds: [...frames, ...frames.map((frame) => frame.slice(0, -1)), ...frames.map((frame) => [...frame, 0])].map(
+      (frame) => new Uint8Array(frame),
+    ),
     play(input) {
       const frame = parseRelayFrame(input);
       if (frame?.kind === 'deliver') must(frame.bytes.length === input.length - 9, 'an envelope of another length');

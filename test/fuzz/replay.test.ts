@@ -15,7 +15,7 @@ const { TARGETS } = await import('./targets.js');
 describe('T40: the kept inputs of', () => {
   test.each(Object.entries(TARGETS))('%s', async (name, make) => {
     const target = await make();
-    const inputs = readCorpus(name);
+    const inputs = [...target.seeds, ...readCorpus(name)];
     let reached = 0;
     for (const input of inputs) {
       try {

@@ -11,7 +11,7 @@ import { type ErrorCode, isCyphrError } from '../../src/errors.js';
 
 /** One thing to be fuzzed. */
 export interface Target {
-  /** Inputs to begin with, where the corpus has none yet. */
+  /** Inputs to begin with, and to be replayed whatever they reach: the cases that one thinks of. */
   readonly seeds: readonly Uint8Array[];
   /** Plays one input; whatever it throws is a finding. */
   play(input: Uint8Array): unknown;

@@ -230,7 +230,26 @@ export const wireTargets: Readonly<Record<string, () => Target>> = {
     };
   },
   'text-utf8': () => ({
-    seeds: ['aé€😀', '\ufeff\u0000', '\ud7ff\ue000\u{10ffff}'].map(utf8),
+    // Well-formed; overlong; surrogates; above U+10FFFF; cut off; no beginning.
+    seeds: [
+      ...['aé€😀', '\ufeff\u0000', '\ud7ff\ue000\u{10ffff}'].map(utf8),
+      ...[
+        'c080',
+        'c1bf',
+        'e0809f',
+        'e09fbf',
+        'f08fbfbf',
+        'eda080',
+        'edbfbf',
+        'f4908080',
+        'f5808080',
+        'c3',
+        'e282',
+        'f09f98',
+        '80',
+        'c328',
+      ].map((hex) => new Uint8Array(Buffer.from(hex, 'hex'))),
+    ],
     play(input) {
       const text = decodeUtf8(input);
       sameText(input, text);
