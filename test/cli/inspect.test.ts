@@ -188,7 +188,7 @@ describe('nothing secret is shown', () => {
     });
   }
   /** Members of vectors that are secret by their name, and whole rows that hold keys and nothing else. */
-  const SECRET_NAMES = /secret|seed|random|^(?:rootKey|headerKey|nextHeaderKey|chainKey|messageKey|rawKey|key|history)|skipped/i;
+  const SECRET_NAMES = /secret|seed|random|skipped|^(?:(?:root|nextHeader|header|chain|message|raw)Key[AB]?|key|history)$/i;
   function secretsOf(value: unknown, name: string): string[] {
     if (typeof value === 'object' && value !== null) {
       return Object.entries(value).flatMap(([key, item]) => secretsOf(item, Array.isArray(value) ? name : key));
@@ -203,7 +203,7 @@ describe('nothing secret is shown', () => {
   }
 
   /** What is public and stands within secret members: the names of messages and the peer's keys in states, public keys in secret ones. */
-  const SEEN_BY_ALL = ['publicKey', 'signedSet', 'bytes', 'frame'];
+  const SEEN_BY_ALL = ['publicKey', 'signedSet', 'bytes', 'frame', 'statement'];
   const PUBLIC_MEMBERS = ['name', 'published', 'signedSet', 'prefix'];
   function publicWithin(json: unknown): string[] {
     if (typeof json !== 'object' || json === null) return [];
@@ -246,6 +246,22 @@ describe('nothing secret is shown', () => {
       expect([...windows]).toEqual([]);
       expect(JSON.stringify(explanation).length).toBeLessThan(1000);
     }
+  });
+
+  test('of keys that begin like a frame', () => {
+    const types = [0x01, 0x10, 0x20, 0x40, 0x41, 0x42, 0x43, 0x45, 0x00];
+    const key = fc.tuple(fc.constantFrom(...types), fc.uint8Array({ minLength: 31, maxLength: 600 }));
+    fc.assert(
+      fc.property(key, ([type, rest]) => {
+        const secret = Uint8Array.from([type, ...rest.map((byte) => byte | 0x80)]);
+        const chunks = Array.from({ length: secret.length - 8 }, (_, i) => toHex(secret.slice(i, i + 8)));
+        for (const findings of [inspectBytes(secret), inspectText(toHex(secret)), inspectText(JSON.stringify({ key: toHex(secret) }))]) {
+          const said = JSON.stringify(findings) + printFindings(findings).join('\n');
+          expect(chunks.filter((chunk) => said.includes(chunk))).toEqual([]);
+        }
+      }),
+      { seed: SEED, numRuns: 300 },
+    );
   });
 
   test('every kind that holds secrets names what it shows', () => {

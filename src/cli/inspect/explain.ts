@@ -8,7 +8,7 @@ import { decodeUtf8, isZero, toHex } from '../../bytes.js';
 import { type CyphrError, isCyphrError } from '../../errors.js';
 import { reader } from '../../wire/codec.js';
 import { type Layout, type Met, readFields } from '../../wire/layout.js';
-import { BY_LENGTH, KINDS, profilesOf } from './kinds.js';
+import { BY_LENGTH, KINDS, type Kind, profilesOf } from './kinds.js';
 import { readRecord } from './records.js';
 
 /** One field. */
@@ -36,11 +36,10 @@ export interface Explanation {
   readonly fault?: { readonly code: string; readonly message: string; readonly offset: number };
 }
 
-/** Explains `bytes`; `undefined` for what is nothing of ours. `exact`: only what its content tells, not its length alone. */
+/** Explains `bytes`; `undefined` for what is nothing of ours. `exact`: only what its content tells for sure. */
 export function explain(bytes: Uint8Array, exact = false): Explanation | undefined {
   const record = readRecord(bytes);
-  const kind =
-    KINDS.find(({ is }) => is(bytes)) ?? (record ? undefined : KINDS.find(({ type }) => type === bytes[0] && type !== undefined));
+  const kind = KINDS.find(({ is }) => is(bytes)) ?? (exact || record ? undefined : damagedOf(bytes));
   if (kind !== undefined) {
     const { name, section, shows } = kind;
     const met: Met[] = [];
@@ -60,6 +59,15 @@ export function explain(bytes: Uint8Array, exact = false): Explanation | undefin
   if (byLength === undefined) return undefined;
   const part = { name: 'ciphertext', offset: 0, lengthBytes: bytes.length, meaning: `${bytes.length} bytes, not shown` };
   return { kind: `maybe: ${byLength[0]}, by its length alone`, section: '5.1', lengthBytes: bytes.length, parts: [part] };
+}
+
+/** A key begins with any byte. What only its first one tells is likely no key if it is longer than they are; and no more than its head is shown. */
+const KEY_MAX_BYTES = 96;
+
+/** What would begin so, but for its version or its suite. */
+function damagedOf(bytes: Uint8Array): Kind | undefined {
+  const kind = bytes.length > KEY_MAX_BYTES ? KINDS.find(({ type }) => type !== undefined && type === bytes[0]) : undefined;
+  return kind && { ...kind, shows: ['type', 'ver', 'suite'] };
 }
 
 /** Reads the fields into `met`, then asks the codec. */
