@@ -88,6 +88,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   server.maxConnections = limits.socketCount;
 
   async function respond(request: IncomingMessage, response: ServerResponse): Promise<{ route: string; status: number }> {
+    if (!URL.canParse(request.url ?? '/', 'http://relay')) return answer(response, 403, { error: 'refused' });
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://relay');
     const route = `${request.method} ${pathname}`;
     if (route === 'GET /healthz') return answer(response, 200, { ok: true });

@@ -360,6 +360,11 @@ describe('login', () => {
     expect(await login(alice, late, host)).toEqual(REFUSED);
   });
 
+  test('T40: a path that is no address is refused, like any other that is unknown', async () => {
+    const { url } = await start();
+    for (const path of ['//', '/%', '/v1/nothing', 'http://[', '*']) expect(await call(url, 'GET', path), path).toEqual(REFUSED);
+  });
+
   test('gives the last proof to the device only, so that a restored store notices', async () => {
     const { url } = await start();
     await publishBoth(url);
