@@ -141,20 +141,34 @@ function forgedTarget(): Target {
     return { profile, alice: alice.snapshot(), bob: bob.snapshot(), ratchet: alice.ratchet, late };
   });
   return {
-    seeds: [0, 1, 2].map((profile) => new Uint8Array([profile, 255, 1, 0, 0])),
-    // A gap of 25,000 messages is walked: a few blocks for each.
-    work: { fixed: 3_000_000, perByte: 60 },
+    // Any header; the next message but for its body; gaps of 300, and of more than are allowed.
+    seeds: [0, 1, 2]
+      .flatMap((profile) => [
+        [profile, 255, 0, 0, 1, 0, 0],
+        [profile, 0],
+        [profile, 8, 1, 44],
+        [profile, 8, 200, 0],
+      ])
+      .map((seed) => new Uint8Array(seed)),
+    // The longest gap is 25,000 messages: some 450 blocks for each step of both ratchets.
+    work: { fixed: 12_000_000, perByte: 60 },
+    isSlow: true,
     play(input) {
       const next = program(input);
       const { profile, alice, bob, ratchet } = states[next.u8() % 3]!;
       const [sender, receiver] = [ratchet.decode(alice), new Party(ratchet, ratchet.decode(bob), testRng('none'))];
       const which = next.u8();
       const chunk = new Uint8Array(CHUNK_BYTES[profile]);
+      // Both counters agree on a gap, which is walked up to its limit; or they don't.
+      const gap = which & 8 ? next.u16() : 0;
+      const { ec, pq } = sender;
+      must(ec.kind === 'sending', 'the peer is not sending');
       const header = {
+        n: ec.sendIndex + gap,
+        pqCounter: pq.sending.counter + 1 + gap,
         ...(which & 1 && { type: next.u8() % 9 }),
         ...(which & 2 && { index: next.u16() }),
         ...(which & 4 && { pqEpoch: next.u8() }),
-        ...(which & 8 && { pqCounter: next.u8() }),
         ...(which & 16 && { n: next.u16() }),
         ...(which & 32 && { previousChainLength: next.u16() }),
         ...(which & 64 && { pqPrevious: next.u16() }),
