@@ -52,6 +52,7 @@ export function prekeyBatchVectors(): VectorFile {
   refuse('other-index', 'T02', 'another index', { index: 4 });
   refuse('other-root', 'T02', 'another root', { root: place(100, 0).root });
   refuse('index-count', 'T40', 'an index that is no place', { index: 13 });
+  refuse('index-count-1', 'T40', 'an index that is no place in a tree of one leaf', { ...place(1, 0), index: 1 });
   refuse('other-count', 'T02', 'another count, for which the path is too long', { count: 6 });
   refuse('path-short', 'T02', 'a node less', { path: genuine.path.slice(0, -1) });
   refuse('path-long', 'T02', 'a node more', { path: [...genuine.path, rng(32)] });
@@ -103,6 +104,12 @@ export function bundleVectors(): VectorFile {
   ): void => invalid(id, 'verify', code, threats, description, changed);
   // Addresses.
   refuse('other-account', 'T11', 'asked for another account', { account: 'rob' });
+  refuse('list-of-other-account', 'T11', 'a list for another account than the set', {
+    account: 'rob',
+    signedSet: signedSet({ account: 'rob' }),
+    head: null,
+    entry: null,
+  });
   refuse('other-device', 'T11', 'asked for another device', { device: bob.device - 1 });
   const other = stranger('bob');
   refuse('unlisted-device-key', 'T30', 'a DIK that the list does not name', { identity: identity({}, other.deviceKey.publicKey) });

@@ -329,8 +329,7 @@ export function handshakeVectors(): VectorFile {
     valid(`open-first-flight-${profile}`, 'openFirstFlight', { frame: made }, 'without a one-time unit');
   }
   const inner = openFrame(prekeys, bob, frame);
-  const resealed = (changed: Uint8Array): Uint8Array =>
-    sealFrame(bob, set.setId, set.sealKey, changed, rng);
+  const resealed = (changed: Uint8Array): Uint8Array => sealFrame(bob, set.setId, set.sealKey, changed, rng);
   const flight = (
     id: string,
     code: 'ERR_DECRYPT' | 'ERR_KEY_GONE' | 'ERR_DECODE' | 'ERR_NO_SESSION',

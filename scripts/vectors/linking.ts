@@ -1,6 +1,8 @@
 /** Vectors of linking a device: each side's part, and what each step must refuse. */
 
-import { concat } from '../../src/bytes.js';
+import { concat, encodeUtf8 } from '../../src/bytes.js';
+import { info } from '../../src/crypto/labels.js';
+import { chachaSeal, hkdfSha512 } from '../../src/crypto/suite.js';
 import { entryOf, generateDevice, generateDeviceKeys, relist } from '../../src/identity/device.js';
 import { encodeLinkQr } from '../../src/identity/link-code.js';
 import {
@@ -13,6 +15,7 @@ import {
 } from '../../src/identity/linking.js';
 import { seededRng } from '../../src/testing/rng.js';
 import type { VectorFile } from '../../src/vectors/schema.js';
+import { writer } from '../../src/wire/codec.js';
 import { parseDeviceList } from '../../src/wire/objects.js';
 import { book, flipped } from './book.js';
 import { NOW } from './world.js';
@@ -93,6 +96,10 @@ export function linkingVectors(): VectorFile {
   ): void =>
     invalid(`${op}-${id}`, op, 'ERR_DECRYPT', part.length < 1000 && name === 'request' ? 'T31 T50' : 'T31', description, { [name]: part });
   refuse('request', 'offer', 'other-offer', 'the offer of another code', another.offer);
+  const ofCode = hkdfSha512(new Uint8Array(64), qr.slice(-32).slice(0, 14), info('link/offer'), 44);
+  const forged = writer().u8(1).lp16(encodeUtf8(ACCOUNT)!).bytes(another.publicKey).finish();
+  const sealedOver = chachaSeal(ofCode.slice(0, 32), ofCode.slice(32), new Uint8Array(0), forged);
+  refuse('request', 'offer', 'other-key', 'another key, offered by somebody who knows the code', sealedOver);
   refuse('request', 'offer', 'offer-changed', 'a bit of the offer changed', flipped(offer));
   refuse('challenge', 'request', 'other-request', 'a request that was made for another offer', others.request);
   refuse('challenge', 'request', 'enc-changed', 'a bit of enc changed', flipped(request, 0));

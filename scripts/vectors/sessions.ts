@@ -1,7 +1,9 @@
 /** Vectors of whole sessions: message by message with every random byte, keys of missing messages, and conversations from seeds. */
 
 import { concat, equal } from '../../src/bytes.js';
+import { x25519KeyPair } from '../../src/crypto/suite.js';
 import type { ErrorCode } from '../../src/errors.js';
+import type { BraidState } from '../../src/ratchet/braid/state.js';
 import { acceptRatchet, decrypt, encrypt, initiateRatchet, type RatchetState } from '../../src/ratchet/index.js';
 import type { Profile, SessionSecrets } from '../../src/step.js';
 import { seededRng } from '../../src/testing/rng.js';
@@ -9,6 +11,7 @@ import type { VectorFile } from '../../src/vectors/schema.js';
 import { type Forgery, forge, skipAhead } from '../../test/helpers/forge.js';
 import { handshakeSecrets, text } from '../../test/helpers/sessions.js';
 import { type Book, book, flipped, patched } from './book.js';
+import { LOW_ORDER, NOT_CANONICAL } from './crypto.js';
 
 type Role = SessionSecrets['role'];
 
@@ -118,6 +121,20 @@ export function ratchetVectors(): VectorFile {
   receive(send('initiator'));
   for (const message of [gap[6]!, gap[0]!, gap[3]!]) receive(message);
   receive(send('responder'));
+  // The first of a new chain is on its way, when others come that claim to be of that chain, or of one after it.
+  const fresh = send('initiator');
+  for (const point of [LOW_ORDER[0]!, LOW_ORDER[2]!]) {
+    forged('initiator', 'ERR_DECRYPT', 'T01', 'a new chain with a dh of low order', { header: { ratchetKey: point } });
+  }
+  for (const point of NOT_CANONICAL) {
+    forged('initiator', 'ERR_DECRYPT', 'T01', 'a new chain with a dh that is not canonical', { header: { ratchetKey: point } });
+  }
+  receive(fresh);
+  const { nextSendingHeaderKey, sendIndex } = states.initiator.ec as Extract<RatchetState['ec'], { kind: 'sending' }>;
+  forged('initiator', 'ERR_DECRYPT', 'T16 T21', 'a turn of the ratchet that this side has not answered', {
+    headerKey: nextSendingHeaderKey,
+    header: { ratchetKey: x25519KeyPair(network(32)).publicKey, previousChainLength: sendIndex, n: 0 },
+  });
   while (count < MESSAGES - 1) receive(send(Math.floor(count / 4) % 2 === 0 ? 'initiator' : 'responder'));
 
   const last = send('initiator');
@@ -251,6 +268,28 @@ export function skippedKeysVectors(): VectorFile {
   }
   for (const message of old) epochs.receive(message, 'late, of an earlier epoch of the braid');
   epochs.end();
+
+  // A late message must not bring the braid ahead of the chains, in the one state that would let it.
+  const ahead = opened('ahead', 'a late message that says it is of the next epoch', 3);
+  ahead.receive(ahead.send('initiator', 'and again'));
+  const { initiator: before } = ahead.states;
+  const first = ahead.send('initiator', 'missing');
+  ahead.receive(ahead.send('initiator', 'one is missing before it'));
+  const braidOf = (): BraidState => ahead.states.responder.scka as BraidState;
+  const isOpen = (): boolean => braidOf().phase.kind === 'ct2Sampled' && ahead.states.responder.pq.receiving.epoch === braidOf().epoch - 1;
+  for (let turn = 0; !isOpen(); turn++) {
+    if (turn > 40) throw new Error('the braid does not come to ct2Sampled');
+    ahead.receive(ahead.send(turn % 2 === 0 ? 'initiator' : 'responder', `turn ${turn}`));
+  }
+  ahead.reject(
+    'responder',
+    'ERR_DECRYPT',
+    'T16 T22',
+    'late, with the next pqEpoch',
+    forge(before, { header: { pqEpoch: braidOf().epoch + 1 } }),
+  );
+  ahead.receive(first, 'late, as it was sent');
+  ahead.end();
   return file.file();
 }
 
