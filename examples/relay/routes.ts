@@ -97,8 +97,9 @@ export function createRoutes({ auth, directory, dropBox, statements, spend }: Ro
 
   const leave: Handler = async ({ request }) => {
     await spend.leave(from(request));
-    const body = await json(request);
-    dropBox.leave(String(body['slot']), bytes(body['bytes'], SLOT_BYTES));
+    const { slot, bytes: left } = await json(request);
+    if (typeof slot !== 'string') throw new Refused();
+    dropBox.leave(slot, bytes(left, SLOT_BYTES));
     return {};
   };
 

@@ -1,6 +1,11 @@
 /** The two ends of the relay's protocol: what a relay says to the adapter, and what a connection says to the reference relay. */
 
 import { EventEmitter } from 'node:events';
+import { Readable } from 'node:stream';
+import { createAuth } from '../../examples/relay/auth.js';
+import { createDropBox } from '../../examples/relay/dropbox.js';
+import { defaultLimits, Later, Refused } from '../../examples/relay/limits.js';
+import { createRoutes, type RouteServices } from '../../examples/relay/routes.js';
 import { type SocketServices, serveSocket } from '../../examples/relay/socket.js';
 import type { ErrorCode } from '../../src/errors.js';
 import { parseRelayFrame } from '../../src/transport/socket/frames.js';
@@ -148,8 +153,72 @@ function connectionTarget(): Target {
   };
 }
 
+/** Requests to the reference relay's routes: an answer, or one of its two refusals. */
+function routesTarget(): Target {
+  const auth = createAuth();
+  const token = auth.open({ account: 'alice', device: 9, mailbox: 'm', login: 1 });
+  const services = {
+    auth,
+    directory: {
+      answered: async () => {},
+      login: async (_who: unknown, _proof: string, open: (identity: string, begun: unknown) => unknown) => open('AAEC', {}),
+      publish: async () => {},
+      fetch: async () => [],
+      stock: async () => ({ remaining: 1 }),
+    },
+    dropBox: createDropBox(defaultLimits),
+    statements: async () => undefined,
+    limits: defaultLimits,
+    spend: Object.fromEntries(['challenge', 'take', 'read', 'leave'].map((name) => [name, async () => {}])),
+  };
+  const routes = [...createRoutes(services as unknown as RouteServices)];
+  const text = (value: string): Uint8Array => new Uint8Array(Buffer.from(value));
+  const body = (value: unknown): Uint8Array => text(JSON.stringify(value));
+  const who = { account: 'alice', device: 9 };
+  const proof = { ...who, nonce: 'NONCE', proof: 'AAEC' };
+  const keys = { ...proof, identity: 'AAEC', signedSet: 'AAEC', batch: { id: 'x', head: 'AA', entries: ['AA'] } };
+  const slot = '00'.repeat(16);
+  const inputs = [
+    body(who),
+    body(proof),
+    body(keys),
+    text('account=bob&take=1,2'),
+    text(''),
+    text('account=bob'),
+    body({ slot, bytes: 'AAEC' }),
+    text(`slot=${slot}`),
+  ];
+  return {
+    // The last one: a name that is no text, and can't be made one.
+    seeds: [...inputs.map((input, i) => [i, ...input]), [6, ...body({ slot: { toString: 1 }, bytes: 'AAEC' })]].map(
+      (seed) => new Uint8Array(seed),
+    ),
+    async play(input) {
+      const [route, handler] = routes[(input[0] ?? 0) % routes.length]!;
+      const given = Buffer.from(input.subarray(1)).toString('utf8');
+      // A challenge that is good once, where the input asks for one.
+      const sent = given.replace('NONCE', () => auth.challenge(who, 'relay'));
+      const request = Object.assign(Readable.from([Buffer.from(sent)]), {
+        socket: new EventEmitter(),
+        headers: { 'cyphr-session': token },
+      });
+      const query = route.startsWith('GET') ? new URLSearchParams(sent) : new URLSearchParams();
+      const answered = handler({ request: request as never, query, audience: 'relay' }).then(
+        () => undefined,
+        (error: unknown) => (error instanceof Refused || error instanceof Later ? undefined : error),
+      );
+      // Who waits for a slot goes away.
+      for (let turn = 0; turn < TURNS; turn++) await new Promise((resolve) => setImmediate(resolve));
+      request.socket.emit('close');
+      const failure = await answered;
+      must(failure === undefined, `${route} fails: ${String((failure as Error | undefined)?.stack)}`);
+    },
+  };
+}
+
 export const relayTargets: Readonly<Record<string, () => Target>> = {
   'relay-frame': frameTarget,
   'relay-answer': answerTarget,
   'relay-connection': connectionTarget,
+  'relay-routes': routesTarget,
 };

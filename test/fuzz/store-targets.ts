@@ -165,6 +165,11 @@ function sealedStoreTarget(): Target {
       else rows[which] = { ...rows[which]!, value: edited(rows[which]!.value, next.rest()) };
       const base = await baseOfVector(rows.map(({ key, value }) => ({ key, value: toHex(value) })));
       const store = sealedStore(base, rawKeySlot(fromHex(golden.rawKey)!));
+      const listed = await refusedLater(codes, () => store.list(['odd'], 99));
+      if ('value' in listed) {
+        const odd = golden.records.filter(({ key }) => key[0] === 'odd').map(({ value }) => value);
+        must(listed.value.map(({ value }) => toHex(value)).join() === odd.join(), 'a list of what was not written');
+      }
       const found = await refusedLater(codes, () => store.read(golden.records.map(({ key }) => key)));
       await store.close();
       if ('code' in found) return;
