@@ -17,14 +17,20 @@ export function endQuietly(): void {
   });
 }
 
-/** One line on standard output. */
-export function say(line: string): void {
-  process.stdout.write(`${line}\n`);
+/** What others wrote gives the terminal no orders: control characters, and those that turn the direction, as JSON escapes them. */
+function harmless(text: string): string {
+  const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return text.replace(/[^\P{Cc}\n]|\p{Cf}/gu, (char) => char.split('').map(escaped).join(''));
+}
+
+/** A line, or some, on standard output. */
+export function say(text: string): void {
+  process.stdout.write(`${harmless(text)}\n`);
 }
 
 /** One line on standard error, for who watches or looks for what went wrong. */
 export function tell(line: string): void {
-  process.stderr.write(`${line}\n`);
+  process.stderr.write(`${harmless(line)}\n`);
 }
 
 /** Like `tell`, but only if somebody watches. */
@@ -65,7 +71,7 @@ export function progressBar(total: number, isQuiet: boolean): { next(what: strin
   if (isQuiet || !process.stderr.isTTY) return { next: () => {}, stop: () => {} };
   const bar = new SingleBar({ format: '{bar} {value}/{total} {what}', clearOnComplete: true, hideCursor: true }, Presets.shades_grey);
   bar.start(total, 0, { what: '' });
-  return { next: (what) => bar.increment(1, { what }), stop: () => bar.stop() };
+  return { next: (what) => bar.increment(1, { what: harmless(what) }), stop: () => bar.stop() };
 }
 
 /** Processor time of this process, in milliseconds. */

@@ -82,6 +82,20 @@ describe('inspect', () => {
     expect(found[0].explanation.parts[3]).toEqual({ name: 'tag', offset: 4, lengthBytes: 16, value: 'ab'.repeat(16) });
   });
 
+  test('what somebody else wrote gives the terminal no orders', async () => {
+    const account = Buffer.from('\u001b[2J\u009b1m\u202egnp.exe');
+    const qr = Buffer.concat([Buffer.from([1, 0, account.length]), account, Buffer.alloc(32, 7)]);
+    for (const words of [
+      ['inspect', qr.toString('hex')],
+      ['inspect', qr.toString('hex'), '--json'],
+    ]) {
+      const { code, out } = await run(...words);
+      expect(code).toBe(0);
+      expect(out).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u);
+      expect(out).toMatch(/\\u001b\[2J\\u009b1m\\u202egnp\.exe/);
+    }
+  });
+
   test('what is damaged or unknown ends with 1', async () => {
     const damaged = await run('inspect', frame.slice(0, 100));
     expect([damaged.code, damaged.out]).toEqual([1, expect.stringContaining('WRONG at byte 44: headerCiphertext')]);
