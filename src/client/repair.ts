@@ -19,11 +19,12 @@ import {
   failed,
   forsaken,
   isBroken,
+  mayStart,
   type PeerSessions,
   restarted,
   type SessionFacts,
   unasked,
-  unmet,
+  unheard,
 } from '../session/peer.js';
 import type { MessageName } from '../step.js';
 import type { Contacts } from './contacts.js';
@@ -97,6 +98,16 @@ export function repair(
   const trouble = (facts: LiveSession['facts'], session: Uint8Array, code: Trouble['code'], heals: Trouble['heals']): Posted =>
     troubles.report({ account: facts.account, deviceKeyHash: facts.deviceKeyHash, session, code, heals });
 
+  /**
+   * `peer`, which goes on where it can't be read, without the session on which it was told so, if nothing was heard there for an hour: it
+   * can't read that one either, or has never got it. Only if there may be another.
+   */
+  const withoutSilent = async (owner: PeerDevice, peer: PeerSessions): Promise<PeerSessions> => {
+    const active = await sessions.active(owner);
+    const sinceMs = active?.live.facts.silentSinceMs;
+    const isSilent = sinceMs !== undefined && ctx.now() - sinceMs > sessionLimits.unmatchedMs && mayStart(peer, ctx.now());
+    return isSilent ? died(peer, active!.facts.id) : peer;
+  };
   /** What may be sent again to `reader` of these messages. */
   const again = async (reader: LogReader, session: Uint8Array, names: readonly MessageName[]): Promise<Posted> => {
     const resends = await log.take(reader, session, names);
@@ -155,7 +166,7 @@ export function repair(
       const isNews = isBroken(session) && !isBroken(before);
       // The other side should have changed over long ago: perhaps the request never came.
       const isUnheard = isBroken(before) && before.askedCount > 0 && Math.abs(nowMs - before.askedAtMs) >= ASK_AGAIN_MS;
-      if (isUnheard) counted = unmet(counted, nowMs);
+      if (isUnheard) counted = await withoutSilent(facts, counted);
       if (counted === known && !isUnheard) return;
       const asks = (isNews || isUnheard) && (await mayAsk(facts));
       const also: Posted[] = asks ? [request(facts, id, session.failed)] : [];
@@ -171,6 +182,9 @@ export function repair(
     async heard(owner, before, heardOf, id, told) {
       // On the session that can't be read nothing more is sent; what was asked for goes out on another.
       let peer = told === undefined || compare(told.session, id) === 0 ? heardOf : died(heardOf, told.session);
+      const unread = told && find(before, told.session);
+      // What the device was asked for there has not come either.
+      if (unread !== undefined && !isBroken(unread)) peer = unheard(peer);
       const isForgiven = (find(before, id)?.failed.length ?? 0) > 0 && find(heardOf, id)?.failed.length === 0;
       const reports = isForgiven ? [trouble(owner, id, 'ERR_DECRYPT', 'never')] : [];
       if (!(await mayAsk(owner))) return { peer, requests: reports };
@@ -180,7 +194,10 @@ export function repair(
       if (told !== undefined && find(peer, told.session) !== undefined) sentAgain.add(toHex(told.session));
       requests.push(...(await onForsaken(owner, peer, id)));
       // Of a session that had broken by itself it was said when it did.
-      const wasWhole = (session: SessionFacts): boolean => session.askedCount === 0 && !isBroken(find(before, session.id) ?? session);
+      const wasWhole = (session: SessionFacts): boolean => {
+        const known = find(before, session.id) ?? session;
+        return known.askedCount === 0 && !isBroken(known);
+      };
       reports.push(...open.filter(wasWhole).map((session) => trouble(owner, session.id, 'ERR_DECRYPT', 'by-itself')));
       for (const session of open) peer = asked(peer, session.id, ctx.now());
       return { peer, requests: [...reports, ...requests] };

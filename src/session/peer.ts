@@ -251,6 +251,12 @@ export function asked(peer: PeerSessions, id: Uint8Array, nowMs: number): PeerSe
   return changed(peer, id, (session) => ({ ...session, askedCount: session.failed.length, askedAtMs: nowMs }));
 }
 
+/** The peer can't read where it was asked: nothing that it was asked for counts as asked. The same object if nothing was. */
+export function unheard(peer: PeerSessions): PeerSessions {
+  if (!peer.sessions.some(({ askedCount }) => askedCount > 0)) return peer;
+  return { ...peer, sessions: peer.sessions.map((session) => ({ ...session, askedCount: 0 })) };
+}
+
 /** The other sessions than `id` that are not sent on any more, with messages that failed and were not asked for. */
 export function unasked(peer: PeerSessions, id: Uint8Array): SessionFacts[] {
   const isOver = (session: SessionFacts): boolean => isBroken(session) || session.status !== 'active';
@@ -260,16 +266,6 @@ export function unasked(peer: PeerSessions, id: Uint8Array): SessionFacts[] {
 /** Whether the last session that was made with the device was started from here and never answered: perhaps its prekeys were gone. */
 export function wasInVain({ sessions: [latest] }: PeerSessions): boolean {
   return latest?.initiatedByUs === true && latest.answeredAtMs === null;
-}
-
-/**
- * The peer goes on where it can't be read, though the session that replaces that one was started from here an hour ago: it has not got
- * it, and nothing more is sent there. The same object if there is none.
- */
-export function unmet(peer: PeerSessions, nowMs: number): PeerSessions {
-  const active = activeSession(peer);
-  const isUnmet = active?.initiatedByUs === true && active.answeredAtMs === null && nowMs - active.createdAtMs > sessionLimits.unmatchedMs;
-  return isUnmet ? died(peer, active.id) : peer;
 }
 
 /**

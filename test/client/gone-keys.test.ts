@@ -4,6 +4,7 @@ import { sessionLimits } from '../../src/limits.js';
 import { sealFrame } from '../../src/pqxdh/handshake.js';
 import type { BundleBytes } from '../../src/step.js';
 import { parseSignedSet } from '../../src/wire/objects.js';
+import { spoilSessions } from '../helpers/broken-session.js';
 import { evilPeer } from '../helpers/evil-peer.js';
 import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
 import { type Clock, type Person, person, START } from '../helpers/people.js';
@@ -77,6 +78,27 @@ test('T09: one-time prekeys that are gone: the second session is made without on
   clock.ms += sessionLimits.unansweredMs + 1;
   await alice.client.send('bob', 'found');
   expect(await bob.read()).toMatchObject({ text: 'found', replayable: true });
+  await Promise.all([alice.client.close(), bob.client.close()]);
+});
+
+test('T09: a request that goes out on a session for a prekey that is gone is made on another, an hour later', async () => {
+  const alice = await person('alice', network, clock);
+  const before = await person('bob', network, clock);
+  await alice.client.send('bob', 'hello');
+  await before.read();
+  await before.client.send('alice', 'hello');
+  await alice.read();
+  await before.client.close();
+  await spoilSessions(before.store);
+  await handsOutAgain(alice);
+  const bob = await person('bob', network, clock, { store: before.store, seed: 'bob again' });
+  for (const text of ['1', '2', '3']) await (await alice.client.send('bob', text)).until('accepted');
+  await alice.seen('undecryptable', ({ code, heals }) => code === 'ERR_KEY_GONE' && heals === 'needs-person');
+  clock.ms += HOUR + 1;
+  await (await alice.client.send('bob', '4')).until('accepted');
+  const got: string[] = [];
+  for (let i = 0; i < 4; i++) got.push((await bob.read()).text);
+  expect(got.sort()).toEqual(['1', '2', '3', '4']);
   await Promise.all([alice.client.close(), bob.client.close()]);
 });
 

@@ -18,7 +18,7 @@ import {
   restarted,
   started,
   unasked,
-  unmet,
+  unheard,
   wasInVain,
 } from '../../src/session/peer.js';
 
@@ -80,15 +80,6 @@ describe('a session from here that was never answered', () => {
     expect(names(over, id(1), unmatchedMs + 1)).toEqual([]);
     expect(names(mine, id(2), unmatchedMs + 1)).toEqual([]);
     expect(names(accepted(died(answered, id(1)), id(2), 1), id(3), unmatchedMs + 1)).toEqual([]);
-  });
-
-  test('the peer goes on where it can’t be read: after an hour nothing more is sent there', () => {
-    expect(active(unmet(mine, unmatchedMs + 1))).toBeUndefined();
-    expect(unmet(mine, unmatchedMs)).toBe(mine);
-    expect(unmet(answered, 2 * unmatchedMs)).toBe(answered);
-    const theirs = accepted(NO_SESSIONS, id(2), 0);
-    expect(unmet(theirs, 2 * unmatchedMs)).toBe(theirs);
-    expect(unmet(NO_SESSIONS, 2 * unmatchedMs)).toBe(NO_SESSIONS);
   });
 
   test('the next one is made without a one-time prekey, unless another was made since', () => {
@@ -239,6 +230,14 @@ describe('T28: messages that fail behind their headers', () => {
     expect(unasked(over, id(1))).toEqual([]);
     expect(unasked(asked(over, id(1), 2), id(9))).toEqual([]);
     expect(unasked(failed(asked(failing(fresh, 3), id(1), 1), id(1), name(3)), id(9))).toHaveLength(1);
+  });
+
+  test('what was asked for where the peer can’t read is asked for again', () => {
+    const over = asked(failed(accepted(failing(fresh, 3), id(9), 1), id(1), name(3)), id(1), 2);
+    expect(unasked(over, id(9))).toEqual([]);
+    const again = unheard(over);
+    expect(unasked(again, id(9)).map((session) => session.id[0])).toEqual([1]);
+    expect(unheard(again)).toBe(again);
   });
 
   test('an unknown session changes nothing', () => {
