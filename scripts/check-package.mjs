@@ -64,6 +64,7 @@ function writeProject() {
     'worker.mjs',
     `${quickStart.match(imports).join('\n')}\n${importProbe}\nexport default { async test() {\n${body}\n${printProbe}\n} };\n`,
   );
+  write('selftest.mjs', `import { selftest } from '${manifest.name}/selftest';\nconsole.log((await selftest()).ok);\n`);
   copyFileSync(script('conversation.mjs'), join(project, 'conversation.mjs'));
   copyFileSync(script('workerd.capnp'), join(project, 'workerd.capnp'));
 }
@@ -83,6 +84,7 @@ async function checkRuntime({ name, command, args = [], native }, url) {
   const printed = (operations) => `${GREETING}\n${JSON.stringify(operations)}`;
   await check(`${name}: quick start, randomness, what is native`, printed(native), () => start('whole.mjs'));
   await check(`${name}: the same over noble alone`, printed([]), () => start('--conditions=cyphr-noble', 'whole.mjs'));
+  await check(`${name}: the self-test`, 'true', () => start('selftest.mjs'));
   await check(`${name}: quick start by require`, GREETING, () => start('quick-start.cjs'));
   const conversation = ['conversation.mjs', url, work, name.replaceAll(' ', '-')];
   await check(`${name}: stores on disk, a relay`, 'Hello, Bob! Hello, Alice!', () => start(...conversation));
@@ -139,6 +141,9 @@ try {
     return JSON.stringify(scripted.filter((path) => path !== 'node_modules/classic-level'));
   });
   await check('the command', true, async () => (await run('npx', ['--no-install', manifest.name, '--help'])).includes('keygen-root'));
+  await check('the command plays the vectors that are packed', true, async () =>
+    / 0 failed/.test(await run('npx', ['--no-install', manifest.name, 'vectors', 'verify'])),
+  );
   const relay = await startRelay();
   try {
     for (const runtime of runtimes) await checkRuntime(runtime, relay.url);
