@@ -84,12 +84,17 @@ function playJson(file: string, json: unknown, answers: () => unknown): FileRepo
 function outcomesOf(file: string, json: unknown, answers: () => unknown): readonly [kind: string | undefined, outcomes: Iterable<Outcome>] {
   if (isMembers(json) && json['schema'] === VECTOR_SCHEMA) return [String(json['kind']), playFile(json as unknown as VectorFile)];
   if (ANSWERS.test(file)) return [undefined, []]; // played with its prompt
-  const whole = PROMPT.test(file) ? joined(json, answers()) : json;
+  const whole = PROMPT.test(file) ? withAnswers(json, answers()) : json;
   const [wycheproof, acvp] = [playWycheproof(whole, backend), playAcvp(whole, backend)];
   const members = Array.isArray(whole) ? (whole[1] as unknown) : whole;
   const algorithm = hasGroups(members) ? `${String(members['algorithm'])} ${String(members['mode'] ?? '')}`.trim() : '';
   if (wycheproof !== undefined) return [`Wycheproof ${algorithm}`, wycheproof];
   return acvp === undefined ? [undefined, []] : [`ACVP ${algorithm}`, acvp];
+}
+
+function withAnswers(prompt: unknown, answers: unknown): unknown {
+  if (answers instanceof Error) throw answers;
+  return joined(prompt, answers);
 }
 
 function* linesOf({ files, passed, failed, foreign }: VectorsReport): Generator<string> {

@@ -65,13 +65,15 @@ test('one wrong digit ends with 1 and names the case', async () => {
   write('bad/header.json', file);
   writeFileSync(join(folder, 'bad', 'cut-off.json'), '{"schema": "cyphr-vec');
   write('bad/strange.json', { ...file, kind: 'of tomorrow' });
+  write('bad/prompt.json', acvp({ key: '', msg: '' }));
   const { code, report } = await verify(join(folder, 'bad'));
   expect(code).toBe(1);
-  expect(report).toMatchObject({ ok: false, passed: file.cases.length - 1, failed: 3 });
+  expect(report).toMatchObject({ ok: false, passed: file.cases.length - 1, failed: 4 });
   const failed = report.files.flatMap(({ file: where, failed: those }) => those.map(({ id: which }) => [where, which]));
   expect(failed).toEqual([
     ['cut-off.json', 'file'],
     ['header.json', id],
+    ['prompt.json', 'file'],
     ['strange.json', 'file'],
   ]);
   const text = await runCommand('vectors', 'verify', join(folder, 'bad', 'header.json'));
