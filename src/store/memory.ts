@@ -19,11 +19,24 @@ import type { Store, StoreRecord } from './port.js';
  */
 export function memoryStore(): Store {
   const records = new Map<EncodedKey, StoreRecord>();
+  /** The keys of all records, in order: a listing looks at those of its range alone. */
+  const order: EncodedKey[] = [];
   let lastRev = 0;
   let closed = false;
 
   const assertOpen = (): void => {
     if (closed) throw new UsageError('ERR_CLOSED', 'the store is closed');
+  };
+  /** Where a key stands in the order, or would. */
+  const placeOf = (key: EncodedKey): number => {
+    let low = 0;
+    let high = order.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (order[middle]! < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   };
   const handOut = ({ value, rev }: StoreRecord): StoreRecord => ({ value: copy(value), rev });
 
@@ -39,11 +52,10 @@ export function memoryStore(): Store {
     async list(prefix, limit, after) {
       assertOpen();
       const { gt, lt } = checkRange(prefix, limit, after);
-      return [...records.keys()]
-        .filter((key) => key > gt && key < lt)
-        .sort((a, b) => (a < b ? -1 : 1))
-        .slice(0, limit)
-        .map((key) => ({ key: decodeKey(key)!, ...handOut(records.get(key)!) }));
+      const place = placeOf(gt);
+      const first = order[place] === gt ? place + 1 : place;
+      const keys = order.slice(first, Math.min(first + limit, placeOf(lt)));
+      return keys.map((key) => ({ key: decodeKey(key)!, ...handOut(records.get(key)!) }));
     },
 
     async commit(writes) {
@@ -56,14 +68,19 @@ export function memoryStore(): Store {
       }
       lastRev++;
       for (const { key, value } of checked) {
-        if (value === null) records.delete(key);
-        else records.set(key, { value, rev: lastRev });
+        if (value === null) {
+          if (records.delete(key)) order.splice(placeOf(key), 1);
+          continue;
+        }
+        if (!records.has(key)) order.splice(placeOf(key), 0, key);
+        records.set(key, { value, rev: lastRev });
       }
     },
 
     async close() {
       closed = true;
       records.clear();
+      order.length = 0;
     },
   };
 }

@@ -25,6 +25,23 @@ describe('memoryStore', () => {
     expect(revs).toEqual([1, 2, 3]);
   });
 
+  test('a listing costs what it lists, however much else there is', async () => {
+    const spent = async (count: number): Promise<number> => {
+      const store = memoryStore();
+      await store.commit(Array.from({ length: count }, (_, i) => ({ key: ['history', String(i)], value })));
+      await store.commit([{ key: ['queue', '1'], value }]);
+      const slots: number[] = [];
+      for (let slot = 0; slot < 5; slot++) {
+        const start = process.cpuUsage();
+        for (let i = 0; i < 200; i++) expect((await store.list(['queue'], 10)).length).toBe(1);
+        const { user, system } = process.cpuUsage(start);
+        slots.push(user + system);
+      }
+      return Math.min(...slots);
+    };
+    expect((await spent(20_000)) / (await spent(200))).toBeLessThan(10);
+  });
+
   test('lists from a space without anything below a component', async () => {
     const store = memoryStore();
     await store.commit([{ key: ['a', 'b'], value }]);
