@@ -28,9 +28,15 @@ export function readVectors(name: string): VectorFile | undefined {
   }
 }
 
-/** A file's text: one member a line, so that a change shows where it is. */
-export function textOf(file: VectorFile): string {
-  return `${JSON.stringify(file, null, 1)}\n`;
+/** A file's text: a case, or a step, is one line, so that a change shows where it is. */
+export function textOf({ cases, ...head }: VectorFile): string {
+  const lines = cases.map(({ steps, ...own }) => {
+    const line = JSON.stringify(own);
+    return steps === undefined
+      ? line
+      : `${line.slice(0, -1)},"steps":[\n${steps.map((step) => `  ${JSON.stringify(step)}`).join(',\n')}\n ]}`;
+  });
+  return `${JSON.stringify(head, null, 1).slice(0, -2)},\n "cases": [\n ${lines.join(',\n ')}\n ]\n}\n`;
 }
 
 /** SHA-256 of a file's text, in hexadecimal. */

@@ -341,6 +341,7 @@ export function handshakeVectors(): VectorFile {
   flight('flight-long', 'ERR_DECRYPT', 'T50', 'a byte behind the seal', concat(frame, new Uint8Array(1)));
   flight('flight-other-set', 'ERR_KEY_GONE', 'T02', 'another set', flipped(frame, 4));
   const messageAt = parseInit(inner).prefix.length;
+  flight('flight-init-of-other-set', 'ERR_DECRYPT', 'T11 T13', 'an Init for another set than the seal’s', resealed(flipped(inner, 14 + a)));
   flight('flight-message-changed', 'ERR_DECRYPT', 'T17', 'a bit of the first message changed', resealed(flipped(inner)));
   flight(
     'flight-other-message',

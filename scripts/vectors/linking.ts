@@ -3,6 +3,7 @@
 import { concat, encodeUtf8 } from '../../src/bytes.js';
 import { info } from '../../src/crypto/labels.js';
 import { chachaSeal, hkdfSha512 } from '../../src/crypto/suite.js';
+import { signDeviceList } from '../../src/identity/account.js';
 import { entryOf, generateDevice, generateDeviceKeys, relist } from '../../src/identity/device.js';
 import { encodeLinkQr } from '../../src/identity/link-code.js';
 import {
@@ -18,6 +19,7 @@ import type { VectorFile } from '../../src/vectors/schema.js';
 import { writer } from '../../src/wire/codec.js';
 import { parseDeviceList } from '../../src/wire/objects.js';
 import { book, flipped } from './book.js';
+import { NOT_CANONICAL } from './crypto.js';
 import { NOW } from './world.js';
 
 const ACCOUNT = 'alice';
@@ -100,8 +102,18 @@ export function linkingVectors(): VectorFile {
   const forged = writer().u8(1).lp16(encodeUtf8(ACCOUNT)!).bytes(another.publicKey).finish();
   const sealedOver = chachaSeal(ofCode.slice(0, 32), ofCode.slice(32), new Uint8Array(0), forged);
   refuse('request', 'offer', 'other-key', 'another key, offered by somebody who knows the code', sealedOver);
+  const bobs = generateLinkOffer('bob', seededRng(`${seed}, bob’s offer`));
+  invalid('request-other-account', 'request', 'ERR_ARGUMENT', 'T31', 'the typed code and the offer of another account', {
+    typed: bobs.typed,
+    offer: bobs.offer,
+  });
   refuse('request', 'offer', 'offer-changed', 'a bit of the offer changed', flipped(offer));
   refuse('challenge', 'request', 'other-request', 'a request that was made for another offer', others.request);
+  const odd = { ...device, dhKey: NOT_CANONICAL[0]! };
+  const requested = requestLink(read, offer, ACCOUNT, odd, seededRng(`${seed}, not canonical`)).request;
+  invalid('challenge-dh-not-canonical', 'challenge', 'ERR_DECRYPT', 'T01', 'a request that names an IKx which is not canonical', {
+    request: requested,
+  });
   refuse('challenge', 'request', 'enc-changed', 'a bit of enc changed', flipped(request, 0));
   refuse('challenge', 'request', 'request-changed', 'a bit of the ciphertext changed', flipped(request));
   refuse('challenge', 'request', 'request-cut', 'a request of 999 bytes', request.slice(0, 999));
@@ -123,6 +135,8 @@ export function linkingVectors(): VectorFile {
   grants('without', 'a list without the new device', sealLinkGrant(accepted, accountKey, old.device, old.deviceList));
   grants('unlisted', 'from a device that the list does not name', sealLinkGrant(accepted, accountKey, 1, deviceList));
   grants('itself', 'from the new device itself', sealLinkGrant(accepted, accountKey, keys.device, deviceList));
+  const bobsList = signDeviceList(old.accountKey, 'bob', entries, NOW + 1, NOW, rng);
+  grants('other-account', 'a list of another account under this account’s key', sealLinkGrant(accepted, accountKey, old.device, bobsList));
   grants('other-account-key', 'another account key', sealLinkGrant(accepted, keys.deviceKey.publicKey, old.device, deviceList));
   return file();
 }
