@@ -118,6 +118,12 @@ test('what stands within a field is explained there', () => {
   expect([inside('deviceList'), inside('ratchetMessage')]).toEqual(['DeviceList', 'ratchet message']);
 });
 
+test('a field of zeros is what it is called, and nothing else', () => {
+  const frame = concat(encodeSealedHead(sample(8)), new Uint8Array(1120 + 1040));
+  const { parts } = explain(frame)!;
+  expect(parts.filter(({ inside }) => inside !== undefined)).toEqual([]);
+});
+
 test('in every spelling', () => {
   const base64 = Buffer.from(list).toString('base64');
   const folded = base64.match(/.{1,64}/g)!.join('\n');

@@ -106,7 +106,8 @@ type Place = Pick<Part, 'name' | 'offset' | 'lengthBytes'>;
 
 function bytesPart(place: Place, bytes: Uint8Array, isShown: boolean): Part {
   if (!isShown) return { ...place, meaning: `${bytes.length} bytes, not shown` };
-  const inside = bytes.length > 64 ? explain(bytes, true) : undefined;
+  const isClear = bytes.length > 64 && !KINDS.find(({ is }) => is(bytes))?.isVague;
+  const inside = isClear ? explain(bytes, true) : undefined;
   return { ...place, value: toHex(bytes), ...(inside && inside.fault === undefined && { inside }) };
 }
 

@@ -44,6 +44,8 @@ export interface Kind {
   layout(bytes: Uint8Array): Layout;
   /** The codec's own judgement; throws its error. */
   check(bytes: Uint8Array): unknown;
+  /** Told by so little that it is not looked for within fields of others. */
+  readonly isVague?: boolean;
   /** Names of the fields that may be shown; all, where it is absent. */
   readonly shows?: readonly string[];
 }
@@ -185,7 +187,7 @@ export const KINDS: readonly Kind[] = [
   {
     name: 'root key, encrypted',
     section: '2.2',
-    is: (bytes) => beginsWith(bytes, MAGIC),
+    is: (bytes) => beginsWith(bytes, MAGIC) && bytes[MAGIC.length] === 1,
     layout: () => ({ magic: MAGIC.length, format: 'u8', ...KEY_FILE }),
     check: unchecked,
     shows: ['magic', 'format', 'publicKey'],
@@ -207,6 +209,7 @@ export const KINDS: readonly Kind[] = [
   {
     name: 'record of a sealed store',
     section: '9.1',
+    isVague: true,
     is: (bytes) => begins(bytes, 0, 0) && bytes.length >= 36 + 256 + 16,
     layout: () => ({ ...RECORD_CLEAR, sealed: 'rest' }),
     check: unchecked,

@@ -42,6 +42,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   log: ['account', 'accountKeyHash', 'control', 'atMs', 'devices', 'to', 'name', 'tries'],
   trouble: ['account', 'deviceKeyHash', 'code', 'heals', 'atMs'],
   greet: ['isStarted', 'hellos', 'device', 'bytes'],
+  share: ['after'],
   grant: ['device', 'untilMs'],
   inbox: ['id', 'account', 'device', 'accountKeyHash', 'receivedAtMs', 'replayable', 'to', 'order', 'disappearAfterMs'],
   talk: ['greatest', 'timerMs', 'timerOrder'],
