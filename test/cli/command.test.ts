@@ -125,6 +125,11 @@ test('a key, a statement, and what is refused', { timeout: 120_000 }, async () =
   expect([shown.code, shown.err]).toEqual([0, '']);
   expect(shown.out).toMatch(new RegExp(`^account +"alice"\\nidentity +${IDENTITY}\\nversion +7\\nissued +20`));
 
+  const [explained, explainedKey] = [await run('inspect', at('alice.bin')), await run('inspect', at('root.key'))];
+  expect([explained.code, explainedKey.code]).toEqual([0, 0]);
+  expect(explained.out).toMatch(new RegExp(`^RootStatement, [^]*account +alice[^]*accountKeyHash +${IDENTITY.slice(0, 48)}…`));
+  expect(explainedKey.out).toMatch(new RegExp(`^root key, encrypted, [^]*publicKey +${text.slice(0, 48)}…[^]*box +112 bytes, not shown`));
+
   writeFileSync(at('forged.bin'), flip(new Uint8Array(statement), 100));
   writeFileSync(at('damaged.key'), flip(new Uint8Array(key)));
   writeFileSync(at('relabelled.key'), flip(new Uint8Array(key), 20));

@@ -11,6 +11,7 @@ import { KINDS } from '../../src/cli/inspect/kinds.js';
 import { printFindings } from '../../src/cli/inspect/print.js';
 import { encodeLinkQr, encodeLinkTyped } from '../../src/identity/link-code.js';
 import { safetyNumber } from '../../src/identity/safety-number.js';
+import { decodeState } from '../../src/ratchet/index.js';
 import { encodeInit, encodeSealedHead } from '../../src/wire/frames.js';
 import { decodeMsgpack } from '../../src/wire/msgpack.js';
 import * as objects from '../../src/wire/objects.js';
@@ -167,6 +168,18 @@ test('bytes that nobody made are explained, or not, without a fall', () => {
   );
 });
 
+test.each([
+  ['sealed-store-v1.json', ['key slot of a sealed store', 'head of a sealed store', 'record of a sealed store'], ['"passphrase"', '"raw"']],
+  ['export-v1.json', ['export'], ['"raw"', '"CYPHRBAK"']],
+])('what is stored in %s', (name, kinds, meanings) => {
+  const { found } = inspectBytes(new Uint8Array(readFileSync(new URL(`../../test-vectors/${name}`, import.meta.url))));
+  expect(found.filter(({ explanation }) => explanation.fault !== undefined)).toEqual([]);
+  expect(found.map(({ explanation }) => explanation.kind)).toEqual(expect.arrayContaining(kinds));
+  expect(found.flatMap(({ explanation }) => explanation.parts.map(({ meaning }) => meaning))).toEqual(expect.arrayContaining(meanings));
+  for (const { explanation } of found)
+    expect(explanation.parts.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)).toBe(explanation.lengthBytes);
+});
+
 describe('nothing secret is shown', () => {
   const folder = fileURLToPath(new URL('../../test-vectors/', import.meta.url));
   const files = readdirSync(folder).filter((name) => name.endsWith('.json') && name !== 'schema.json');
@@ -248,6 +261,11 @@ describe('nothing secret is shown', () => {
     for (const { state } of states) {
       const explanation = explain(fromHex(state)!)!;
       expect(explanation.kind).toBe('ratchet state');
+      const { role, profile } = decodeState(fromHex(state)!);
+      const said = (name: string) => explanation.parts.find((part) => part.name === name);
+      expect([said('role')?.meaning, said('profile')?.value]).toEqual([role, profile]);
+      // What follows the core is the number of chains of skipped keys, at least.
+      expect(said('coreBytes')?.value).toBeLessThanOrEqual(explanation.lengthBytes - 5 - 2);
       const windows = windowsOf(JSON.stringify(explanation));
       expect([...windows]).toEqual([]);
       expect(JSON.stringify(explanation).length).toBeLessThan(1000);
