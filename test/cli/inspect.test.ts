@@ -180,7 +180,7 @@ test.each([
     expect(explanation.parts.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)).toBe(explanation.lengthBytes);
 });
 
-describe('nothing secret is shown', () => {
+describe('T39: nothing secret is shown', () => {
   const folder = fileURLToPath(new URL('../../test-vectors/', import.meta.url));
   const files = readdirSync(folder).filter((name) => name.endsWith('.json') && name !== 'schema.json');
   const CHUNK = 32;
