@@ -47,9 +47,9 @@ export interface Receiver {
   close(): void;
 }
 
-/** Whether a session is with an identity that the account had before. */
-function isFormer({ former }: KnownContact, { accountKeyHash }: LiveSession['facts']): boolean {
-  return (former as Uint8Array[]).some((pin) => equal(pin, accountKeyHash));
+/** Whether a session is with an identity that the account had before, and has not again. */
+function isFormer({ pin, former }: KnownContact, { accountKeyHash }: LiveSession['facts']): boolean {
+  return !equal(pin, accountKeyHash) && (former as Uint8Array[]).some((each) => equal(each, accountKeyHash));
 }
 
 /** Whether the pinned account doesn't name the device of this session, in its newest list that is known here: it was replaced. */

@@ -244,3 +244,34 @@ test('T32: what a contact wrote under the identity that it had before, and comes
   ]);
   await alice.client.close();
 });
+
+test('T32: an identity that the directory had swapped for another and shows again is read as before', async () => {
+  const clock = { ms: START };
+  const network = hostileNetwork();
+  const bob = evilPeer('bob', 'bob', START);
+  const swapped = evilPeer('bob', 'the relay', START + 5);
+  const show = ({ published }: typeof bob): void => {
+    network.answer = (account, honest) => (account === 'bob' ? [published()] : honest);
+  };
+  show(bob);
+  const alice = await person('alice', network, clock, { trust: 'warn' });
+  const hello = (incarnation: number): Uint8Array => encodeHello({ incarnation: new Uint8Array(16).fill(incarnation), replaces: [] });
+  const bundle = async (): Promise<BundleBytes> => ((await network.bundles('alice')) as [BundleBytes])[0];
+  const changes = (): number => alice.events.filter(({ type }) => type === 'identityChanged').length;
+  await network.inject(alice.address, bob.flight(await bundle(), bob.raw(hello(1), 'control')));
+  await alice.client.contact('bob').identity();
+
+  show(swapped);
+  await network.inject(alice.address, swapped.flight(await bundle(), swapped.raw(hello(2), 'control')));
+  await vi.waitFor(() => expect(changes()).toBe(1), { timeout: 20_000 });
+  show(bob);
+  clock.ms += 2 * 86_400_000;
+  await network.inject(alice.address, bob.flight(await bundle(), bob.raw(hello(3), 'control')));
+  await vi.waitFor(() => expect(changes()).toBe(2), { timeout: 20_000 });
+
+  for (const text of ['first', 'second']) await network.inject(alice.address, bob.next(bob.text(text)));
+  const texts = [(await alice.read()).text, (await alice.read()).text];
+  expect(texts).toEqual(['first', 'second']);
+  expect(alice.events.filter(({ type }) => type === 'undecryptable')).toEqual([]);
+  await alice.client.close();
+});
