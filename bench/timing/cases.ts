@@ -152,7 +152,7 @@ const CASES: readonly Case[] = [
     name: 'XChaCha20-Poly1305, a header, opened: fixed / random content',
     calls: 1,
     samples: 20_000,
-    input: (isFixed) => xchachaSeal(key, new Uint8Array(24), EMPTY, isFixed ? new Uint8Array(248) : random(248)),
+    input: (isFixed) => xchachaSeal(key, new Uint8Array(24), EMPTY, twoWays(new Uint8Array(248), random(248), isFixed)),
     run: (input) => xchachaOpen(key, new Uint8Array(24), EMPTY, input),
   },
   { name: 'ML-KEM-768 decapsulation: valid / implicitly rejected', calls: 1, samples: 6_000, ...decapsulation(mlKem768) },

@@ -18,7 +18,9 @@ export interface Trace {
 }
 
 export interface Observer {
-  /** Runs `play` alone. */
+  /** Forgets what has run since the last observation. */
+  reset(): void;
+  /** Runs `play`: the trace is of all that has run since the last one, or since `reset`. */
   observe(play: () => unknown): Promise<Trace>;
   close(): void;
 }
@@ -55,8 +57,8 @@ export function observer(): Observer {
     ranges.filter(({ startOffset, endOffset }) => startOffset <= border && border < endOffset).at(-1)?.count ?? 0;
 
   return {
+    reset: () => void take(),
     async observe(play) {
-      take();
       const before = process.memoryUsage().arrayBuffers;
       await play();
       const bufferBytes = process.memoryUsage().arrayBuffers - before;

@@ -59,6 +59,7 @@ async function fuzzOne(
     runs += 1;
     let trace: Trace;
     try {
+      eyes.reset();
       trace = await eyes.observe(() => target.play(input));
       checkTrace(target, input, trace);
     } catch (error) {

@@ -17,6 +17,7 @@ describe('T40: the kept inputs of', () => {
     const target = await make();
     const inputs = [...target.seeds, ...readCorpus(name)];
     let reached = 0;
+    eyes.reset();
     for (const input of inputs) {
       try {
         const trace = await eyes.observe(() => target.play(input));
