@@ -93,7 +93,7 @@ export function openOffer(code, offer) {
   reader.end();
   const { length } = code.fingerprint;
   need(equal(fingerprintOf(account, publicKey).subarray(0, length), code.fingerprint), 'ERR_DECRYPT', 'not the offer of this code');
-  need(code.account === undefined || equal(code.account, account), 'ERR_DECRYPT', 'an offer of another account');
+  need(code.account === undefined || equal(code.account, account), 'ERR_ARGUMENT', 'an offer of another account');
   need(isXwingKey(publicKey), 'ERR_DECRYPT', 'no key');
   return { account, publicKey };
 }

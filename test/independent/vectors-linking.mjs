@@ -32,8 +32,14 @@ const confirmAsNew = (inputs) => {
   const { own, asked } = newDevice(inputs);
   return { own, confirmed: links.confirm(asked, links.openChallenge(asked, unhex(inputs.challenge))) };
 };
-/** What lies in a slot and does not open, or is none of what it should be, is one fault. */
-const oneFault = (operation) => (inputs) => anyFault('ERR_DECRYPT', () => operation(inputs));
+/** What lies in a slot and does not open, or is none of what it should be, is one fault; another account than the own one is the code's. */
+const oneFault = (operation) => (inputs) => {
+  try {
+    return operation(inputs);
+  } catch (error) {
+    throw error instanceof Refused && error.code !== 'ERR_ARGUMENT' ? new Refused('ERR_DECRYPT', error.message) : error;
+  }
+};
 
 export const linking = {
   offer: ({ account, offerRandom }) => ({ seed: unhex(offerRandom), ...links.makeOffer(ascii(account), unhex(offerRandom)) }),
