@@ -196,13 +196,16 @@ describe('refusals', () => {
   });
 
   test('T28: beyond 200 unanswered messages the rest is held, and goes out with the answer', async () => {
-    const { alice, bob, close } = await two();
+    const { network, alice, bob, close } = await two();
     const sent: Sent[] = [];
     for (let i = 0; i < 203; i++) sent.push(await alice.client.send('bob', `${i}`));
     await reaches(alice, sent[202]!, 'held');
     expect(await texts(bob, 200)).toEqual(Array.from({ length: 200 }, (_, i) => `${i}`));
+    // Each with the whole handshake, sealed; then none.
+    expect(network.sent.map(([type]) => type)).toEqual(Array(200).fill(0x01));
     await bob.client.send('alice', 'here I am');
     expect(await texts(bob, 3)).toEqual(['200', '201', '202']);
+    expect(network.sent.slice(-3).map(([type]) => type)).toEqual(Array(3).fill(0x20));
     await close();
   });
 });
