@@ -99,7 +99,7 @@ describe.each(CASES)('with %s broken, %s:', (_what, outcome, breaks) => {
     expect(read).toBe(succeeds ? 25 : 0);
   });
 
-  test('who has once had bob’s whole state reads on for ever', () => {
+  test('T21: who has once had bob’s whole state reads on for ever', () => {
     const flight = firstFlight(1);
     breakOnly(breaks);
     const follower = new Follower(ratchet.decode(flight.receiver.snapshot()), flags);
