@@ -33,6 +33,7 @@ const CASES: readonly (readonly [what: string, outcome: 'in vain' | 'with succes
   ['nothing', 'in vain', {}],
   ['X25519', 'in vain', { x25519: true }],
   ['ML-KEM', 'in vain', { mlKem: true }],
+  ['Ed25519 and ML-DSA', 'in vain', { ed25519: true, mlDsa: true }],
   ['both', 'with success', { x25519: true, mlKem: true }],
 ];
 
