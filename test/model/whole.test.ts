@@ -6,7 +6,7 @@ vi.mock('../../src/ratchet/keys.js', async (original) => (await import('../helpe
 vi.mock('../../src/pqxdh/seal.js', async (original) => (await import('../helpers/key-watch.js')).watchSeals(await original()));
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
 vi.mock('../../src/crypto/composite.js', async (original) =>
-  (await import('../helpers/remembered-signatures.js')).rememberSignatures(await original()),
+  (await import('../helpers/light-signatures.js')).lightSignatures(await original()),
 );
 
 const { CYPHR_SEED, CYPHR_RUNS, CYPHR_PATH, CYPHR_SHRINK } = process.env;
