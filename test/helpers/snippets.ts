@@ -46,3 +46,13 @@ export function snippetsOf(document: string): Snippet[] {
   }
   return found;
 }
+
+/** Heading anchors as GitHub makes them. */
+export function anchors(markdown: string): string[] {
+  return [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replace(/\s/g, '-'),
+  );
+}
