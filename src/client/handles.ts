@@ -55,8 +55,8 @@ export function devicesView(seat: Seat, newId: () => string): Devices {
       checkDevice(device);
       const given = records as Partial<AsyncIterable<unknown> & Iterable<unknown>> | null | undefined;
       checkFunction(given?.[Symbol.asyncIterator] ?? given?.[Symbol.iterator], 'records');
-      const { progress } = options;
       const { signal } = checkWaitOptions(options, ['progress']);
+      const { progress } = options;
       if (progress !== undefined) checkFunction(progress, 'progress');
       const { partBytes } = await seat.call('historyOpen', { device }, signal);
       const transfer = newId();

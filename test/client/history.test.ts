@@ -183,6 +183,7 @@ describe('a history for a device that was linked', () => {
     for (const wrong of [undefined, null, 7, {}] as never[])
       await expect(devices.sendHistory(phone.client.device, wrong)).rejects.toThrow(usage('ERR_ARGUMENT', 'records'));
     const send = (options: object): Promise<void> => devices.sendHistory(phone.client.device, records, options as never);
+    await expect(send(null as never)).rejects.toThrow(usage('ERR_ARGUMENT', 'options'));
     await expect(send({ progres: () => {} })).rejects.toThrow(usage('ERR_ARGUMENT', 'progres'));
     await expect(send({ progress: 1 })).rejects.toThrow(usage('ERR_ARGUMENT', 'progress'));
     await expect(send({ signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
