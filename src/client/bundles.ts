@@ -12,8 +12,8 @@ import type { ContactRecord } from './records.js';
 /** A bundle that was looked at: sound, or not, and then why. */
 export type Checked =
   | { readonly bundle: VerifiedBundle }
-  /** `isPast`: nothing is wrong with it but that it is past its date, by this device's clock. */
-  | { readonly fault: unknown; readonly isPast: boolean };
+  /** `past`: nothing is wrong with it but that it is past its date, by this device's clock; as it was until then. */
+  | { readonly fault: unknown; readonly past: VerifiedBundle | undefined };
 
 /** Looks at one bundle of `account`. Whose identity it is, is compared with the pin afterwards; what is `stored` holds for the pinned one. */
 export function checkBundle(
@@ -41,16 +41,17 @@ export function checkBundle(
     }
   } catch (fault) {
     observer.log('warn', 'bundle-rejected', isCyphrError(fault) ? fault.code : 'ERR_BUG');
-    return { fault, isPast: isCyphrError(fault) && fault.code === 'ERR_BUNDLE' && isPastDate(without, nowMs, known) };
+    const isWrong = isCyphrError(fault) && fault.code === 'ERR_BUNDLE';
+    return { fault, past: isWrong ? untilItsDate(without, nowMs, known) : undefined };
   }
 }
 
-/** Whether a bundle that is not sound was so until the date of its set. */
-function isPastDate(bundle: BundleBytes, nowMs: number, known: KnownPeer): boolean {
+/** A bundle that is not sound, if it was so until the date of its set. */
+function untilItsDate(bundle: BundleBytes, nowMs: number, known: KnownPeer): VerifiedBundle | undefined {
   try {
     const { notAfter } = parseSignedSet(bundle.signedSet);
-    return notAfter < nowMs && verifyBundle(bundle, undefined, notAfter, known) !== undefined;
+    return notAfter < nowMs ? verifyBundle(bundle, undefined, notAfter, known) : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }

@@ -187,7 +187,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   ): Promise<readonly VerifiedBundle[]> => {
     const before = find(account);
     const verified: VerifiedBundle[] = [];
-    const past = new Set<number>();
+    const late: VerifiedBundle[] = [];
     let fault: unknown;
     for (const bundle of bundles) {
       const { device: id } = bundle.address;
@@ -195,13 +195,22 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
       if ('bundle' in checked) verified.push(checked.bundle);
       else {
         fault ??= checked.fault;
-        if (checked.isPast) past.add(id);
+        if (checked.past !== undefined) late.push(checked.past);
       }
     }
     // All devices of one account stand under one account key and on one list. Beside the pinned identity another one counts for nothing.
     const isPinned = ({ accountKeyHash }: VerifiedBundle): boolean => before !== undefined && equal(accountKeyHash, before.pin);
     const first = verified.find(isPinned) ?? verified[0];
-    if (first === undefined) throw fault;
+    const show = (sound: readonly VerifiedBundle[]): void => {
+      const devices = (of: readonly VerifiedBundle[]): ReadonlySet<number> => new Set(of.map(({ address }) => address.device));
+      if (!isTold) shown.set(account, { sound: devices(sound), past: devices(late), atMs: ctx.now() });
+    };
+    if (first === undefined) {
+      // That every device was away for long, or that a clock is wrong, says nothing against the pin, and sessions go on.
+      if (isTold || !late.some(isPinned)) throw fault;
+      show([]);
+      return [];
+    }
     const agreed = verified.filter(({ accountKeyHash }) => equal(accountKeyHash, first.accountKeyHash));
     if (agreed.length !== verified.length) ctx.observer.log('warn', 'directory-conflict');
     const isChanged = before !== undefined && !isPinned(first);
@@ -220,7 +229,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
         agreed.find((bundle) => bundle.address.device === id && equal(hash, keyHash(bundle.deviceKey))) ?? [],
     );
     if (first.listIsStale) ctx.observer.log('warn', 'device-list-stale');
-    if (!isTold) shown.set(account, { sound: new Set(sound.map(({ address }) => address.device)), past, atMs: ctx.now() });
+    show(sound);
     const deviceWrites = sound.map(({ address, signedSet }): Write => {
       const value = deviceRecord.encode({
         setSeq: signedSet.seq,

@@ -92,3 +92,57 @@ test.each([
   expect(isTold).toBe(!arrives);
   await Promise.all(now.map(({ client }) => client.close()));
 });
+
+test.each([
+  ['too', true],
+  ['not either', false],
+])(
+  'a contact all of whose devices have keys past their date is written to on the sessions there are: its phone is back %s',
+  async (_, isBack) => {
+    const phone = await person('alice', network, clock, { seed: 'phone' });
+    const bob = await person('bob', network, clock);
+    await (await bob.client.send('alice', 'hi')).until('accepted');
+    await phone.read();
+    await phone.client.send('bob', 'ho');
+    await bob.read();
+    const laptop = await linked(phone, network, clock, { seed: 'laptop' });
+    await phone.client.send('bob', 'two of us');
+    await bob.read();
+    await vi.waitFor(async () => expect((await bob.client.contact('alice').identity()).devices).toHaveLength(2), { timeout: 20_000 });
+    await Promise.all([phone, bob, laptop].map(({ client }) => client.close()));
+    clock.ms += 50 * DAY;
+    // Where the phone has published, the directory shows what it had before.
+    const stale = await network.bundles('alice');
+    const back = isBack ? await again(phone, 'phone again') : undefined;
+    network.answer = (account, honest) => (account === 'alice' ? stale : honest);
+    const now = await again(bob, 'bob again');
+    for (const text of ['1', '2']) {
+      await (await now.client.send('alice', text)).until('accepted');
+      if (back !== undefined) expect((await back.read()).text).toBe(text);
+    }
+    expect(now.client.status).toMatchObject({ queuedCount: 0 });
+    await Promise.all([now, back].map((each) => each?.client.close()));
+  },
+);
+
+test('keys past their date of another identity are none of the contact’s: what it writes is not refused for them', async () => {
+  const alice = await person('alice', network, clock);
+  const old = await person('bob', network, clock);
+  await (await alice.client.send('bob', 'to the old one')).until('accepted');
+  await old.read();
+  const others = hostileNetwork();
+  others.answer = (account, honest) => (account === 'alice' ? network.bundles('alice') : honest);
+  const elsewhere = { transport: network.transport, directory: others.directory };
+  const before = await person('bob', elsewhere, clock, { seed: 'new bob' });
+  const stale = await others.bundles('bob');
+  await Promise.all([alice, old, before].map(({ client }) => client.close()));
+  clock.ms += 50 * DAY;
+  network.answer = (account, honest) => (account === 'bob' ? stale : honest);
+  const now = await again(alice, 'alice again');
+  const bob = await person('bob', elsewhere, clock, { seed: 'new bob again', store: before.store });
+  await (await bob.client.send('alice', 'from the new one')).until('accepted');
+  await now.observed((record) => record.kind === 'log' && record.event === 'bundle-rejected');
+  await network.settled();
+  expect(now.dropped()).toEqual([]);
+  await Promise.all([now, bob].map(({ client }) => client.close()));
+});

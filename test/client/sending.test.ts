@@ -409,7 +409,7 @@ describe('bandwidth and metadata', () => {
     // Both have been away: nobody knows whether the secrets of the set in hand are still there. It waits, rather than go bare.
     time.ms += 60 * 86_400_000;
     const late = await alice.client.send('bob', 'after 60 days');
-    await expect(late.until('accepted')).rejects.toThrow(coded('ERR_BUNDLE'));
+    await expect(late.until('accepted')).rejects.toThrow(coded('ERR_NO_SESSION'));
     expect(new Set(network.sent.map(([type]) => type))).toEqual(new Set([0x01]));
     await Promise.all([alice.client.close(), bob.client.close()]);
   });
