@@ -57,7 +57,7 @@ export const COUNTS = {
   jump: 1,
   /** Opening one of these 900 afterwards. */
   late: 50,
-  /** Saving a session and loading it. */
+  /** Loading a session and saving it. */
   restore: 50,
 } as const;
 export type ScenarioName = keyof typeof COUNTS;
@@ -122,9 +122,18 @@ export function slotsOf<M, S>(subject: Subject<M, S>, divide = 1): Partial<Recor
       return async () => check(await side.open(messages[STORED_KEYS]!));
     },
     restore: async () => {
-      const { initiator } = await conversation();
+      const { initiator, responder } = await conversation();
+      // From all over an epoch: what a session holds of its post-quantum ratchet comes and goes.
+      const saved = await times(count('restore'), async () => {
+        await pass(initiator, responder);
+        await pass(responder, initiator);
+        return initiator.save();
+      });
       return async () => {
-        for (let i = 0; i < count('restore'); i++) await initiator.load(await initiator.save());
+        for (const each of saved) {
+          await initiator.load(each);
+          await initiator.save();
+        }
       };
     },
   };
