@@ -349,6 +349,7 @@ export async function receiver(
     async retry() {
       const again = deferred;
       deferred = [];
+      unlisted.clear();
       for (let entry = again.shift(); entry !== undefined && !ctx.life.hasEnded(); entry = again.shift()) {
         try {
           await self.receive(entry.delivery);

@@ -140,6 +140,24 @@ test('T30: of a contact’s devices that only a list past its freshness names a 
   await alice.client.close();
 });
 
+test('T41: what a new own device wrote while the clock here was ahead of its list is shown once the list is known', async () => {
+  const [clock, ahead] = [{ ms: START }, { ms: START }];
+  const network = hostileNetwork();
+  const phone = await person('alice', network, clock, { seed: 'phone' });
+  const bob = await person('bob', network, clock);
+  const laptop = await linked(phone, network, ahead, { seed: 'laptop' });
+  ahead.ms += 20 * DAY;
+  const tablet = await linked(phone, network, clock, { seed: 'tablet' });
+  await (await tablet.client.send('bob', 'from the tablet')).until('accepted');
+  await bob.read();
+  await network.settled();
+  ahead.ms = clock.ms += 3_600_000;
+  await phone.client.send('bob', 'from the phone');
+  const got = [(await laptop.read()).text, (await laptop.read()).text];
+  expect(got.sort()).toEqual(['from the phone', 'from the tablet']);
+  await closeAll(phone, laptop, tablet, bob);
+});
+
 test('who may not be written to is not told of new devices, and nothing waits for it', async () => {
   const clock = { ms: START };
   const network = hostileNetwork();
