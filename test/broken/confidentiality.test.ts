@@ -2,6 +2,8 @@
 
 import { describe, expect, test, vi } from 'vitest';
 import { concat } from '../../src/bytes.js';
+import { info } from '../../src/crypto/labels.js';
+import { xchachaOpen } from '../../src/crypto/suite.js';
 import { entryOf, generateDevice, generateDeviceKeys, relist } from '../../src/identity/device.js';
 import {
   acceptLinkRequest,
@@ -18,6 +20,7 @@ import { braid } from '../../src/ratchet/braid/machine.js';
 import type { BraidState } from '../../src/ratchet/braid/state.js';
 import { acceptRatchet, initiateRatchet } from '../../src/ratchet/ratchet.js';
 import { parseInit } from '../../src/wire/frames.js';
+import { parseRatchetFrame } from '../../src/wire/ratchet-message.js';
 import { testRng } from '../helpers/rng.js';
 import { Party, ratchetOver, text } from '../helpers/sessions.js';
 import { bundleOf, makeParty, NOW } from '../pqxdh/world.js';
@@ -82,6 +85,18 @@ describe.each(CASES)('with %s broken, %s:', (_what, outcome, breaks) => {
     const read = attempt(() => ratchet.decrypt(stateFrom(parsed, bundle), parsed.ratchetMessage).out);
     expect(read !== undefined).toBe(succeeds);
     if (succeeds) expect(read).toEqual(text('the first'));
+  });
+
+  test('the header of a first message is read', () => {
+    const { bundle, init } = firstFlight(1);
+    breakOnly(breaks);
+    const parsed = parseInit(init);
+    const { transcriptHash, ec } = stateFrom(parsed, bundle);
+    const { prefix, headerNonce, headerCiphertext } = parseRatchetFrame(parsed.ratchetMessage, 3);
+    // Its key comes of the handshake alone: no later agreement makes up for one that is missing there.
+    const { key } = ec.nextReceivingHeaderKey;
+    const header = attempt(() => xchachaOpen(key, headerNonce, info('hdr', transcriptHash, prefix), headerCiphertext));
+    expect(header !== undefined).toBe(succeeds);
   });
 
   test('any message of four epochs is read, from what travels alone', () => {
