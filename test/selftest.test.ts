@@ -9,10 +9,20 @@ import { converse } from '../src/selftest/conversation.js';
 import { type SelftestReport, selftest } from '../src/selftest/index.js';
 import { primitiveAnswers } from '../src/selftest/primitives.js';
 import { seededRng } from '../src/testing/rng.js';
+import { PLAYERS } from '../src/vectors/play.js';
+import { playCase } from '../src/vectors/player.js';
+import type { VectorCase } from '../src/vectors/schema.js';
 import { runCommand } from './cli/run.js';
 
 /** What is broken: a name of an operation, and what it answers then. */
-const broken = vi.hoisted(() => ({ padding: false, x25519: false }));
+const broken = vi.hoisted(() => ({ padding: false, x25519: false, verify: '', believes: false, argon2: false }));
+/** Of a broken verification no more than the length is left. */
+const verifying = vi.hoisted(
+  () =>
+    <A extends readonly [unknown, unknown, unknown, Uint8Array]>(name: string, real: (...args: A) => boolean, lengthBytes: number) =>
+    (...args: A): boolean =>
+      broken.verify === name ? broken.believes && args[3].length === lengthBytes : real(...args),
+);
 vi.mock('../src/wire/padding.js', async (original) => {
   const real = await original<typeof import('../src/wire/padding.js')>();
   return { ...real, padme: (length: number) => real.padme(length) + (broken.padding ? 1 : 0) };
@@ -23,7 +33,20 @@ vi.mock('../src/crypto/backend/node.js', async (original) => {
     real.x25519(secretKey, publicKey).map((byte, i) => byte ^ (broken.x25519 && i === 0 ? 1 : 0));
   return { ...rest, backend: { ...real, x25519 } };
 });
-beforeEach(() => Object.assign(broken, { padding: false, x25519: false }));
+vi.mock('../src/crypto/slh-dsa.js', async (original) => {
+  const real = await original<typeof import('../src/crypto/slh-dsa.js')>();
+  return { ...real, slhVerify: verifying('slh', real.slhVerify, 16_224) };
+});
+vi.mock('../src/crypto/composite.js', async (original) => {
+  const real = await original<typeof import('../src/crypto/composite.js')>();
+  return { ...real, compositeVerify: verifying('composite', real.compositeVerify, real.COMPOSITE_SIGNATURE_BYTES) };
+});
+vi.mock('../src/crypto/passphrase.js', async (original) => {
+  const real = await original<typeof import('../src/crypto/passphrase.js')>();
+  const argon2: typeof real.argon2 = (...args) => (broken.argon2 ? new Uint8Array(32) : real.argon2(...args));
+  return { ...real, argon2 };
+});
+beforeEach(() => Object.assign(broken, { padding: false, x25519: false, verify: '', argon2: false }));
 
 const failedOf = ({ tests }: SelftestReport): string[] => tests.filter(({ ok }) => !ok).map(({ group, name }) => `${group} ${name}`);
 const EXPECTED = ['primitive', 'layer', 'conversation'];
@@ -55,6 +78,31 @@ test('a wrong layer makes it fail', async () => {
   expect(report.ok).toBe(false);
   expect(report.tests.find(({ ok }) => !ok)).toMatchObject({ name: expect.any(String), why: expect.any(String) });
   expect(failedOf(report)).toContain('layer padding');
+});
+
+describe('above the backend', () => {
+  test.each([
+    ['slh', true, 'root-statement'],
+    ['slh', false, 'root-statement'],
+    ['composite', true, 'composite'],
+    ['composite', false, 'composite'],
+  ])('%s verification that always says %s', (verify, believes, kind) => {
+    const wrong = (): string[] =>
+      CASES.map((text) => JSON.parse(text))
+        .filter((each) => each.kind === kind)
+        .flatMap(({ given, cases }) => cases.map((one: VectorCase) => playCase(PLAYERS[kind]!, given, one)))
+        .filter((why) => why !== undefined);
+    expect(wrong()).toEqual([]);
+    Object.assign(broken, { verify, believes });
+    expect(wrong()).not.toEqual([]);
+  });
+
+  test('Argon2id', () => {
+    const why = (): string | undefined => primitiveAnswers(backend)['Argon2id']!().why;
+    expect(why()).toBeUndefined();
+    broken.argon2 = true;
+    expect(why()).toBeDefined();
+  });
 });
 
 describe('every operation of a backend', () => {
