@@ -32,7 +32,7 @@ const OPTIONS = {
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: OPTIONS });
   const { help: isHelp, ...named } = values;
-  if (isHelp) return say(help());
+  if (isHelp) return help().split('\n').forEach(say);
   const command = commandOf(positionals);
   const [file, ...more] = positionals.slice(command.name.split(' ').length);
   const given: Given = { ...named, ...(file !== undefined && { file }) };
@@ -66,7 +66,7 @@ function explain(error: unknown): void {
   const { message, code = '' } = error as Error & { readonly code?: string };
   const isTypedWrong = TYPED_WRONG.test(code);
   tell(isCyphrError(error) && !isTypedWrong ? `${message} (${code})` : message);
-  if (isTypedWrong) tell('\nnpx @cyphr/e2ee --help says what there is to type.');
+  if (isTypedWrong) for (const line of ['', 'npx @cyphr/e2ee --help says what there is to type.']) tell(line);
   exitWith(isTypedWrong ? 2 : 1);
 }
 

@@ -17,15 +17,15 @@ export function endQuietly(): void {
   });
 }
 
-/** What others wrote gives the terminal no orders: control characters, and those that turn the direction, as JSON escapes them. */
+/** What others wrote gives the terminal no orders and makes no lines: control characters, breaks, turns of direction, as JSON escapes them. */
 function harmless(text: string): string {
   const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  return text.replace(/[^\P{Cc}\n]|\p{Cf}/gu, (char) => char.split('').map(escaped).join(''));
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => char.split('').map(escaped).join(''));
 }
 
-/** A line, or some, on standard output. */
-export function say(text: string): void {
-  process.stdout.write(`${harmless(text)}\n`);
+/** One line on standard output. */
+export function say(line: string): void {
+  process.stdout.write(`${harmless(line)}\n`);
 }
 
 /** One line on standard error, for who watches or looks for what went wrong. */
@@ -46,6 +46,12 @@ export function exitWith(code: number): void {
 /** A file's bytes; throws what Node does. */
 export function readBytes(path: string): Uint8Array {
   return new Uint8Array(readFileSync(path));
+}
+
+/** A file's bytes; throws what Node does, and `ERR_ARGUMENT` for a pipe or a device, which may never end. */
+export function readFile(path: string): Uint8Array {
+  if (statSync(path).isFile()) return readBytes(path);
+  throw new UsageError('ERR_ARGUMENT', 'this is no file', { field: 'file' });
 }
 
 /** All of standard input. */

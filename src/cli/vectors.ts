@@ -7,7 +7,7 @@ import { joined, playAcvp } from '../vectors/third-party/acvp.js';
 import { hasGroups, isMembers, type Outcome } from '../vectors/third-party/outcome.js';
 import { playWycheproof } from '../vectors/third-party/wycheproof.js';
 import type { Given } from './commands.js';
-import { jsonFiles, progressBar, readBytes, say, tell } from './terminal.js';
+import { jsonFiles, progressBar, readFile, say, tell } from './terminal.js';
 
 /** What came of one file. */
 export interface FileReport {
@@ -55,10 +55,10 @@ export function verifyVectors({ file, json: isJson = false }: Given): boolean {
 const PROMPT = /prompt\.json$/;
 const ANSWERS = /expectedResults\.json$/;
 
-/** The parsed file; the error where it is no JSON. */
+/** The parsed file; the error where it is none, or no JSON. */
 function readJson(path: string): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(readBytes(path)));
+    return JSON.parse(new TextDecoder().decode(readFile(path)));
   } catch (error) {
     return error;
   }

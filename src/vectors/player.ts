@@ -66,6 +66,7 @@ function playStep(operations: Player['operations'], given: JsonObject, step: Vec
     if (!('code' in played)) return `${place}: was not refused, but must be with ${step.code}`;
     return played.code === step.code ? undefined : `${place}: refused with ${played.code}, not with ${step.code}`;
   }
+  if (step.result !== 'valid') return `${place}: its result is neither valid nor invalid`;
   if ('code' in played) return `${place}: refused with ${played.code}`;
   return difference(played.outputs, step.outputs ?? {}, place);
 }
@@ -73,6 +74,7 @@ function playStep(operations: Player['operations'], given: JsonObject, step: Vec
 function playSteps({ machines = {} }: Player, given: JsonObject, vector: VectorCase): string | undefined {
   const start = Object.hasOwn(machines, vector.op) ? machines[vector.op] : undefined;
   if (start === undefined) throw new UsageError('ERR_ARGUMENT', 'no such machine', { field: vector.op });
+  if (vector.result !== 'valid') return `${vector.op}: a case of steps is valid; of its steps each says what it is`;
   const machine = start(inputsOf(merge(given, vector.inputs)));
   for (const [i, step] of vector.steps!.entries()) {
     const wrong = playStep(machine.step, given, step, `step ${i}, ${step.op}`);

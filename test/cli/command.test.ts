@@ -8,7 +8,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { fromHex, toHex } from '../../src/bytes.js';
 import { verifyRootStatement } from '../../src/identity/root.js';
 import { flip } from '../helpers/rng.js';
-import { env, pipeCommand, ROOT, runCommand as run, SOURCE } from './run.js';
+import { BOUND, env, pipeCommand, ROOT, runCommand as run, SOURCE } from './run.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'cyphr-command-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -83,7 +83,7 @@ describe('inspect', () => {
   });
 
   test('what somebody else wrote gives the terminal no orders', async () => {
-    const account = Buffer.from('\u001b[2J\u009b1m\u202egnp.exe');
+    const account = Buffer.from('\u001b[2J\u009b1m\u202egnp.exe\n WRONG\u2028\r!');
     const qr = Buffer.concat([Buffer.from([1, 0, account.length]), account, Buffer.alloc(32, 7)]);
     for (const words of [
       ['inspect', qr.toString('hex')],
@@ -91,8 +91,9 @@ describe('inspect', () => {
     ]) {
       const { code, out } = await run(...words);
       expect(code).toBe(0);
-      expect(out).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u);
-      expect(out).toMatch(/\\u001b\[2J\\u009b1m\\u202egnp\.exe/);
+      expect(out).not.toMatch(/[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/u);
+      expect(out).toMatch(/\\u001b\[2J\\u009b1m\\u202egnp\.exe(?:\\u000a|\\n) WRONG\\u2028\\(?:u000d|r)!/);
+      expect(out).not.toMatch(/^ WRONG/m);
     }
   });
 
@@ -101,6 +102,10 @@ describe('inspect', () => {
     expect([damaged.code, damaged.out]).toEqual([1, expect.stringContaining('WRONG at byte 44: headerCiphertext')]);
     const unknown = await run('inspect', 'abcd');
     expect([unknown.code, unknown.out, unknown.err]).toEqual([1, '', expect.stringContaining('nothing that is known')]);
+    const missing = await run('inspect', at('missing.bin'));
+    expect([missing.code, missing.out, missing.err]).toEqual([1, '', expect.stringContaining('no such file')]);
+    writeFileSync(at('zeros'), new Uint8Array(3_000_000));
+    expect((await run('inspect', at('zeros'))).err).toMatch(/^nothing that is known/);
   });
 });
 
@@ -159,11 +164,11 @@ test('a key, a statement, and what is refused', { timeout: 120_000 }, async () =
   expect(said).not.toContain(PASSPHRASE);
 });
 
-describe.runIf(spawnSync('script', ['--version']).status === 0)('on a terminal', () => {
+describe.runIf(spawnSync('script', ['--version'], BOUND).status === 0)('on a terminal', () => {
   /** Answers each question once it is asked; everything that stood on the terminal. */
   function type(words: readonly string[], answers: readonly (readonly [question: string, answer: string])[]) {
     const command = [process.execPath, ...SOURCE, ...words].map((word) => `'${word}'`).join(' ');
-    const child = spawn('script', ['-qec', command, '/dev/null'], { cwd: ROOT, env });
+    const child = spawn('script', ['-qec', command, '/dev/null'], { cwd: ROOT, env, ...BOUND });
     const open = [...answers];
     let shown = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -13,7 +13,7 @@ import { encodeLinkQr, encodeLinkTyped } from '../../src/identity/link-code.js';
 import { safetyNumber } from '../../src/identity/safety-number.js';
 import { decodeState } from '../../src/ratchet/index.js';
 import { encodeInit, encodeSealedHead } from '../../src/wire/frames.js';
-import { decodeMsgpack } from '../../src/wire/msgpack.js';
+import { decodeMsgpack, encodeMsgpack } from '../../src/wire/msgpack.js';
 import * as objects from '../../src/wire/objects.js';
 import { CHUNK_BYTES, encodePrefix, parseRatchetFrame } from '../../src/wire/ratchet-message.js';
 import * as arbitrary from '../wire/arbitraries.js';
@@ -144,6 +144,30 @@ test('in every spelling', () => {
   for (const nothing of ['', 'alice', '00', 'no base64!', '{"a":', '[]', 'A'.repeat(101)]) {
     expect(inspectText(nothing).found, nothing).toEqual([]);
   }
+});
+
+test('what is no base64 is told in linear time', () => {
+  const before = process.cpuUsage();
+  expect(inspectText(`A${' '.repeat(100_000)}!`).found).toEqual([]);
+  const { user } = process.cpuUsage(before);
+  expect(user / 1000).toBeLessThan(1_000);
+});
+
+test('what is nested without end is explained to some depth', () => {
+  let record: Uint8Array = list;
+  for (let i = 0; i < 400; i++) record = encodeMsgpack({ v: 1, kind: 'contact', list: record });
+  const said = JSON.stringify(inspectBytes(record));
+  expect(said.match(/"inside"/g)?.length).toBe(4);
+  expect(said.length).toBeLessThan(20 * record.length);
+
+  const depth = 100_000;
+  const json = `${'['.repeat(depth)}"00"${']'.repeat(depth)}`;
+  expect(inspectText(json)).toEqual({ found: [], unknown: 1 });
+  const many = { ['x'.repeat(100_000)]: new Array(100).fill(toHex(encodeMsgpack({ v: 1, kind: 'x' }))) };
+  const { found } = inspectText(JSON.stringify(many));
+  expect(found.length).toBe(100);
+  for (const { path } of found) expect(path.length).toBeLessThan(300);
+  expect(found[99]!.path).toMatch(/^…x+\[99\]$/);
 });
 
 test('codes of a linking are recognised, and not repeated', () => {

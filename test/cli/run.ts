@@ -9,6 +9,9 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const SOURCE = ['--import', 'tsx', 'src/cli/main.ts'];
 export const env = { ...process.env, TSX_TSCONFIG_PATH: 'tsconfig.json' };
 
+/** A child that hangs ends with its test, not with the run. */
+export const BOUND = { timeout: 55_000, killSignal: 'SIGKILL' } as const;
+
 /** What a run said, and how it ended. */
 export interface Ran {
   readonly code: number;
@@ -16,7 +19,7 @@ export interface Ran {
   readonly err: string;
 }
 
-/** Runs the command to its end. */
+/** Runs the command to its end, or to the bound: its code is -1 then. */
 export function runCommand(...words: readonly string[]): Promise<Ran> {
   return pipeCommand('', ...words);
 }
@@ -24,7 +27,7 @@ export function runCommand(...words: readonly string[]): Promise<Ran> {
 /** The same, with something on standard input. */
 export function pipeCommand(input: string | Uint8Array, ...words: readonly string[]): Promise<Ran> {
   return new Promise((resolve) => {
-    const options = { cwd: ROOT, env, maxBuffer: 2 ** 26 };
+    const options = { cwd: ROOT, env, maxBuffer: 2 ** 26, ...BOUND };
     const child = execFile(process.execPath, [...SOURCE, ...words], options, (_, out, err) =>
       resolve({ code: child.exitCode ?? -1, out, err }),
     );

@@ -1,6 +1,7 @@
 /** `vectors verify`, in the process of the test and in one of its own. */
 
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -80,6 +81,38 @@ test('one wrong digit ends with 1 and names the case', async () => {
   expect(text.code).toBe(1);
   expect(text.out).toMatch(/^FAIL .*header\.json/m);
   expect(text.out).toContain(`      ${id}: `);
+});
+
+test('a case tells no line of its own, and a result counts wherever it stands', async () => {
+  mkdirSync(join(folder, 'flipped'));
+  const file = JSON.parse(readFileSync(join(OWN, 'skipped-keys.json'), 'utf8'));
+  const [first, ...others] = file.cases;
+  const id = 'a: failed\n\n9999 passed, 0 failed, 0 not for us, in 35 of 35 files\nok    x';
+  write('flipped/steps.json', { ...file, cases: [{ ...first, id, result: 'invalid', code: 'ERR_DECRYPT' }, ...others] });
+  const padding = JSON.parse(readFileSync(join(OWN, 'padding.json'), 'utf8'));
+  const valid = padding.cases.find(({ result }: { result: string }) => result === 'valid');
+  write('flipped/padding.json', { ...padding, cases: [{ ...valid, result: 'vaild' }] });
+  const { code, out } = await runCommand('vectors', 'verify', join(folder, 'flipped'));
+  expect(code).toBe(1);
+  expect(out).toMatch(/^ {6}a: failed\\u000a\\u000a9999 passed, .*: session: /m);
+  expect(out).toMatch(new RegExp(`^ {6}${valid.id}: `, 'm'));
+  expect(out.match(/^.* passed, .* failed, .*$/gm)).toEqual([
+    expect.stringContaining('a: failed'),
+    `${others.length} passed, 2 failed, 0 not for us, in 2 of 2 files`,
+  ]);
+});
+
+test.runIf(existsSync('/dev/null') && spawnSync('mkfifo', ['--help']).status === 0)('what is no file is not waited for', async () => {
+  mkdirSync(join(folder, 'pipes'));
+  copyFileSync(join(OWN, 'padding.json'), join(folder, 'pipes', 'padding.json'));
+  for (const name of ['fifo.json', 'expectedResults.json']) spawnSync('mkfifo', [join(folder, 'pipes', name)]);
+  symlinkSync('/dev/zero', join(folder, 'pipes', 'zero.json'));
+  write('pipes/prompt.json', acvp({ key: '', msg: '' }));
+  const { code, report } = await verify(join(folder, 'pipes'));
+  expect(code).toBe(1);
+  expect(report.files.flatMap(({ file, failed }) => failed.map(({ why }) => [file, why]))).toEqual(
+    ['expectedResults.json', 'fifo.json', 'prompt.json', 'zero.json'].map((name) => [name, expect.stringContaining('no file')]),
+  );
 });
 
 test('nothing to play, no folder, and a command that is half typed', async () => {

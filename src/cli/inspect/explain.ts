@@ -36,20 +36,23 @@ export interface Explanation {
   readonly fault?: { readonly code: string; readonly message: string; readonly offset: number };
 }
 
-/** Explains `bytes`; `undefined` for what is nothing of ours. `exact`: only what its content tells for sure. */
-export function explain(bytes: Uint8Array, exact = false): Explanation | undefined {
+/** So far down are fields within fields explained: nothing of ours is nested deeper, and each level repeats the bytes of those below it. */
+const MAX_DEPTH = 4;
+
+/** Explains `bytes`; `undefined` for what is nothing of ours. `exact`: only what its content tells for sure. `depth`: fields around it. */
+export function explain(bytes: Uint8Array, exact = false, depth = 0): Explanation | undefined {
   const record = readRecord(bytes);
   const kind = KINDS.find(({ is }) => is(bytes)) ?? (exact || record ? undefined : damagedOf(bytes));
   if (kind !== undefined) {
     const { name, section, shows } = kind;
     const met: Met[] = [];
     const fault = faultOf(bytes, kind.layout(bytes), met, () => kind.check(bytes));
-    const parts = met.map((field) => partOf(field, shows === undefined || shows.includes(field.name)));
+    const parts = met.map((field) => partOf(field, shows === undefined || shows.includes(field.name), depth));
     return { kind: name, section, lengthBytes: bytes.length, parts: withNotes(name, bytes, parts), ...(fault && { fault }) };
   }
   if (record !== undefined) {
     const parts = record.members.map(({ type, shown, ...place }): Part => {
-      if (shown instanceof Uint8Array) return bytesPart(place, shown, true);
+      if (shown instanceof Uint8Array) return bytesPart(place, shown, true, depth);
       if (shown !== undefined) return { ...place, value: shown, ...dated(place.name, shown) };
       return { ...place, meaning: /^(?:list|map) /.test(type) ? type : `${type}, not shown` };
     });
@@ -95,19 +98,19 @@ function codeOf(error: unknown): string {
   return error.code;
 }
 
-function partOf({ name, offset, lengthBytes, value }: Met, isShown: boolean): Part {
+function partOf({ name, offset, lengthBytes, value }: Met, isShown: boolean, depth: number): Part {
   const place = { name, offset, lengthBytes };
   if (value === undefined) return { ...place, meaning: 'damaged' };
-  if (value instanceof Uint8Array) return bytesPart(place, value, isShown);
+  if (value instanceof Uint8Array) return bytesPart(place, value, isShown, depth);
   return isShown ? { ...place, value, ...dated(name, value) } : { ...place, meaning: 'not shown' };
 }
 
 type Place = Pick<Part, 'name' | 'offset' | 'lengthBytes'>;
 
-function bytesPart(place: Place, bytes: Uint8Array, isShown: boolean): Part {
+function bytesPart(place: Place, bytes: Uint8Array, isShown: boolean, depth: number): Part {
   if (!isShown) return { ...place, meaning: `${bytes.length} bytes, not shown` };
-  const isClear = bytes.length > 64 && !KINDS.find(({ is }) => is(bytes))?.isVague;
-  const inside = isClear ? explain(bytes, true) : undefined;
+  const isClear = depth < MAX_DEPTH && bytes.length > 64 && !KINDS.find(({ is }) => is(bytes))?.isVague;
+  const inside = isClear ? explain(bytes, true, depth + 1) : undefined;
   return { ...place, value: toHex(bytes), ...(inside && inside.fault === undefined && { inside }) };
 }
 

@@ -4,7 +4,7 @@ import { decodeUtf8, fromHex } from '../../bytes.js';
 import { readLinkCode } from '../../identity/link-code.js';
 import { type Explanation, explain } from './explain.js';
 
-/** Something that was recognised, and where: a path of a JSON text, or nothing. */
+/** Something that was recognised, and where: a path of a JSON text, of a long one its end, or nothing. */
 export interface Found {
   readonly path: string;
   readonly explanation: Explanation;
@@ -18,9 +18,12 @@ export interface Findings {
 
 /** Tab, line feed, carriage return. */
 const WHITE = [9, 10, 13];
-const HEX = /^[0-9a-fA-F\s:]+$/;
-const BASE64 = /^[A-Za-z0-9+/_\s-]+={0,2}\s*$/;
+const HEX = /^[0-9a-fA-F:]+$/;
+const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/;
 const ARMOUR = /^\s*-----BEGIN [^-]+-----\r?\n([A-Za-z0-9+/_=\s-]+?)\r?\n-----END [^-]+-----\s*$/;
+
+/** Of a JSON: how deep it is looked through, and how many characters of a path are kept. What is of use is neither so deep nor so long. */
+const [MAX_DEPTH, MAX_PATH] = [64, 200];
 
 /** Explains a file's bytes, or a text's. */
 export function inspectBytes(bytes: Uint8Array): Findings {
@@ -42,12 +45,13 @@ const findings = (explanation: Explanation | undefined): Findings =>
 
 /** Hexadecimal first: it is base64 as well. */
 function bytesOf(text: string): Uint8Array | undefined {
-  if (HEX.test(text)) {
-    const bytes = fromHex(text.replace(/[\s:]/g, '').toLowerCase());
+  const dense = text.replace(/\s/g, '');
+  if (HEX.test(dense)) {
+    const bytes = fromHex(dense.replace(/:/g, '').toLowerCase());
     if (bytes !== undefined) return bytes;
   }
-  if (!BASE64.test(text)) return undefined;
-  const base64 = text.replace(/[\s=]/g, '').replace(/-/g, '+').replace(/_/g, '/');
+  if (!BASE64.test(dense)) return undefined;
+  const base64 = dense.replace(/=/g, '').replace(/-/g, '+').replace(/_/g, '/');
   if (base64.length % 4 === 1) return undefined;
   return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 }
@@ -64,7 +68,7 @@ function typedCode(text: string): Explanation | undefined {
   return { kind: 'code of a linking (typed)', section: '5.1', lengthBytes, parts: [part] };
 }
 
-/** Every text in a JSON that is something of ours, damaged or not. */
+/** Every text in a JSON that is something of ours, damaged or not; what is nested too deep counts as one that is not. */
 function inspectJson(text: string): Findings {
   let json: unknown;
   try {
@@ -74,18 +78,22 @@ function inspectJson(text: string): Findings {
   }
   const found: Found[] = [];
   let unknown = 0;
-  const visit = (value: unknown, path: string): void => {
+  const visit = (value: unknown, path: string, depth: number): void => {
     if (typeof value === 'string') {
       const bytes = bytesOf(value);
       const explanation = bytes && explain(bytes, true);
       if (explanation === undefined) unknown++;
       else found.push({ path, explanation });
+    } else if (typeof value === 'object' && value !== null && depth === MAX_DEPTH) {
+      unknown++;
     } else if (Array.isArray(value)) {
-      for (const [i, item] of value.entries()) visit(item, `${path}[${i}]`);
+      for (const [i, item] of value.entries()) visit(item, endOf(`${path}[${i}]`), depth + 1);
     } else if (typeof value === 'object' && value !== null) {
-      for (const [key, item] of Object.entries(value)) visit(item, path === '' ? key : `${path}.${key}`);
+      for (const [key, item] of Object.entries(value)) visit(item, endOf(path === '' ? key : `${path}.${key}`), depth + 1);
     }
   };
-  visit(json, '');
+  visit(json, '', 0);
   return { found, unknown };
 }
+
+const endOf = (path: string): string => (path.length <= MAX_PATH ? path : `…${path.slice(-MAX_PATH)}`);

@@ -13,7 +13,7 @@ import { LINK_QR, readLinkCode } from '../../identity/link-code.js';
 import { SAFETY_QR } from '../../identity/safety-number.js';
 import { decodeState } from '../../ratchet/index.js';
 import type { Profile } from '../../step.js';
-import { decodeHeadClear, decodeSlot, HEAD_CLEAR, RECORD_CLEAR, SLOT_ROW } from '../../store/sealed/layout.js';
+import { decodeHeadClear, decodeSlot, HEAD_CLEAR, RECORD_CLEAR, recordBucket, SLOT_ROW } from '../../store/sealed/layout.js';
 import { reader } from '../../wire/codec.js';
 import {
   COMPOSITE_SIGNATURE_BYTES,
@@ -67,6 +67,8 @@ function passes(check: () => unknown): boolean {
     return false;
   }
 }
+
+const isBucket = (length: number): boolean => recordBucket(length) === length;
 
 function whole(bytes: Uint8Array, layout: Layout): void {
   const from = reader(bytes);
@@ -210,7 +212,7 @@ export const KINDS: readonly Kind[] = [
     name: 'record of a sealed store',
     section: '9.1',
     isVague: true,
-    is: (bytes) => begins(bytes, 0, 0) && bytes.length >= 36 + 256 + 16,
+    is: (bytes) => begins(bytes, 0, 0) && (bytes[2] !== 0 || bytes[3] !== 0) && isBucket(bytes.length - 36 - 16),
     layout: () => ({ ...RECORD_CLEAR, sealed: 'rest' }),
     check: unchecked,
     shows: ['version', 'generation'],

@@ -155,7 +155,8 @@ export function masterKeys(masterKey: Uint8Array, version: number): MasterKeys {
   };
 }
 
-const recordBucket = (length: number): number => padme(Math.max(length, RECORD_MIN_BYTES));
+/** What name and value of a record are padded to, in bytes. */
+export const recordBucket = (length: number): number => padme(Math.max(length, RECORD_MIN_BYTES));
 
 /** The bytes of a binary or ASCII string. */
 const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
