@@ -58,7 +58,7 @@ export const COUNTS = {
   /** Opening one of these 900 afterwards. */
   late: 50,
   /** Loading a session and saving it. */
-  restore: 50,
+  restore: 200,
 } as const;
 export type ScenarioName = keyof typeof COUNTS;
 
@@ -124,14 +124,15 @@ export function slotsOf<M, S>(subject: Subject<M, S>, divide = 1): Partial<Recor
     restore: async () => {
       const { initiator, responder } = await conversation();
       // From all over an epoch: what a session holds of its post-quantum ratchet comes and goes.
-      const saved = await times(count('restore'), async () => {
+      const saved = await times(Math.min(count('restore'), 50), async () => {
         await pass(initiator, responder);
         await pass(responder, initiator);
         return initiator.save();
       });
       return async () => {
-        for (const each of saved) {
-          await initiator.load(each);
+        // The newest comes last: the conversation goes on from it.
+        for (let i = -count('restore'); i < 0; i++) {
+          await initiator.load(saved.at(i % saved.length)!);
           await initiator.save();
         }
       };
