@@ -41,16 +41,16 @@ export function checkBundle(
     }
   } catch (fault) {
     observer.log('warn', 'bundle-rejected', isCyphrError(fault) ? fault.code : 'ERR_BUG');
-    const isWrong = isCyphrError(fault) && fault.code === 'ERR_BUNDLE';
-    return { fault, past: isWrong ? untilItsDate(without, nowMs, known) : undefined };
+    const mayBePast = isCyphrError(fault) && (fault.code === 'ERR_BUNDLE' || fault.code === 'ERR_LIST_STALE');
+    return { fault, past: mayBePast ? untilItsDate(without, nowMs, known) : undefined };
   }
 }
 
-/** A bundle that is not sound, if it was so until the date of its set. */
+/** A bundle that is not sound, if only the dates of its set and list are past. */
 function untilItsDate(bundle: BundleBytes, nowMs: number, known: KnownPeer): VerifiedBundle | undefined {
   try {
     const { notAfter } = parseSignedSet(bundle.signedSet);
-    return notAfter < nowMs ? verifyBundle(bundle, undefined, notAfter, known) : undefined;
+    return verifyBundle(bundle, undefined, Math.min(nowMs, notAfter), { ...known, staleOverride: true });
   } catch {
     return undefined;
   }

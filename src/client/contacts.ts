@@ -207,7 +207,8 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     };
     if (first === undefined) {
       // That every device was away for long, or that a clock is wrong, says nothing against the pin, and sessions go on.
-      if (isTold || !late.some(isPinned)) throw fault;
+      const isStale = isCyphrError(fault) && fault.code === 'ERR_LIST_STALE';
+      if (isTold || isStale || !late.some(isPinned)) throw fault;
       show([]);
       return [];
     }
