@@ -137,8 +137,8 @@ export async function openCore(
       life,
     };
     // Rows of an earlier run stay before those of this one.
-    for (const space of ['inbox', 'pending', 'outbox'] as const) {
-      for (const { key } of await db.list([space])) seq = Math.max(seq, Number.parseInt(key[space === 'inbox' ? 1 : 2]!, 16));
+    for (const [space, at] of Object.entries({ inbox: 1, pending: 2, late: 3, outbox: 2 })) {
+      for (const { key } of await db.list([space])) seq = Math.max(seq, Number.parseInt(key[at]!, 16));
     }
 
     const keyring = openKeyring(ctx, identity.prekeys, () => own.refresh());
@@ -245,6 +245,7 @@ export async function openCore(
         receiver.confirmAll();
         await inbox.expire();
         await expire(ctx);
+        await outbox.expire();
         if (Math.abs(now() - prunedAtMs) < PRUNE_MS) return;
         await prune(ctx);
         await talk.prune();

@@ -16,6 +16,7 @@ const KEYS = ['sealed slot', 'sealed head', 'device', 'prekeys', 'session', 'ski
 const REST = [
   'sealed',
   'pending',
+  'late',
   'unsent',
   'log',
   'grant',

@@ -24,10 +24,10 @@ import { lanes } from './lanes.js';
 import { abortReason } from './platform.js';
 import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
 import { copyName, forget, type Resend, type SendLog } from './sendlog.js';
-import { requeued, sentMessages } from './sent.js';
+import { requeued, sentMessages, withoutRows } from './sent.js';
 import type { Talk } from './talk.js';
 import type { SentState } from './types.js';
-import { isTooOld, waiting as openWaiting, outboxRows, tooOld } from './waiting.js';
+import { isTooOld, waiting as openWaiting, outboxRows, tooOld, type WaitingHost } from './waiting.js';
 
 /** Envelopes of one lane that may wait for acceptance at the same time; they leave in order. */
 const IN_FLIGHT = 16;
@@ -45,6 +45,8 @@ export interface Outbox {
   post(account: string, control: Control, options?: PostOptions): Posted;
   /** Prepares a message to be sent again to one device, H(DIK), under its id; without a word to the application. */
   postAgain(account: string, message: Omit<Resend, 'write'>, deviceKeyHash: Uint8Array): Posted;
+  /** Cancels what still waits to be sent to devices later than to others, or to one's own, and is there no more for its author. */
+  expire(): Promise<void>;
   wake(account: string): void;
   wakeAll(): void;
   queuedCount(): number;
@@ -112,14 +114,8 @@ export async function outbox(
   };
 
   const isLeaving = (record: SentRecord): boolean => record.state === 'queued' || record.state === 'held';
-  /** Every row of a message that has not been accepted everywhere. */
-  const rowsOf = ({ to, seq, waitingFor }: SentRecord): Write[] => [
-    { key: keys.pending(to, seq), value: null },
-    { key: keys.unsent(to, seq), value: null },
-    ...waitingFor.map((device): Write => ({ key: keys.outbox(to, seq, device as number), value: null })),
-  ];
   /** Ends a message that was not accepted everywhere, whatever became of it meanwhile; returns its state. One that some device has has not failed. */
-  const finish = (id: string, end: 'cancelled' | 'failed', error?: AnyCyphrError): Promise<SentState> =>
+  const finish: WaitingHost['finish'] = (id, end, error, at) =>
     ctx.lock(`sent ${id}`, async () => {
       const record = await messages.load(id);
       if (record === undefined) return end;
@@ -128,7 +124,7 @@ export async function outbox(
       const state = isThere ? 'accepted' : end;
       const verdict = isThere ? { acceptedAtMs: ctx.now(), code: undefined } : { code: error?.code };
       const ended = messages.write(id, { ...record, state, waitingFor: [], ...verdict });
-      await db.commit([...rowsOf(record), ended, ...(record.isControl === true || isThere ? [] : forget(id))]);
+      await db.commit([...withoutRows(record, at), ended, ...(record.isControl === true || isThere ? [] : forget(id))]);
       if (isThere || (end === 'failed' && record.isControl === true)) ctx.observer.log('warn', 'device-not-reached', error?.code);
       dequeue(record.to, id);
       messages.announce(id, record, state, isThere ? undefined : error);
@@ -136,9 +132,9 @@ export async function outbox(
     });
 
   const messages = sentMessages(ctx);
-  for (const space of ['pending', 'outbox'] as const) {
+  for (const space of ['pending', 'late', 'outbox'] as const) {
     for (const { key, value } of await db.list([space])) {
-      const { id } = (space === 'pending' ? pendingRecord : outboxRecord).decode(value);
+      const { id } = (space === 'outbox' ? outboxRecord : pendingRecord).decode(value);
       note(key[1]!, id);
       if ((await messages.load(id))?.isControl === true) controls.add(id);
       else await messages.resumed(id);
@@ -358,7 +354,8 @@ export async function outbox(
     }
   };
 
-  const later: Outbox['postAgain'] = (...message) => self.postAgain(...message);
+  const later: WaitingHost['later'] = (account, { id: as, payload, control }, only) =>
+    stage(account, { payload, control, as, only: [only] }, undefined, (seq) => keys.late(account, only, seq));
   const unencrypted = openWaiting(ctx, contacts, encryption, log, { messages, finish, settle, later });
 
   const lane = lanes(ctx, {
@@ -385,12 +382,13 @@ export async function outbox(
     account: string,
     what: Pick<ReturnType<typeof pendingRecord.decode>, 'payload' | 'only' | 'control' | 'as'>,
     id = toHex(ctx.rng(16)),
+    place = (seq: number): StoreKey => keys.pending(account, seq),
   ): Posted => {
     const seq = ctx.nextSeq();
     const atMs = ctx.now();
     const record: SentRecord = { to: account, state: 'queued', atMs, seq, waitingFor: [], accepted: 0, isControl: true };
     return {
-      writes: [messages.write(id, record), { key: keys.pending(account, seq), value: pendingRecord.encode({ ...what, id, atMs }) }],
+      writes: [messages.write(id, record), { key: place(seq), value: pendingRecord.encode({ ...what, id, atMs }) }],
       committed() {
         controls.add(id);
         enqueue(account, id);
@@ -416,6 +414,7 @@ export async function outbox(
     post: (account, message, { only, sessionsOnly = false, id } = {}) =>
       stage(account, { payload: encodeControl(message), only, control: sessionsOnly ? 'on-sessions' : 'any' }, id),
     postAgain: (account, { id, payload, control }, deviceKeyHash) => stage(account, { payload, control, as: id, only: [deviceKeyHash] }),
+    expire: unencrypted.expire,
     wake: lane.wake,
     wakeAll() {
       for (const account of new Set([...waiting.keys(), ...greetings.accounts()])) lane.wake(account);

@@ -43,7 +43,8 @@ export async function expire(ctx: Context): Promise<void> {
   await sweep(ctx, ['log'], async ({ key, value }) => ((await isPast(ctx, key[1]!, logRecord.decode(value).atMs)) ? null : undefined));
 }
 
-async function sweep(
+/** Goes over the rows below `prefix`, a page and a commit at a time. */
+export async function sweep(
   ctx: Context,
   prefix: StoreKey,
   judge: (row: StoreRecord & { readonly key: StoreKey }) => Promise<Next>,

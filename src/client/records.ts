@@ -258,7 +258,7 @@ export const sentRecord = record('sent', {
 });
 export type SentRecord = ReturnType<typeof sentRecord.decode>;
 
-/** In `pending`, then in `unsent`. */
+/** In `pending` or `late`, then in `unsent`. */
 export const pendingRecord = record('pending', {
   id: 'string',
   payload: 'bytes',
@@ -350,6 +350,8 @@ export const keys = {
   sent: (id: string): StoreKey => ['sent', id],
   once: (key: string): StoreKey => ['once', key],
   pending: (account: string, seq: number): StoreKey => ['pending', account, seqKey(seq)],
+  /** What others of the account have and one device can't be sent yet: no other message passes by it. */
+  late: (account: string, deviceKeyHash: Uint8Array, seq: number): StoreKey => ['late', account, toHex(deviceKeyHash), seqKey(seq)],
   outbox: (account: string, seq: number, device: number): StoreKey => ['outbox', account, seqKey(seq), String(device)],
   unsent: (account: string, seq: number): StoreKey => ['unsent', account, seqKey(seq)],
   log: (id: string): StoreKey => ['log', id],

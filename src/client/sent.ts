@@ -36,6 +36,15 @@ export interface SentMessages {
   readonly receipts: ControlHandlers['receipts'];
 }
 
+/** Takes away every row of a message that has not been accepted everywhere; `at` is where it waits for sessions. */
+export function withoutRows({ to, seq, waitingFor }: SentRecord, at = keys.pending(to, seq)): Write[] {
+  return [
+    { key: at, value: null },
+    { key: keys.unsent(to, seq), value: null },
+    ...waitingFor.map((device): Write => ({ key: keys.outbox(to, seq, device as number), value: null })),
+  ];
+}
+
 /**
  * The rows that put a message back to where it waits for sessions, under its id, with `plaintext` as it stands in `unsent`. `undefined`
  * without it: the message is lost if nobody can read what is in the outbox.

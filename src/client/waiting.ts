@@ -8,13 +8,14 @@ import { type AnyCyphrError, isCyphrError, TransportError, UsageError } from '..
 import { keyHash } from '../identity/index.js';
 import { limits, linkLimits, sessionLimits } from '../limits.js';
 import type { VerifiedBundle } from '../pqxdh/bundle.js';
-import type { StoreKey, Write } from '../store/port.js';
+import type { StoreKey, StoreRecord, Write } from '../store/port.js';
 import { type DeviceEntry, parseDeviceList } from '../wire/objects.js';
 import { verdict } from './ages.js';
 import type { Contacts, KnownContact } from './contacts.js';
 import type { Context } from './context.js';
 import type { Encrypted, Encryption, Outgoing } from './encryption.js';
 import type { Posted } from './outbox.js';
+import { sweep } from './prune.js';
 import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
 import { isGone, type Resend, type SendLog, wireId } from './sendlog.js';
 import type { SentMessages } from './sent.js';
@@ -62,6 +63,8 @@ export interface Waiting {
   log(contact: KnownContact, account: string, pending: Pending, encrypted: readonly ForDevice[]): Promise<Logged>;
   /** Encrypts what waits for a session. Asks the directory only if a device has none. Throws what holds the messages. */
   encryptPending(account: string): Promise<void>;
+  /** Cancels what waits and was deleted or has disappeared, as long as it is the protocol's own: a copy, or what is sent to a device once more. */
+  expire(): Promise<void>;
 }
 
 /** Rows of the log; `committed` is called after their commit. */
@@ -70,7 +73,8 @@ type Logged = Awaited<ReturnType<SendLog['add']>>;
 /** How messages come to their end: see outbox.ts. */
 export interface WaitingHost {
   readonly messages: SentMessages;
-  finish(id: string, state: 'cancelled' | 'failed', error?: AnyCyphrError): Promise<SentState>;
+  /** `at`: where the message waits, if not in its `pending` row. */
+  finish(id: string, state: 'cancelled' | 'failed', error?: AnyCyphrError, at?: StoreKey): Promise<SentState>;
   settle(account: string, id: string, record: SentRecord, devices: readonly number[]): Promise<void>;
   /** Prepares a message that others of the account get, for one device that can't yet: without a word to the application. */
   later(account: string, message: Omit<Resend, 'write'>, deviceKeyHash: Uint8Array): Posted;
@@ -203,12 +207,12 @@ export function waiting(
     if (isTooOld(ctx, pending.atMs)) {
       // Of the protocol's own nobody hears that it has failed: it must not because nothing ran, or another clock was right.
       const isUnseen = isProtocols(pending) && verdict(ctx.now(), pending.atMs, limits.queueAgeMs) === 'anew';
-      if (!isUnseen) return void (await finish(id, 'failed', tooOld()));
+      if (!isUnseen) return void (await finish(id, 'failed', tooOld(), key));
       await db.commit([{ key, value: pendingRecord.encode({ ...pending, atMs: ctx.now() }) }]);
     }
     // To be sent again, or to a device later than to others.
     if (as !== undefined && pending.only !== undefined && (await isGone(ctx, as, pending.atMs)))
-      return void (await finish(id, 'cancelled'));
+      return void (await finish(id, 'cancelled', undefined, key));
     const contact = await contacts.load(account);
     if (contact === undefined) return [];
     contacts.assertSendable(contact);
@@ -217,7 +221,7 @@ export function waiting(
       round = await encryptAll(contact, account, pending, bundles, out);
     } catch (error) {
       if (!isCyphrError(error) || error.code !== 'ERR_LENGTH') throw error;
-      return void (await finish(id, 'failed', error));
+      return void (await finish(id, 'failed', error, key));
     }
     const { encrypted } = round;
     const record = await messages.load(id);
@@ -240,7 +244,7 @@ export function waiting(
       if (posted.length > 0) await db.commit(posted);
       for (const each of posts) each.committed();
       if (record.isControl !== true) await ctx.lock(`sent ${id}`, () => settle(account, id, record, []));
-      else await finish(id, 'cancelled');
+      else await finish(id, 'cancelled', undefined, key);
       return undefined;
     }
     const next: SentRecord = { ...record, waitingFor, ...(left.length === 0 ? { state: 'queued', code: undefined } : {}) };
@@ -269,6 +273,23 @@ export function waiting(
   };
 
   /**
+   * The rows that wait. First those for devices that are away, as many as go: of what such a device can't be sent, one row is looked at
+   * and not all that a month has left.
+   */
+  const waitingRows = async function* (account: string, blocked: LeftOut['blocked']): AsyncGenerator<StoreRecord & { key: StoreKey }> {
+    let after: StoreKey | undefined;
+    for (;;) {
+      const [row] = await db.list(['late', account], 1, after);
+      if (row === undefined) break;
+      yield row;
+      const name = row.key[2]!;
+      // Beyond all its rows: these end in hex digits.
+      after = blocked.has(name) ? ['late', account, name, '~'] : row.key;
+    }
+    yield* await db.list(['pending', account]);
+  };
+
+  /**
    * Encrypts what waits for a session, in the order of the calls; what a device can't be sent now keeps its place before what comes later.
    * Answers for whom something is left, and whether a person's message is among it; `undefined` if nothing is.
    */
@@ -280,7 +301,7 @@ export function waiting(
     const blocked = new Map<string, Round['left'][number]>();
     let isUnknown = false;
     let isPersons = false;
-    for (const { key, value } of await db.list(['pending', account])) {
+    for await (const { key, value } of waitingRows(account, blocked)) {
       if (ctx.life.hasEnded()) return undefined;
       const pending = pendingRecord.decode(value);
       const { only } = pending;
@@ -351,5 +372,18 @@ export function waiting(
     }
   };
 
-  return { isReady, encryptAll, log, encryptPending };
+  const expire = async (): Promise<void> => {
+    for (const space of ['pending', 'late'])
+      await sweep(ctx, [space], async ({ key, value }) => {
+        const { id, as, atMs } = pendingRecord.decode(value);
+        if (as === undefined || !(await isGone(ctx, as, atMs))) return undefined;
+        await ctx.lock(`peer ${key[1]}`, async () => {
+          // Encrypted meanwhile, it is on its way.
+          if ((await db.read(key)) !== undefined) await finish(id, 'cancelled', undefined, key);
+        });
+        return undefined;
+      });
+  };
+
+  return { isReady, encryptAll, log, encryptPending, expire };
 }

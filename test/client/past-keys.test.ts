@@ -1,4 +1,5 @@
 import { beforeEach, expect, test, vi } from 'vitest';
+import type { Client, Sent } from '../../src/client/types.js';
 import { linked } from '../helpers/devices.js';
 import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
 import { type Clock, type Person, person, START } from '../helpers/people.js';
@@ -23,6 +24,9 @@ async function again(before: Person, seed: string): Promise<Person> {
   return now;
 }
 const rows = ({ store }: Person, space: string): number => [...store.rows().keys()].filter((key) => key.startsWith(`["${space}"`)).length;
+/** The spaces of the store in which a text stands. */
+const spacesWith = ({ store }: Person, text: string): string[] =>
+  [...store.rows()].flatMap(([key, value]) => (Buffer.from(value).includes(text) ? [(JSON.parse(key) as string[])[0]!] : []));
 
 /** Bob knows alice’s phone; her laptop, whose keys are past their date, he has never written to. Both his and the phone’s clock are right. */
 async function away(): Promise<{ phone: Person; bob: Person; laptop: Person }> {
@@ -40,7 +44,7 @@ test('a device that was away for so long that its keys are past their date keeps
   for (const text of ['1', '2', '3']) {
     await (await bob.client.send('alice', text)).until('accepted');
     expect((await phone.read()).text).toBe(text);
-    await vi.waitFor(() => expect(rows(bob, 'pending')).toBe(Number(text)), { timeout: 20_000 });
+    await vi.waitFor(() => expect(rows(bob, 'late')).toBe(Number(text)), { timeout: 20_000 });
     fetches.push(bob.observations.filter((record) => record.kind === 'span' && record.name === 'directory.fetch').length);
   }
   expect(bob.client.status).toMatchObject({ queuedCount: 0 });
@@ -53,7 +57,7 @@ test('a device that was away for so long that its keys are past their date keeps
   const got: string[] = [];
   for (let i = 0; i < 4; i++) got.push((await back.read()).text);
   expect(got.sort()).toEqual(['1', '2', '3', '4']);
-  await vi.waitFor(() => expect(rows(bob, 'pending')).toBe(0), { timeout: 20_000 });
+  await vi.waitFor(() => expect(rows(bob, 'late')).toBe(0), { timeout: 20_000 });
   expect((await phone.read()).text).toBe('4');
   await Promise.all([phone, bob, back].map(({ client }) => client.close()));
 });
@@ -68,9 +72,53 @@ test('what was deleted meanwhile does not come to it', async () => {
   clock.ms += 11 * MINUTE;
   await bob.client.send('alice', 'meant');
   expect((await back.read()).text).toBe('meant');
-  await vi.waitFor(() => expect(rows(bob, 'pending')).toBe(0), { timeout: 20_000 });
+  await vi.waitFor(() => expect(rows(bob, 'late')).toBe(0), { timeout: 20_000 });
   expect((await back.readAll()).map(({ text }) => text)).not.toContain('not meant');
   await Promise.all([phone, bob, back].map(({ client }) => client.close()));
+});
+
+test('what waits for such a device goes once it was deleted or has disappeared, whether or not the device comes back', async () => {
+  const { phone, bob } = await away();
+  const say = async (content: Parameters<Client['send']>[1]): Promise<Sent> => {
+    const sent = await bob.client.send('alice', content);
+    await sent.until('accepted');
+    await phone.read();
+    return sent;
+  };
+  await say('stays');
+  const gone = await say('deleted');
+  await say({ kind: 'deletion', target: gone.id });
+  await say({ kind: 'timer', disappearAfterMs: MINUTE });
+  await say('disappears');
+  await vi.waitFor(() => expect(rows(bob, 'late')).toBe(5), { timeout: 20_000 });
+  await Promise.all([phone, bob].map(({ client }) => client.close()));
+  clock.ms += 3 * DAY;
+  const now = await person('bob', network, clock, { seed: 'bob later', store: bob.store });
+  await vi.waitFor(() => expect([...spacesWith(now, 'deleted'), ...spacesWith(now, 'disappears')]).toEqual([]), { timeout: 20_000 });
+  expect(spacesWith(now, 'stays')).toEqual(['late']);
+  await now.client.close();
+});
+
+test('a message costs no more for those that wait for such a device', async () => {
+  const { phone, bob } = await away();
+  const { store } = bob;
+  const list = store.list.bind(store);
+  let listed = 0;
+  store.list = async (prefix, ...rest) => {
+    const found = await list(prefix, ...rest);
+    if (['pending', 'late'].includes(prefix[0])) listed += found.length;
+    return found;
+  };
+  const costs: number[] = [];
+  for (let i = 1; i <= 16; i++) {
+    listed = 0;
+    await (await bob.client.send('alice', `${i}`)).until('accepted');
+    await phone.read();
+    await vi.waitFor(() => expect(rows(bob, 'late') + rows(bob, 'pending')).toBe(i), { timeout: 20_000 });
+    costs.push(listed);
+  }
+  expect(Math.max(...costs.slice(8))).toBeLessThanOrEqual(8);
+  await Promise.all([phone, bob].map(({ client }) => client.close()));
 });
 
 test.each([
@@ -80,14 +128,14 @@ test.each([
 ])('T41: what waits for such a device, by %s', async (_, days, arrives) => {
   const { phone, bob, laptop } = await away();
   await (await bob.client.send('alice', 'old')).until('accepted');
-  await vi.waitFor(() => expect(rows(bob, 'pending')).toBe(1), { timeout: 20_000 });
+  await vi.waitFor(() => expect(rows(bob, 'late')).toBe(1), { timeout: 20_000 });
   await Promise.all([phone, bob].map(({ client }) => client.close()));
   clock.ms += days * DAY;
   const now = [await again(phone, 'phone later'), await again(laptop, 'laptop later'), await again(bob, 'bob later')] as const;
   await now[2].client.send('alice', 'new');
   const got = [(await now[1].read()).text, ...(arrives ? [(await now[1].read()).text] : [])];
   expect(got.sort()).toEqual(arrives ? ['new', 'old'] : ['new']);
-  await vi.waitFor(() => expect(rows(now[2], 'pending')).toBe(0), { timeout: 20_000 });
+  await vi.waitFor(() => expect(rows(now[2], 'late')).toBe(0), { timeout: 20_000 });
   const isTold = now[2].observations.some((record) => record.kind === 'log' && record.event === 'device-not-reached');
   expect(isTold).toBe(!arrives);
   await Promise.all(now.map(({ client }) => client.close()));

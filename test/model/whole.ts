@@ -213,7 +213,17 @@ function tooManyRows({ machines }: World, at: Machine): string[] {
     counts.set(space!, (counts.get(space!) ?? 0) + 1);
   }
   const peers = machines.length * 4;
-  const most: Record<string, number> = { outbox: 0, pending: 0, unsent: 0, inbox: 0, claimed: 0, publish: 0, session: 5 * peers, login: 2 };
+  const most: Record<string, number> = {
+    outbox: 0,
+    pending: 0,
+    late: 0,
+    unsent: 0,
+    inbox: 0,
+    claimed: 0,
+    publish: 0,
+    session: 5 * peers,
+    login: 2,
+  };
   return Object.entries(most).flatMap(([space, max]) => {
     const count = counts.get(space) ?? 0;
     return count > max

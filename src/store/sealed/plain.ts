@@ -18,6 +18,7 @@ export const PLAIN_SPACES: readonly string[] = [
   'inbox',
   'init',
   'grant',
+  'late',
   'log',
   'share',
   'linked',
