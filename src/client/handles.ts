@@ -32,13 +32,30 @@ function checkDevice(device: unknown): void {
   if (!Number.isSafeInteger(device)) throw new UsageError('ERR_ARGUMENT', 'device must be a number of devices.list()', { field: 'device' });
 }
 
+function answeredAlready(isConfirmed: boolean): UsageError {
+  const rule = isConfirmed ? 'it was confirmed: devices.revoke() takes the device out again' : 'it was rejected: show another code';
+  return new UsageError('ERR_ARGUMENT', `the request has been answered: ${rule}`, { field: 'request' });
+}
+
 /** A view of the account's devices. */
 export function devicesView(seat: Seat, newId: () => string): Devices {
   return {
     list: () => seat.call('devices', {}),
     async link(options = {}) {
       const { id, ...shown } = await seat.call('linkOpen', {}, checkWaitOptions(options).signal);
-      const answer = (isConfirmed: boolean): Promise<void> => seat.call('linkAnswer', { id, isConfirmed });
+      let answered: { isConfirmed: boolean; done: Promise<void> } | undefined;
+      // A second click is no second answer; one that failed may be given again.
+      const answer = (isConfirmed: boolean): Promise<void> => {
+        if (answered !== undefined && answered.isConfirmed !== isConfirmed) return Promise.reject(answeredAlready(answered.isConfirmed));
+        answered ??= {
+          isConfirmed,
+          done: seat.call('linkAnswer', { id, isConfirmed }).catch((error: unknown) => {
+            answered = undefined;
+            throw error;
+          }),
+        };
+        return answered.done;
+      };
       return {
         ...shown,
         async request(options = {}) {

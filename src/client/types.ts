@@ -336,9 +336,12 @@ export interface LinkRequest {
   readonly confirmation: string;
   /** Its number, once it is confirmed: for `devices.sendHistory()`. */
   readonly device: number;
-  /** Commits the list with the new device; publishing it and answering go on by themselves. Throws `ERR_TIMEOUT` once the code is no longer good. */
+  /**
+   * Commits the list with the new device; publishing it and answering go on by themselves. Called again, gives the same promise. Throws
+   * `ERR_TIMEOUT` once the code is no longer good, `ERR_ARGUMENT` (`request`) after `reject()`.
+   */
   confirm(): Promise<void>;
-  /** Tells the new device so. */
+  /** Tells the new device so. Called again, gives the same promise. Throws `ERR_TIMEOUT` as `confirm()`, `ERR_ARGUMENT` (`request`) after it. */
   reject(): Promise<void>;
 }
 

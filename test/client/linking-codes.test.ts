@@ -6,6 +6,7 @@ import { linkLimits } from '../../src/limits.js';
 import { memoryNetwork } from '../../src/transport/memory.js';
 import type { Directory, Network } from '../../src/transport/port.js';
 import { introduced, joining } from '../helpers/devices.js';
+import { glassNetwork } from '../helpers/glass-network.js';
 import { type Person, person, START } from '../helpers/people.js';
 
 /** Version, 32 bytes drawn, tag: nothing else in a drop box is as long. */
@@ -44,9 +45,48 @@ describe('T31: codes', () => {
     await asked.confirm();
     await (await joined.client()).close();
     await expect(link.request()).rejects.toThrow(coded('ERR_TIMEOUT'));
-    await expect(asked.confirm()).rejects.toThrow(coded('ERR_TIMEOUT'));
     expect((await alice.client.devices.list()).length).toBe(2);
     await expect(joining('alice', network, clock, link.qr, 'replayed').join).rejects.toThrow(coded('ERR_DEVICE_UNTRUSTED'));
+    await closeAll(alice);
+  });
+
+  test('a request is answered once: the same answer again is the same promise, the other one is an error that says so', async () => {
+    const { network, clock, alice } = await world();
+    const link = await alice.client.devices.link();
+    const { joined, asked } = await introduced(link, joining('alice', network, clock, link.qr, 'confirmed'));
+    const confirmed = asked.confirm();
+    expect(asked.confirm()).toBe(confirmed);
+    const twice = { name: 'UsageError', code: 'ERR_ARGUMENT', field: 'request', message: expect.stringContaining('confirmed') };
+    await expect(asked.reject()).rejects.toMatchObject(twice);
+    await confirmed;
+    expect(asked.confirm()).toBe(confirmed);
+    await expect(asked.reject()).rejects.toMatchObject(twice);
+    await (await joined.client()).close();
+    expect((await alice.client.devices.list()).length).toBe(2);
+
+    const other = await alice.client.devices.link();
+    const refused = await introduced(other, joining('alice', network, clock, other.qr, 'rejected'));
+    const client = refused.joined.client();
+    const rejected = refused.asked.reject();
+    expect(refused.asked.reject()).toBe(rejected);
+    await rejected;
+    await expect(client).rejects.toThrow(coded('ERR_DEVICE_UNTRUSTED'));
+    await expect(refused.asked.confirm()).rejects.toMatchObject({ code: 'ERR_ARGUMENT', message: expect.stringContaining('rejected') });
+    expect((await alice.client.devices.list()).length).toBe(2);
+    await closeAll(alice);
+  });
+
+  test('an answer that failed can be given again', async () => {
+    const network = glassNetwork();
+    const clock = { ms: START };
+    const alice = await person('alice', network, clock);
+    const link = await alice.client.devices.link();
+    const { joined, asked } = await introduced(link, joining('alice', network, clock, link.qr, 'again'));
+    network.directoryDown = true;
+    await expect(asked.reject()).rejects.toThrow(coded('ERR_OFFLINE'));
+    network.directoryDown = false;
+    await asked.confirm();
+    await (await joined.client()).close();
     await closeAll(alice);
   });
 

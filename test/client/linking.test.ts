@@ -101,7 +101,6 @@ describe('linking a device', () => {
     await expect(client).rejects.toThrow(coded('ERR_DEVICE_UNTRUSTED'));
     expect(joined.client()).toBe(client);
     expect([store.commits, (await alice.client.devices.list()).length]).toEqual([0, 1]);
-    await expect(asked.confirm()).rejects.toThrow(coded('ERR_TIMEOUT'));
     await closeAll(alice);
   });
 
