@@ -47,6 +47,10 @@ function argument(field: string, message: string): UsageError {
   return new UsageError('ERR_ARGUMENT', message, { field });
 }
 
+function tooLong(field: string, message: string, got: number, max: number): UsageError {
+  return new UsageError('ERR_LENGTH', message, { field, got, max });
+}
+
 function text(value: unknown, field: string): string {
   if (typeof value !== 'string') throw argument(field, 'must be a string');
   if (encodeUtf8(value) === undefined) throw argument(field, 'holds an unpaired surrogate');
@@ -60,9 +64,9 @@ function target(value: unknown): MessageId {
 
 const isTimer = (ms: unknown): ms is number =>
   ms === 0 || (Number.isSafeInteger(ms) && (ms as number) >= limits.disappearLeastMs && (ms as number) <= limits.disappearAfterMs);
-const isEmoji = (emoji: string): boolean => encodeUtf8(emoji)!.length <= limits.emojiBytes;
+const emojiBytes = (emoji: string): number => encodeUtf8(emoji)!.length;
 
-/** The application's content, checked. A plain string is text, bytes are bytes. Throws `ERR_ARGUMENT` with the field's path. */
+/** The application's content, checked. A plain string is text, bytes are bytes. Throws `ERR_ARGUMENT` with the field's path, `ERR_LENGTH` for too long a reaction. */
 export function toContent(content: unknown): Content {
   if (typeof content === 'string') return { kind: 'text', text: text(content, 'content') };
   if (content instanceof Uint8Array) return { kind: 'bytes', bytes: content };
@@ -84,7 +88,8 @@ export function toContent(content: unknown): Content {
       return { kind: 'edit', target: target(given['target']), text: text(given['text'], 'content.text') };
     case 'reaction': {
       const emoji = text(given['emoji'], 'content.emoji');
-      if (!isEmoji(emoji)) throw argument('content.emoji', `must have at most ${limits.emojiBytes} bytes`);
+      const got = emojiBytes(emoji);
+      if (got > limits.emojiBytes) throw tooLong('content.emoji', `must have at most ${limits.emojiBytes} bytes`, got, limits.emojiBytes);
       return { kind: 'reaction', target: target(given['target']), emoji };
     }
     case 'deletion':
@@ -112,11 +117,8 @@ export function encodeContent(content: Content, sentAtMs: number): Uint8Array {
   // `data.…` in the codec's paths is `content.data.…` to the caller.
   const payload = withContentPath(() => encodeMsgpack(fields, { maxNodes: MAX_NODES }));
   if (payload.length > limits.contentBytes) {
-    throw new UsageError('ERR_LENGTH', `content is too long: at most ${limits.contentBytes} bytes encoded, and longer data in parts`, {
-      field: 'content',
-      got: payload.length,
-      max: limits.contentBytes,
-    });
+    const message = `content is too long: at most ${limits.contentBytes} bytes encoded, and longer data in parts`;
+    throw tooLong('content', message, payload.length, limits.contentBytes);
   }
   return payload;
 }
@@ -175,7 +177,7 @@ export function decodeContent(payload: Uint8Array): ReceivedContent {
     }
     case 'reaction': {
       const emoji = string('emoji');
-      if (!isEmoji(emoji)) throw malformed('emoji');
+      if (emojiBytes(emoji) > limits.emojiBytes) throw malformed('emoji');
       return { content: { kind: 'reaction', target: targetId(), emoji }, text: '', ...common };
     }
     case 'deletion':
