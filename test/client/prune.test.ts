@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import { verdict } from '../../src/client/ages.js';
+import { keys, pendingRecord, sentRecord } from '../../src/client/records.js';
 import { talkLimits } from '../../src/limits.js';
 import { hostileNetwork } from '../helpers/hostile-network.js';
 import { type Clock, type Person, person, START } from '../helpers/people.js';
@@ -68,3 +69,25 @@ function old(nowMs: number): Uint8Array {
   new DataView(value.buffer).setBigUint64(0, BigInt(nowMs - knownMs - DAY));
   return value;
 }
+
+test('a copy that can’t be encrypted goes once its message was deleted; another one stays', async () => {
+  const network = hostileNetwork();
+  const clock: Clock = { ms: START };
+  const before = await person('bob', network, clock);
+  await before.client.close();
+  const ids = ['aa'.repeat(16), 'bb'.repeat(16)] as const;
+  for (const [i, as] of ids.entries()) {
+    const [id, seq] = [`c${i}`.repeat(16), 1_000 + i];
+    const sent = { to: 'zoe', state: 'queued', atMs: START, seq, waitingFor: [], accepted: 0, isControl: true };
+    const pending = { id, payload: new Uint8Array([i]), atMs: START, control: 'any', as: `${as} copy` };
+    await before.store.commit([
+      { key: keys.sent(id), value: sentRecord.encode(sent) },
+      { key: keys.pending('zoe', seq), value: pendingRecord.encode(pending) },
+    ]);
+  }
+  await before.store.commit([{ key: keys.deleted(ids[0]), value: new Uint8Array(16).fill(0xaa) }]);
+  const now = await person('bob', network, clock, { store: before.store, seed: 'bob later' });
+  const left = (): string[] => [...now.store.rows().keys()].filter((key) => key.startsWith('["pending"'));
+  await vi.waitFor(() => expect(left()).toEqual([JSON.stringify(keys.pending('zoe', 1_001))]), { timeout: 20_000 });
+  await now.client.close();
+});
