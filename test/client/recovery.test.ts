@@ -1,6 +1,7 @@
 import { memoryNetwork } from '@cyphr/e2ee/transport/memory';
 import { describe, expect, test, vi } from 'vitest';
 import { keys, verdictRecord } from '../../src/client/records.js';
+import { recoverStore } from '../../src/client/recovery.js';
 import type { ClientOptions } from '../../src/client/types.js';
 import type { Login, Network } from '../../src/transport/port.js';
 import { parseDeviceList } from '../../src/wire/objects.js';
@@ -9,6 +10,7 @@ import { forgetKeyUses, keyUses } from '../helpers/key-uses.js';
 import { keysUsedTwice } from '../helpers/key-watch.js';
 import { coded, usage } from '../helpers/matchers.js';
 import { type Clock, type GlassStore, glassStore, type Person, person, START } from '../helpers/people.js';
+import { testRng } from '../helpers/rng.js';
 
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
 vi.mock('../../src/ratchet/keys.js', async (original) => {
@@ -297,6 +299,40 @@ describe('recover', () => {
     const { deviceList } = publishedOf(network, restored.client.device);
     expect(parseDeviceList(deviceList).entries.map(({ device }) => device)).toEqual([restored.client.device]);
     await Promise.all([restored, bob].map(({ client }) => client.close()));
+  });
+
+  test('of what belongs to one device no row is left: sessions, skipped keys, accepted flights, logins', async () => {
+    const clock = { ms: START };
+    const network = glassNetwork();
+    let isLossy = false;
+    const lossy: Network = {
+      ...network,
+      transport(login) {
+        const transport = network.transport(login);
+        return { ...transport, send: (...args) => (isLossy ? Promise.resolve() : transport.send(...args)) };
+      },
+    };
+    const alice = await person('alice', network, clock);
+    const bob = await person('bob', lossy, clock);
+    const carol = await person('carol', network, clock);
+    await exchange(bob, alice, 'first');
+    await (await alice.client.send('carol', 'unanswered')).until('accepted');
+    isLossy = true;
+    await (await bob.client.send('alice', 'lost')).until('accepted');
+    isLossy = false;
+    await bob.client.send('alice', 'after a gap');
+    expect((await alice.read()).text).toBe('after a gap');
+    await Promise.all([alice, bob, carol].map(({ client }) => client.close()));
+
+    // A sender whom nothing confirms, and a device that this one has linked: conversations of their own, tested elsewhere.
+    await alice.store.commit(
+      [keys.claimed('00'.repeat(32)), keys.linked(new Uint8Array(64))].map((key) => ({ key, value: new Uint8Array(1) })),
+    );
+    const spaces = new Set(['session', 'init', 'skipped', 'tag', 'claimed', 'peer', 'linked', 'seen', 'login']);
+    const there = () => [...alice.store.rows().keys()].map((key) => JSON.parse(key)[0] as string).filter((space) => spaces.has(space));
+    expect(new Set(there())).toEqual(spaces);
+    await recoverStore(alice.store, { directory: network.directory, rng: testRng('recovered'), now: () => clock.ms });
+    expect(there()).toEqual([]);
   });
 
   test('both sides lost their state: both recover, and go on', async () => {
