@@ -37,6 +37,8 @@ quickest part of both classes at 100 thresholds, since the longest times are int
 - |t| from 4.5: the two classes take different times on this machine. Whether somebody elsewhere can use that is another question: a difference of nanoseconds is far below what a network lets through, and within the
   reach of who runs code on the same machine.
 - The first row is the control: a comparison that leaks on purpose. If it did not stand out, the others would say nothing.
+- \`equal\`, equal / random, can stand out too: by less than the clock's step, and whether it was equal is told to whoever sees the message taken or refused. Where the bytes differ is what must not
+  show, and the row below it looks for that.
 - The last row differs by design: a message that is refused by its header costs less than one that is refused by its body. Both answers are the same; the time tells at which step it was. Only who can
   have frames delivered and watch this process' time gets to see that, and learns that the header was genuine, which the frame's sender knows.
 

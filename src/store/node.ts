@@ -16,8 +16,9 @@ import type { ErasureReport, Store } from './port.js';
 const GROUP_COUNT = 256;
 
 /**
- * Makes a store in the directory `path`, which is created for this user only (mode 0700). It is opened by the first call, which reads and
- * checks all that there is; a failed opening is tried again by the next. `commit` resolves once its batch is synced to disk; commits
+ * Makes a store in the directory `path`, which is created for this user only (mode 0700); one that exists keeps its rights, and whoever may
+ * enter it can read the files. It is opened by the first call, which reads and checks all that there is; a failed opening is tried again by the
+ * next. `commit` resolves once its batch is synced to disk; commits
  * that wait at the same time share one batch, and each succeeds or conflicts alone.
  *
  * Throws `ERR_ARGUMENT` for an empty path. Calls reject with `ERR_ARGUMENT` (an argument, or `classic-level` is not installed),
