@@ -1,7 +1,7 @@
 /**
  * A network in memory: a directory and mailboxes in one process, with seeded faults. For tests, demonstrations and simulations.
  *
- * It behaves as a relay does: acceptance before delivery, delivery on a later macrotask, redelivery until acknowledged, one live
+ * It behaves as a relay does, but for time: acceptance before delivery, delivery on a later macrotask, redelivery until acknowledged, one live
  * connection per device, a login with a fresh nonce. It knows envelopes and published keys as opaque bytes only.
  */
 
@@ -58,6 +58,10 @@ interface Hub {
  * `memory`; what `prove` throws, such as `ERR_STORE_ROLLBACK`, comes through. A newer connection of the same device takes over: the
  * older one's deliveries end with `ERR_REJECTED` and its sends reject with `ERR_OFFLINE`, so that nothing queued fails for good. `ERR_REJECTED` is also the answer to a `send` to a device that never published or connected.
  * The directory keeps an account for whoever published it first (`ERR_REJECTED` for another account key).
+ *
+ * Unlike a relay's, `send` resolves in a microtask. With `memoryStore` around, too, a loop that awaits one message after the other, or a long
+ * `sendHistory()`, keeps timers from running: nothing is delivered meanwhile, and `AbortSignal.timeout` doesn't fire. Where that matters
+ * await a timer now and then, in the loop or in the generator of the records.
  *
  * Throws `ERR_ARGUMENT` for a fault that is out of range.
  *
