@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -58,6 +58,18 @@ describe('opening', () => {
     await store.read([KEY]);
     expect(statSync(path).mode & 0o777).toBe(0o700);
     await store.close();
+  });
+
+  test('leaves a directory that exists its rights, and what else lies there', async () => {
+    const path = join(newPath(), 'served');
+    mkdirSync(path, { recursive: true });
+    chmodSync(path, 0o750);
+    writeFileSync(join(path, 'note'), 'not ours');
+    const store = nodeStore(path);
+    await store.commit([{ key: KEY, value: bytes('mine') }]);
+    await store.close();
+    expect(statSync(path).mode & 0o777).toBe(0o750);
+    expect(readFileSync(join(path, 'note'), 'utf8')).toBe('not ours');
   });
 
   test('rejects with ERR_STORE_LOCKED while another store has it, and opens afterwards', async () => {
