@@ -195,23 +195,24 @@ test('T12: mallory under her own name is mallory, whatever her message says', as
   await Promise.all([mallory.client.close(), bob.client.close()]);
 });
 
-test('T16, T28: 10,000 junk frames: no session, no commit, no event, bounded time, and the next message arrives', async () => {
+test('T16, T28: 10,000 junk frames: no session, no commit, one event for all of them, bounded time, and the next message arrives', async () => {
   const { network, alice, bob, close } = await conversation();
   const rng = testRng('junk');
   const before = bob.store.dump();
   const { commits } = bob.store;
   const events = bob.events.length;
-  const startedAt = performance.now();
+  const startedAt = process.cpuUsage();
   for (let i = 0; i < 10_000; i++) {
     const head = [[0x20, 1, 0, 1], [0x01, 1, 0, 1], [0x10, 1, 0, 1], [], [0x20, 2, 0, 1], [0x01, 1, 0, 2]][i % 6]!;
     const body = rng([868, 2_200, 14_000, 40, 868, 2_200][i % 6]! / (i % 6 === 2 ? 10 : 1));
     const acked = await network.inject(bob.address, new Uint8Array([...head, ...body]));
     if (!acked) expect.fail(`frame ${i} was kept`);
   }
-  expect(performance.now() - startedAt).toBeLessThan(20_000);
+  expect(process.cpuUsage(startedAt).user / 1000).toBeLessThan(20_000);
   expect(bob.store.dump()).toBe(before);
   expect(bob.store.commits).toBe(commits);
-  expect(bob.events.length).toBe(events);
+  // A sealed frame for no set of ours may be an honest first message that came too late: told once an hour.
+  expect(bob.events.slice(events)).toMatchObject([{ type: 'undecryptable', code: 'ERR_KEY_GONE', heals: 'never' }]);
   expect(network.unackedCount(bob.address)).toBe(0);
   await expectGoesOn(alice, bob);
   await close();
