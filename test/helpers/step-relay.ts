@@ -15,8 +15,8 @@ export interface Link {
   losesAcks: boolean;
   /** The sender doesn't hear that the relay has accepted: it sends again. */
   losesReplies: boolean;
-  /** Hears of every envelope that is handed over. */
-  readonly onDelivery?: ((parcel: Parcel) => void) | undefined;
+  /** Hears of every envelope that the client is done with, whether or not the relay hears it. */
+  readonly onAck?: ((parcel: Parcel) => void) | undefined;
 }
 
 /** An envelope that was accepted. */
@@ -171,10 +171,11 @@ export function stepRelay(): StepRelay {
           const reader = { ids: [] as string[], wake: () => wake(), end };
           signal?.addEventListener('abort', end, { once: true });
           let isStarted = false;
-          const delivery = (id: string, { bytes }: Parcel): Delivery => ({
+          const delivery = (id: string, parcel: Parcel): Delivery => ({
             id,
-            bytes: new Uint8Array(bytes),
+            bytes: new Uint8Array(parcel.bytes),
             async ack() {
+              link.onAck?.(parcel);
               if (!link.isUp || link.losesAcks || mailbox.owner !== self) throw offline();
               mailbox.arrived.delete(id);
             },
@@ -192,10 +193,7 @@ export function stepRelay(): StepRelay {
               while (!hasEnded) {
                 const id = reader.ids.shift();
                 const parcel = id === undefined ? undefined : mailbox.arrived.get(id);
-                if (parcel !== undefined) {
-                  link.onDelivery?.(parcel);
-                  return { done: false, value: delivery(id!, parcel) };
-                }
+                if (parcel !== undefined) return { done: false, value: delivery(id!, parcel) };
                 if (id !== undefined) continue;
                 if (!isDrained) {
                   isDrained = true;

@@ -44,8 +44,8 @@ export interface Machine {
   readonly undecryptable: Extract<ClientEvent, { type: 'undecryptable' }>[];
   /** Ids of messages of which it was told that they have failed, and why. */
   readonly failed: Set<string>;
-  /** Envelopes that it could make nothing of, one by one: they come one after another. */
-  readonly dropped: { readonly parcel: Parcel; readonly code: string; readonly atMs: number }[];
+  /** Envelopes that it could make nothing of. */
+  readonly dropped: { readonly parcel: Parcel; readonly code: string }[];
   offsetMs: number;
   /** Its clock was behind: once it is right, what was noted meanwhile counts as years old. */
   wasBehind(): boolean;
@@ -91,7 +91,8 @@ export function machine(name: string, account: string, store: GlassStore, { rela
   let lives = 0;
   let armed: Plan | 'never' | undefined;
   let acked = new Set<string>();
-  let delivered: Parcel | undefined;
+  /** Why the envelope that is acknowledged next was dropped: one may be that came long before the last. */
+  let droppedFor: string | undefined;
   let latestMs = 0;
   let wasBehind = false;
   const clock = (): number => {
@@ -195,7 +196,7 @@ export function machine(name: string, account: string, store: GlassStore, { rela
           if (record.event !== 'envelope-dropped') return;
           // No envelope is wrong by the standards of a call.
           if (record.code === 'ERR_ARGUMENT' || record.code === 'ERR_LENGTH') faults.push(`${name} dropped an envelope: ${record.code}`);
-          self.dropped.push({ parcel: delivered!, code: record.code!, atMs: clock() });
+          droppedFor = record.code!;
         },
       }).then(
         (client) => {
@@ -260,8 +261,9 @@ export function machine(name: string, account: string, store: GlassStore, { rela
       set isUp(up) {
         isCut = !up;
       },
-      onDelivery(parcel) {
-        delivered = parcel;
+      onAck(parcel) {
+        if (droppedFor !== undefined) self.dropped.push({ parcel, code: droppedFor });
+        droppedFor = undefined;
       },
       get losesAcks() {
         return self.link.losesAcks;
