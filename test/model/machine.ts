@@ -39,8 +39,8 @@ export interface Machine {
   readonly addresses: Address[];
   /** By message id: what its application was shown. */
   readonly shown: Map<string, { readonly from: Address; readonly conversation: string; readonly text: string }>;
-  /** Ids that came again although they had been acknowledged. */
-  readonly shownAfterAck: string[];
+  /** What came again although it had been acknowledged, and when, by the relay's time. */
+  readonly shownAfterAck: { readonly text: string; readonly atMs: number }[];
   readonly undecryptable: Extract<ClientEvent, { type: 'undecryptable' }>[];
   /** Ids of messages of which it was told that they have failed, and why. */
   readonly failed: Set<string>;
@@ -155,7 +155,7 @@ export function machine(name: string, account: string, store: GlassStore, { rela
     if (device !== 0 && !self.addresses.some((known) => known.device === device)) self.addresses.push({ account, device });
   };
   const show = (message: Message): void => {
-    if (acked.has(message.id)) self.shownAfterAck.push(message.text);
+    if (acked.has(message.id)) self.shownAfterAck.push({ text: message.text, atMs: now() });
     const { conversation } = message;
     const other = conversation.kind === 'person' ? conversation.account : conversation.id;
     self.shown.set(message.id, { from: message.from, conversation: other, text: message.text });

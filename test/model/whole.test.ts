@@ -1,5 +1,5 @@
 import { test, vi } from 'vitest';
-import { wholeHistories } from './whole.js';
+import { play, wholeHistories } from './whole.js';
 
 vi.mock('../../src/ratchet/ratchet.js', async (original) => (await import('../helpers/text-watch.js')).watchTexts(await original()));
 vi.mock('../../src/ratchet/keys.js', async (original) => (await import('../helpers/key-watch.js')).watchKeys(await original()));
@@ -18,3 +18,22 @@ test(
   () => wholeHistories({ numRuns, steps: 40, seed, path: CYPHR_PATH, shrinks: CYPHR_SHRINK !== undefined }),
   600_000,
 );
+
+test('what was sent again and travelled for longer than messages are known may be shown again', () => {
+  const [alice, bob] = [0, 1];
+  return play(
+    { devices: [1, 1], haveMet: false },
+    [
+      { does: 'burst', at: alice, n: 0 },
+      { does: 'wait', at: alice, n: 303 },
+      // Hears bob on his own session an hour later, and sends again what it wrote on its own, which bob is yet to get.
+      { does: 'deliver', at: alice, n: 0 },
+      { does: 'deliver', at: bob, n: 0 },
+      { does: 'sleep', at: alice, n: 4 },
+      { does: 'sleep', at: alice, n: 5 },
+      { does: 'send', at: alice, n: 0 },
+      { does: 'deliver everything', at: alice, n: 0 },
+    ],
+    0,
+  );
+});
