@@ -246,6 +246,7 @@ export async function openCore(
         await inbox.expire();
         await expire(ctx);
         await outbox.expire();
+        await repair.orphaned();
         if (Math.abs(now() - prunedAtMs) < PRUNE_MS) return;
         await prune(ctx);
         await talk.prune();

@@ -56,6 +56,8 @@ export interface Repair {
     id: Uint8Array,
     request?: ControlOf<'retry'>,
   ): Promise<Heard>;
+  /** Says what failed on sessions with devices that their accounts have no more, too little to mean that a session is broken: nobody can be asked. */
+  orphaned(): Promise<void>;
   /** Sends again what the other side could not read. */
   readonly retry: ControlHandlers['retry'];
 }
@@ -95,7 +97,7 @@ export function repair(
     sessions.installPeer(owner, rows.peer);
     for (const each of also) each.committed();
   };
-  const trouble = (facts: LiveSession['facts'], session: Uint8Array, code: Trouble['code'], heals: Trouble['heals']): Posted =>
+  const trouble = (facts: PeerDevice, session: Uint8Array, code: Trouble['code'], heals: Trouble['heals']): Posted =>
     troubles.report({ account: facts.account, deviceKeyHash: facts.deviceKeyHash, session, code, heals });
 
   /**
@@ -178,6 +180,25 @@ export function repair(
       const known = await sessions.peer(facts);
       const peer = died(known, id);
       if (peer !== known) await commit(facts, peer, [trouble(facts, id, 'ERR_DEVICE_UNTRUSTED', 'never')]);
+    },
+    async orphaned() {
+      for (const { key } of await ctx.db.list(['peer'])) {
+        if (ctx.life.hasEnded()) return;
+        const owner = { account: key[1]!, deviceKeyHash: fromHex(key[2]!)! };
+        await ctx.lock(`peer ${owner.account}`, async () => {
+          const contact = await contacts.load(owner.account);
+          if (contact === undefined || contact.devices.some((listed) => equal(listed.keyHash, owner.deviceKeyHash))) return;
+          const known = await sessions.peer(owner);
+          const lost = known.sessions.filter((session) => !isBroken(session) && session.failed.length > session.askedCount);
+          if (lost.length === 0) return;
+          const peer = lost.reduce((next, { id }) => asked(next, id, ctx.now()), known);
+          await commit(
+            owner,
+            peer,
+            lost.map(({ id }) => trouble(owner, id, 'ERR_DECRYPT', 'never')),
+          );
+        });
+      }
     },
     async heard(owner, before, heardOf, id, told) {
       // On the session that can't be read nothing more is sent; what was asked for goes out on another.

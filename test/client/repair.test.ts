@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { decodeFacts, encodeFacts } from '../../src/client/records.js';
+import { recoverStore } from '../../src/client/recovery.js';
 import { TransportError } from '../../src/errors.js';
 import { sessionLimits } from '../../src/limits.js';
 import { rowCount, sessionsWith, spoilSessions } from '../helpers/broken-session.js';
@@ -7,6 +8,7 @@ import { linked } from '../helpers/devices.js';
 import { type Envelope, type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
 import { coded } from '../helpers/matchers.js';
 import { type Clock, type Person, person, START } from '../helpers/people.js';
+import { testRng } from '../helpers/rng.js';
 
 const HOUR = 3_600_000;
 const clock: Clock = { ms: START };
@@ -268,6 +270,32 @@ describe('what was asked for and did not come', () => {
     expect(bob.events.filter(({ type }) => type === 'undecryptable')).toMatchObject([{ from: 'alice', heals: 'by-itself' }]);
     await closed(again, bob);
   });
+});
+
+test('what failed once on a session with a device that its account has no more is told to be lost, once', async () => {
+  const { alice, bob } = await talking();
+  corrupting('bob', 1);
+  await sendAll(alice, 'bob', ['1']);
+  await network.settled();
+  await alice.client.close();
+  clock.ms += 60_000;
+  await recoverStore(alice.store, { directory: network.directory, rng: testRng('recovered'), now: () => clock.ms });
+  const recovered = await person('alice', network, clock, { store: alice.store, seed: 'alice recovered' });
+  await sendAll(recovered, 'bob', ['2']);
+  expect((await bob.read()).text).toBe('2');
+  expect(bob.count('undecryptable')).toBe(0);
+  await bob.client.close();
+
+  const later = await person('bob', network, clock, { store: bob.store, seed: 'bob later' });
+  await later.seen('undecryptable');
+  await later.client.close();
+  const last = await person('bob', network, clock, { store: bob.store, seed: 'bob last' });
+  await sendAll(recovered, 'bob', ['3']);
+  expect((await last.read()).text).toBe('3');
+  expect([...later.events, ...last.events].filter(({ type }) => type === 'undecryptable')).toMatchObject([
+    { from: 'alice', code: 'ERR_DECRYPT', heals: 'never' },
+  ]);
+  await closed(recovered, last);
 });
 
 test('facts of sessions as stores of before hold them: nothing failed, nothing was asked for', () => {
