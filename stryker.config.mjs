@@ -1,21 +1,35 @@
-// Mutation testing of one folder of src/, slow: `CYPHR_MUTATE=wire npm run mutation`, then crypto, pqxdh, ratchet. Reports go to reports/mutation/.
-const folder = process.env.CYPHR_MUTATE;
-if (folder === undefined) throw new Error('CYPHR_MUTATE names the folder of src/ that is mutated, and whose tests mutants meet');
+/**
+ * Mutation testing, slow: `CYPHR_MUTATE=wire npm run mutation` mutates a folder of src/ (crypto, pqxdh, ratchet, wire) against the tests of
+ * that folder, `CYPHR_MUTATE=wire/codec.ts` a file of it. Results add up in reports/mutation/, and `npm run mutation:report` tells them.
+ */
+const target = process.env.CYPHR_MUTATE;
+if (target === undefined) throw new Error('CYPHR_MUTATE names a folder or file of src/');
+const folder = target.split('/')[0];
+
+/** The English of an error, `new XError(code, text)`, is for people and no test pins it; the code is what programs read, and is mutated. */
+const shouldIgnore = (path) =>
+  path.key === 1 && path.parentPath.isNewExpression() && /Error$/.test(path.parent.callee.name) ? 'text of an error' : undefined;
+export const strykerPlugins = [{ kind: 'Ignore', name: 'error-texts', value: { shouldIgnore } }];
 
 export default {
   testRunner: 'vitest',
-  vitest: { configFile: 'vitest.mutation.config.ts' },
+  plugins: ['@stryker-mutator/vitest-runner', './stryker.config.mjs'],
+  ignorers: ['error-texts'],
+  vitest: { configFile: 'vitest.mutation.config.ts', related: false },
   coverageAnalysis: 'perTest',
-  mutate: [`src/${folder}/**/*.ts`, '!src/**/index.ts'],
+  mutate: [target.endsWith('.ts') ? `src/${target}` : `src/${target}/**/*.ts`, '!src/**/index.ts'],
   // Constants of modules: each would need every test anew. Vectors and test/docs.test.ts pin them.
   ignoreStatic: true,
   incremental: true,
   incrementalFile: `reports/mutation/${folder}-incremental.json`,
-  tempDirName: '.stryker-tmp',
-  reporters: ['clear-text', 'json', 'html'],
+  ignorePatterns: ['/*', '!/src', '!/test', '!/test-vectors', '!/*.json', '!/*.ts'],
+  tempDirName: `.stryker-tmp/${folder}`,
+  reporters: ['progress-append-only', 'clear-text', 'json', 'html'],
+  clearTextReporter: { logTests: false, reportTests: false, allowEmojis: false, allowColor: false },
   jsonReporter: { fileName: `reports/mutation/${folder}.json` },
   htmlReporter: { fileName: `reports/mutation/${folder}.html` },
-  concurrency: 2,
-  timeoutMS: 20_000,
+  concurrency: 1,
+  timeoutMS: 5_000,
+  timeoutFactor: 3,
   thresholds: { high: 95, low: 90, break: 90 },
 };
