@@ -27,7 +27,7 @@ function bodyBucket(length: number): number {
 
 /** Whether a padded body can have this length. */
 export function isBodyBucket(length: number): boolean {
-  return length >= 512 && length <= wireLimits.plaintextBytes + 1 && bodyBucket(length) === length;
+  return length <= wireLimits.plaintextBytes + 1 && bodyBucket(length) === length;
 }
 
 /** Pads a plaintext of at most 65,535 bytes, head included; a new buffer. Throws `ERR_LENGTH` above. */
@@ -72,7 +72,7 @@ export function pad(content: Uint8Array, length: number): Uint8Array {
 /** Removes `pad`; a view of `padded`. Throws `ERR_DECRYPT` unless its length is the `bucket` of content and marker. */
 export function unpad(padded: Uint8Array, bucket: (length: number) => number): Uint8Array {
   let end = padded.length - 1;
-  while (end >= 0 && padded[end] === 0) end--;
-  if (end < 0 || padded[end] !== 0x80 || bucket(end + 1) !== padded.length) throw decryptFailed();
+  while (padded[end] === 0) end--;
+  if (padded[end] !== 0x80 || bucket(end + 1) !== padded.length) throw decryptFailed();
   return padded.subarray(0, end);
 }

@@ -55,7 +55,8 @@ describe('body padding', () => {
   });
 
   it('refuses 65,536 bytes', () => {
-    expect(codeOf(() => padBody(new Uint8Array(65_536)))).toBe('ERR_LENGTH');
+    const error = { code: 'ERR_LENGTH', field: 'plaintext', got: 65_536, max: 65_535 };
+    expect(() => padBody(new Uint8Array(65_536))).toThrow(expect.objectContaining(error));
   });
 
   it('is removed exactly, also where the content ends in zeros or markers', () => {
