@@ -6,9 +6,14 @@ const target = process.env.CYPHR_MUTATE;
 if (target === undefined) throw new Error('CYPHR_MUTATE names a folder or file of src/');
 const folder = target.split('/')[0];
 
-/** The English of an error, `new XError(code, text)`, is for people and no test pins it; the code is what programs read, and is mutated. */
-const shouldIgnore = (path) =>
-  path.key === 1 && path.parentPath.isNewExpression() && /Error$/.test(path.parent.callee.name) ? 'text of an error' : undefined;
+/**
+ * What an error tells people, no test pins; its code is what programs read, and is mutated. The English is the second argument of
+ * `new XError(code, text)`, the name of a field the last one of `requireLength(bytes, lengthBytes, field)` and the one of `malformed(field)`.
+ */
+const shouldIgnore = ({ key, parent, parentPath }) => {
+  if (key === 1 && parentPath.isNewExpression() && /Error$/.test(parent.callee.name)) return 'text of an error';
+  if (parentPath?.isCallExpression() && { requireLength: 2, malformed: 0 }[parent.callee.name] === key) return 'field of an error';
+};
 export const strykerPlugins = [{ kind: 'Ignore', name: 'error-texts', value: { shouldIgnore } }];
 
 export default {
