@@ -53,6 +53,8 @@ export interface Troubles {
   gone(account: string | undefined, isContact: boolean): void;
   /** What is remembered of an event. */
   load(reference: string): Promise<Remembered | undefined>;
+  /** Of every event that is remembered, oldest first: also of one that a process which died did not come to say. */
+  references(): string[];
 }
 
 /** What came from somebody of whom at most a claim is known. */
@@ -78,6 +80,7 @@ export async function troubles(ctx: Context): Promise<Troubles> {
       const row = await ctx.db.read(keys.trouble(reference));
       return row === undefined ? strangers.get(reference) : troubleRecord.decode(row);
     },
+    references: () => [...known.map(({ reference }) => reference), ...strangers.keys()],
     reportStranger(trouble) {
       const reference = toHex(ctx.rng(8));
       strangers.set(reference, { ...trouble, atMs: ctx.now() });
@@ -145,7 +148,7 @@ const OTHER_ADVICE = 'See the code in the documentation’s table of errors, and
 /** What a diagnosis looks at. */
 export interface Patient {
   readonly sessions: Sessions;
-  readonly troubles: Pick<Troubles, 'load'>;
+  readonly troubles: Pick<Troubles, 'load' | 'references'>;
   readonly keyring: Pick<Keyring, 'prekeys'>;
   status(): ClientStatus;
   readonly isSealed: boolean;
@@ -176,7 +179,8 @@ export function diagnosis(ctx: Context, { sessions, troubles, keyring, status, i
     heals: Diagnosis['heals'],
     facts: Diagnosis['facts'],
     advice: string = ADVICE[cause] ?? OTHER_ADVICE,
-  ): Diagnosis => ({ cause, heals, advice, facts });
+    references: Diagnosis['references'] = troubles.references(),
+  ): Diagnosis => ({ cause, heals, advice, facts, references });
 
   /** Whether another session with the device has taken the place of the one that failed, and was heard of. */
   const isHealed = ({ sessions: all }: PeerSessions, session: Uint8Array): boolean => {
@@ -184,14 +188,15 @@ export function diagnosis(ctx: Context, { sessions, troubles, keyring, status, i
     return active !== undefined && active.answeredAtMs !== null && compare(active.id, session) !== 0;
   };
 
-  const ofEvent = async ({ account, code, heals, atMs, session, deviceKeyHash }: Remembered): Promise<Diagnosis> => {
+  const ofEvent = async (reference: string, remembered: Remembered): Promise<Diagnosis> => {
+    const { account, code, heals, atMs, session, deviceKeyHash } = remembered;
     const facts: Record<string, number | string> = {
       minutesAgo: Math.max(0, Math.round((ctx.now() - atMs) / 60_000)),
       account: account === undefined ? 'unknown' : await hashed('account', encodeUtf8(account)!),
     };
     const told = heals as Diagnosis['heals'];
     if (account === undefined || session === undefined || deviceKeyHash === undefined)
-      return answer(code as ErrorCode, told, { ...facts, healed: 'no' });
+      return answer(code as ErrorCode, told, { ...facts, healed: 'no' }, undefined, [reference]);
     const owner: PeerDevice = { account, deviceKeyHash };
     const peer = await ctx.lock(`peer ${account}`, () => sessions.peer(owner));
     const found = peer.sessions.find(({ id }) => compare(id, session) === 0);
@@ -209,6 +214,7 @@ export function diagnosis(ctx: Context, { sessions, troubles, keyring, status, i
         sessionsWithDevice: peer.sessions.length,
       },
       healed ? ADVICE.healed : told === 'needs-person' ? ADVICE.unsettled : undefined,
+      [reference],
     );
   };
 
@@ -275,6 +281,6 @@ export function diagnosis(ctx: Context, { sessions, troubles, keyring, status, i
       const message = 'no event of the last 100 has this reference';
       throw new UsageError('ERR_ARGUMENT', message, { field: 'reference' });
     }
-    return ofEvent(found);
+    return ofEvent(reference, found);
   };
 }

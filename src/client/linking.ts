@@ -29,6 +29,7 @@ import type { OwnList } from './own-list.js';
 import { abortable, timer } from './platform.js';
 import { isRefusedForGood } from './ports.js';
 import { bySchema, type ContactRecord, contactRecord, grantRecord, keys, shareRecord } from './records.js';
+import type { Repair } from './repair.js';
 import type { Sessions } from './sessions.js';
 
 /** Contacts in one message, at most: each has 6 to 12 KiB of keys and list. */
@@ -66,6 +67,7 @@ export function linking(
   contacts: Contacts,
   sessions: Sessions,
   outbox: Outbox,
+  repair: Pick<Repair, 'losses'>,
   publish: () => Promise<void>,
 ): Linking {
   const { directory } = ctx;
@@ -303,16 +305,19 @@ export function linking(
         await ctx.lock(`peer ${account}`, async () => {
           const entry = ctx.ownList().entries.find((each) => each.device === device);
           if (entry === undefined) throw new UsageError('ERR_ARGUMENT', 'the account has no such device', { field: 'device' });
-          const gone = await sessions.removal({ account, deviceKeyHash: entry.keyHash });
+          const owner = { account, deviceKeyHash: entry.keyHash };
+          const { requests: reports } = repair.losses(owner, await sessions.peer(owner));
+          const gone = await sessions.removal(owner);
           const grants = (await ctx.db.list(['grant'])).filter(({ value }) => grantRecord.decode(value).device === device);
           const rows = [...grants.map(({ key }) => key), keys.share(entry.keyHash), keys.linked(entry.keyHash)].map(
             (key): Write => ({ key, value: null }),
           );
           await own.sign(
             (entries) => entries.filter((each) => each.device !== device),
-            () => [...gone.writes, ...rows],
+            () => [...gone.writes, ...rows, ...reports.flatMap(({ writes }) => writes)],
           );
           gone.install();
+          for (const { committed } of reports) committed();
         });
       },
     },

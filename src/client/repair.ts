@@ -56,7 +56,9 @@ export interface Repair {
     id: Uint8Array,
     request?: ControlOf<'retry'>,
   ): Promise<Heard>;
-  /** Says what failed on sessions with devices that their accounts have no more, too little to mean that a session is broken: nobody can be asked. */
+  /** What failed on sessions with a device that its account has no more, too little to mean that a session is broken: nobody can be asked. */
+  losses(owner: PeerDevice, peer: PeerSessions): Heard;
+  /** Commits these reports for the devices that contacts have no more. */
   orphaned(): Promise<void>;
   /** Sends again what the other side could not read. */
   readonly retry: ControlHandlers['retry'];
@@ -152,8 +154,16 @@ export function repair(
       );
     }
   });
+  const losses: Repair['losses'] = (owner, peer) => {
+    const lost = peer.sessions.filter((session) => !isBroken(session) && session.failed.length > session.askedCount);
+    return {
+      peer: lost.reduce((next, { id }) => asked(next, id, ctx.now()), peer),
+      requests: lost.map(({ id }) => trouble(owner, id, 'ERR_DECRYPT', 'never')),
+    };
+  };
 
   return {
+    losses,
     async failed({ id: hex, facts, state }, frame, error) {
       if (!isCyphrError(error) || (error.code !== 'ERR_SKIP_LIMIT' && error.code !== 'ERR_DECRYPT')) return;
       const name = refusedMessage(state, frame);
@@ -189,14 +199,8 @@ export function repair(
           const contact = await contacts.load(owner.account);
           if (contact === undefined || contact.devices.some((listed) => equal(listed.keyHash, owner.deviceKeyHash))) return;
           const known = await sessions.peer(owner);
-          const lost = known.sessions.filter((session) => !isBroken(session) && session.failed.length > session.askedCount);
-          if (lost.length === 0) return;
-          const peer = lost.reduce((next, { id }) => asked(next, id, ctx.now()), known);
-          await commit(
-            owner,
-            peer,
-            lost.map(({ id }) => trouble(owner, id, 'ERR_DECRYPT', 'never')),
-          );
+          const { peer, requests } = losses(owner, known);
+          if (requests.length > 0) await commit(owner, peer, requests);
         });
       }
     },

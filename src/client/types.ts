@@ -217,6 +217,11 @@ export interface Diagnosis {
   /** One sentence for developers. */
   readonly advice: string;
   readonly facts: Readonly<Record<string, number | string>>;
+  /**
+   * The `undecryptable` events that it is about: of a client, all that are remembered (the last 100, oldest first). One that happened
+   * just before the process died is among them, though its handler never ran.
+   */
+  readonly references: readonly string[];
 }
 
 /** A record of the observer hook. `correlation` is random per operation. */

@@ -325,6 +325,30 @@ describe('an account with two devices', () => {
     await closeAll([phone, laptop, bob, tablet]);
   });
 
+  test('what of a revoked device could not be read, too little for a repair, is told to be lost', async () => {
+    const clock = { ms: START };
+    const network = hostileNetwork();
+    const { phone, laptop, bob } = await people(clock, network);
+    await laptop.client.send('bob', 'one');
+    expect((await phone.read()).text).toBe('one');
+    await phone.client.send('bob', 'its answer');
+    expect((await laptop.read()).text).toBe('its answer');
+    await network.settled();
+    let left = 1;
+    network.route = (envelope) => {
+      if (envelope.to.device !== phone.client.device || left-- <= 0) return [envelope];
+      return [{ ...envelope, bytes: envelope.bytes.map((byte, i) => (i === envelope.bytes.length - 1 ? byte ^ 1 : byte)) }];
+    };
+    await laptop.client.send('bob', 'two');
+    await phone.observed(() => phone.dropped().length === 1);
+    expect(phone.dropped()).toEqual(['ERR_DECRYPT']);
+    expect(phone.count('undecryptable')).toBe(0);
+    await phone.client.devices.revoke(laptop.client.device);
+    expect(await phone.seen('undecryptable')).toMatchObject({ from: 'alice', code: 'ERR_DECRYPT', heals: 'never' });
+    expect(phone.count('undecryptable')).toBe(1);
+    await closeAll([phone, laptop, bob]);
+  });
+
   test('a device whose keys in the directory are unsound keeps no message from the others, nor fails one that they have', async () => {
     const clock = { ms: START };
     const network = hostileNetwork();

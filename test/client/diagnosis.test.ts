@@ -3,8 +3,10 @@ import { openDatabase } from '../../src/client/database.js';
 import { type Troubles, troubles } from '../../src/client/diagnosis.js';
 import { keys, troubleRecord } from '../../src/client/records.js';
 import type { Diagnosis } from '../../src/client/types.js';
+import { StoreError } from '../../src/errors.js';
 import { sessionLimits } from '../../src/limits.js';
 import { memoryStore } from '../../src/store/memory.js';
+import type { Store } from '../../src/store/port.js';
 import { rawKeySlot, sealedStore } from '../../src/store/sealed.js';
 import { rowCount, sessionsWith } from '../helpers/broken-session.js';
 import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
@@ -59,6 +61,8 @@ function expectRedacted(diagnosis: Diagnosis, ...people: readonly Person[]): voi
       for (let at = 0; at + 8 <= hex.length; at += 2) expect(json).not.toContain(hex.slice(at, at + 8));
     }
     for (const name of store.rows().keys()) {
+      // A row of an event is named by its reference, which is random and known to the application.
+      if (name.startsWith('["trouble"')) continue;
       for (const part of JSON.parse(name) as string[]) if (part.length >= 16) expect(json).not.toContain(part.slice(0, 16));
     }
   }
@@ -113,6 +117,38 @@ describe('what became of messages that could not be read', () => {
     await Promise.all([alice, again, carol].map(({ client }) => client.close()));
   });
 
+  test('a process that dies before it has said the event: the next one’s diagnosis names it', async () => {
+    const { alice, bob } = await talking();
+    await bob.client.close();
+    const disk = bob.store;
+    let die = (): void => {};
+    let isDead = false;
+    const died = new Promise<void>((resolve) => (die = resolve));
+    const alive = <T>(call: () => Promise<T>): Promise<T> => (isDead ? Promise.reject(new StoreError('ERR_STORE_IO', 'dead')) : call());
+    const store: Store = {
+      read: (wanted) => alive(() => disk.read(wanted)),
+      list: (...range) => alive(() => disk.list(...range)),
+      commit: (writes) => {
+        const done = alive(() => disk.commit(writes));
+        if (!writes.some(({ key }) => key[0] === 'trouble')) return done;
+        isDead = true;
+        die();
+        return done.then(() => alive(() => done));
+      },
+      close: async () => {},
+    };
+    const dying = await person(BOB, network, clock, { store: store as never, seed: 'dying' });
+    await breakOnce(alice);
+    await died;
+    await dying.client.close().catch(() => {});
+    expect(dying.count('undecryptable')).toBe(0);
+    const again = await person(BOB, network, clock, { store: disk, seed: 'again' });
+    const { references: named } = await again.client.diagnose();
+    expect(named).toHaveLength(1);
+    expect(await again.client.diagnose(named[0])).toMatchObject({ cause: 'ERR_DECRYPT', references: named });
+    await Promise.all([alice.client.close(), again.client.close()]);
+  });
+
   test('an unknown reference, and what is none', async () => {
     const alice = await person(ALICE, network, clock);
     await expect(alice.client.diagnose('nothing')).rejects.toThrow(coded('ERR_ARGUMENT'));
@@ -145,6 +181,7 @@ describe('what became of messages that could not be read', () => {
       }
       expect(rowCount(store, 'trouble')).toBe(sessionLimits.troubleCount);
       expect(events.slice(-sessionLimits.troubleCount).every(isKept)).toBe(true);
+      expect((await open()).references()).toEqual(events.slice(-sessionLimits.troubleCount));
     });
 
     test('T28: of one account the last 20: it pushes out no other', async () => {

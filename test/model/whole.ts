@@ -6,6 +6,7 @@
  */
 
 import fc from 'fast-check';
+import { keys, troubleRecord } from '../../src/client/records.js';
 import { sessionLimits, talkLimits } from '../../src/limits.js';
 import { forgetFrames, keysUsedTwice } from '../helpers/key-watch.js';
 import { forgetTexts, textsIn } from '../helpers/text-watch.js';
@@ -55,6 +56,7 @@ export async function play(shape: Shape, steps: readonly Step[], seed: number): 
   try {
     for (const step of steps) await take(world, step);
     await heal(world);
+    await readReports(world);
     const broken = [...world.faults, ...check(world, await statesOf(world))];
     if (broken.length > 0) throw new Error(`${broken.join('\n')}\n\nin this history:\n${world.log.join('\n')}`);
   } finally {
@@ -118,6 +120,26 @@ const has = (target: Machine, { text }: Outgoing): boolean => [...target.shown.v
 /** The machines that should show a message, if they were listed when it was sent: the recipient's, and the sender's others. */
 function targets({ machines }: World, { from, to }: Outgoing): Machine[] {
   return machines.filter((each) => each !== from && !each.isRetired && (each.account === to || each.account === from.account));
+}
+
+/** Events that a process which died did not come to say: by what it was told to be about since, and by whom the rows on its disk name. */
+async function readReports({ machines, time }: World): Promise<void> {
+  for (const at of machines) {
+    const client = at.client();
+    if (at.isRetired || client === undefined) continue;
+    client.diagnose().then(
+      ({ references }) => {
+        for (const reference of references) {
+          const row = at.store.rows().get(JSON.stringify(keys.trouble(reference)));
+          if (row === undefined || at.undecryptable.some((event) => event.reference === reference)) continue;
+          const { account: from, code, heals } = troubleRecord.decode(row);
+          at.undecryptable.push({ type: 'undecryptable', reference, from, code, heals } as (typeof at.undecryptable)[number]);
+        }
+      },
+      () => {},
+    );
+  }
+  await time.settle();
 }
 
 /** What became of each message, as its sender says: its state, or why it has failed. One that has been forgotten had settled. */
