@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { backend } from '#backend';
 import { concat } from '../../src/bytes.js';
 import * as composite from '../../src/crypto/composite.js';
 import { LABELS } from '../../src/crypto/labels.js';
@@ -10,6 +11,10 @@ const seeds = rng(64);
 const publicKey = compositePublicKey(seeds);
 const message = rng(200);
 const signature = compositeSign(seeds, message, 'hs/sig', rng);
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 describe('composite signatures', () => {
   it('have the lengths of the suite', () => {
@@ -76,6 +81,19 @@ describe('composite signatures', () => {
       expect(compositeVerify(publicKey.subarray(0, length), message, 'hs/sig', signature)).toBe(false);
     expect(compositeVerify(publicKey, message, 'hs/sig', concat(signature, new Uint8Array(1)))).toBe(false);
     expect(compositeVerify(concat(publicKey, new Uint8Array(1)), message, 'hs/sig', signature)).toBe(false);
+  });
+
+  it('T07: are not asked of a backend where a length is wrong, whatever it would say', () => {
+    const halves = [vi.spyOn(backend, 'mlDsa65Verify').mockReturnValue(true), vi.spyOn(backend, 'ed25519Verify').mockReturnValue(true)];
+    for (const [key, sig] of [
+      [publicKey.subarray(1), signature],
+      [concat(publicKey, new Uint8Array(1)), signature],
+      [publicKey, signature.subarray(1)],
+      [publicKey, concat(signature, new Uint8Array(1))],
+    ] as const) {
+      expect(compositeVerify(key, message, 'hs/sig', sig)).toBe(false);
+    }
+    for (const half of halves) expect(half).not.toHaveBeenCalled();
   });
 
   it('secret keys of another length are bugs', () => {

@@ -4,6 +4,7 @@ import { hpkeKeySchedule } from '../../src/crypto/hpke.js';
 import { openSeal, SEAL_ENC_BYTES, SEAL_PUBLIC_KEY_BYTES, seal, sealPublicKey } from '../../src/crypto/seal.js';
 import { xwingDecapsulate } from '../../src/crypto/xwing.js';
 import { flip, testRng } from '../helpers/rng.js';
+import { filledDuring } from '../helpers/secrets.js';
 
 const DECRYPT = expect.objectContaining({ code: 'ERR_DECRYPT', message: 'message could not be authenticated' });
 const rng = testRng('seal');
@@ -48,6 +49,15 @@ it('wipes the randomness that it took', () => {
     return taken;
   });
   expect(taken).toEqual(new Uint8Array(64));
+});
+
+it('wipes what opening has derived, whether it succeeds or not', () => {
+  const sharedSecret = xwingDecapsulate(seed, sealed.subarray(0, SEAL_ENC_BYTES));
+  const { key, nonce } = hpkeKeySchedule({ kemId: 0x647a, aeadId: 3 }, sharedSecret, info);
+  const derived = [sharedSecret, key, nonce].map(toHex);
+  expect(filledDuring(() => openSeal(seed, info, ad, sealed))).toEqual(expect.arrayContaining(derived));
+  const failing = (): unknown => expect(() => openSeal(seed, info, ad, flip(sealed))).toThrow(DECRYPT);
+  expect(filledDuring(failing)).toEqual(expect.arrayContaining(derived));
 });
 
 describe('draft-ietf-hpke-pq-04, appendix A.5: MLKEM768-X25519, HKDF-SHA256, ChaCha20Poly1305', () => {

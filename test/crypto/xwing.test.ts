@@ -1,6 +1,7 @@
 import { ml_kem768_x25519 } from '@noble/post-quantum/hybrid.js';
 import { expect, it } from 'vitest';
-import { concat, wipe } from '../../src/bytes.js';
+import { concat, toHex, wipe } from '../../src/bytes.js';
+import { shake256 } from '../../src/crypto/suite.js';
 import {
   XWING_CIPHERTEXT_BYTES,
   XWING_PUBLIC_KEY_BYTES,
@@ -9,6 +10,7 @@ import {
   xwingPublicKey,
 } from '../../src/crypto/xwing.js';
 import { flip, testRng } from '../helpers/rng.js';
+import { filledDuring } from '../helpers/secrets.js';
 
 const DECRYPT = expect.objectContaining({ code: 'ERR_DECRYPT' });
 const BUG = expect.objectContaining({ code: 'ERR_BUG' });
@@ -36,6 +38,15 @@ it('leaves its arguments alone', () => {
   wipe(kemSharedSecret);
   xwingDecapsulate(seed, kemCiphertext);
   expect([seed, publicKey, random]).toEqual(copies);
+});
+
+it('wipes the secret keys that decapsulation expands, whether it succeeds or not', () => {
+  const expanded = shake256(seed, 96);
+  const derived = [expanded.subarray(0, 64), expanded.subarray(64)].map(toHex);
+  const { kemCiphertext } = xwingEncapsulate(publicKey, rng(64));
+  expect(filledDuring(() => xwingDecapsulate(seed, kemCiphertext))).toEqual(expect.arrayContaining(derived));
+  const bad = concat(kemCiphertext.subarray(0, 1088), new Uint8Array(32));
+  expect(filledDuring(() => expect(() => xwingDecapsulate(seed, bad)).toThrow(DECRYPT))).toEqual(expect.arrayContaining(derived));
 });
 
 it('T01: refuses X25519 halves of small order and such that are not canonical', () => {

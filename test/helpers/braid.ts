@@ -1,8 +1,8 @@
 /** The braid's states on the way through an epoch, and its steps with their contract checked. */
 
 import { isDeepStrictEqual } from 'node:util';
-import { expect, vi } from 'vitest';
-import { concat, toHex } from '../../src/bytes.js';
+import { expect } from 'vitest';
+import { concat } from '../../src/bytes.js';
 import { mlKem768Header, mlKem768Vector } from '../../src/crypto/incremental-mlkem.js';
 import { mlKem768 } from '../../src/crypto/suite.js';
 import { headerMac } from '../../src/ratchet/braid/authenticator.js';
@@ -65,22 +65,6 @@ export function receive(state: BraidState, message: SckaMessage, profile: Profil
   } finally {
     expect(message).toEqual(before);
   }
-}
-
-/** What every buffer held, in hexadecimal, that was filled while `run` ran. */
-export function filledDuring(run: () => unknown): string[] {
-  const held: string[] = [];
-  const { fill } = Uint8Array.prototype;
-  const spy = vi.spyOn(Uint8Array.prototype, 'fill').mockImplementation(function (this: Uint8Array, ...rest) {
-    held.push(toHex(this));
-    return fill.apply(this, rest);
-  });
-  try {
-    run();
-  } finally {
-    spy.mockRestore();
-  }
-  return held;
 }
 
 /** The pieces of one epoch as its messages carry them, MACs included. */

@@ -9,8 +9,8 @@ import {
   startAuthenticator,
   updateAuthenticator,
 } from '../../../src/ratchet/braid/authenticator.js';
-import { filledDuring } from '../../helpers/braid.js';
 import { flip, testRng } from '../../helpers/rng.js';
+import { filledDuring } from '../../helpers/secrets.js';
 
 // --- Section 4.4 once more, with another library ---
 

@@ -8,20 +8,10 @@ import { braid } from '../../../src/ratchet/braid/machine.js';
 import { type BraidPhase, type BraidState, heldKey } from '../../../src/ratchet/braid/state.js';
 import type { SckaMessage, SckaStep } from '../../../src/ratchet/scka.js';
 import type { Profile, Rng } from '../../../src/step.js';
-import {
-  chunksIn,
-  filledDuring,
-  garbageOf,
-  messageOf,
-  type Phase,
-  receive,
-  send,
-  TYPES,
-  type TypeName,
-  walk,
-} from '../../helpers/braid.js';
+import { chunksIn, garbageOf, messageOf, type Phase, receive, send, TYPES, type TypeName, walk } from '../../helpers/braid.js';
 import { codeOf } from '../../helpers/expect-code.js';
 import { testRng } from '../../helpers/rng.js';
+import { filledDuring } from '../../helpers/secrets.js';
 
 type Kind = BraidPhase['kind'];
 

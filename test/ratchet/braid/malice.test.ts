@@ -6,7 +6,6 @@ import { braid } from '../../../src/ratchet/braid/machine.js';
 import type { BraidState } from '../../../src/ratchet/braid/state.js';
 import {
   chunksIn,
-  filledDuring,
   garbageOf,
   messageOf,
   type Phase,
@@ -19,6 +18,7 @@ import {
 } from '../../helpers/braid.js';
 import { codeOf } from '../../helpers/expect-code.js';
 import { flip, testRng } from '../../helpers/rng.js';
+import { filledDuring } from '../../helpers/secrets.js';
 
 /** Profile 2: every piece has several chunks. */
 const place = walk(2);
