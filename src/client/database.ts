@@ -92,6 +92,7 @@ export async function openDatabase(store: Store, host: DatabaseHost): Promise<Da
 
   /** Takes what can go into one commit: no key twice, in call order. */
   const takeGroup = (): Waiting[] => {
+    if (waiting.length === 1) return waiting.splice(0);
     const keys = new Set<string>();
     const group: Waiting[] = [];
     for (const entry of waiting) {
@@ -110,21 +111,23 @@ export async function openDatabase(store: Store, host: DatabaseHost): Promise<Da
     inDoubt = false;
     const startMs = host.now();
     const value = concat(storeId, u64(generation + 1), host.rng(16));
-    let failure: unknown = new StoreError('ERR_STORE_IO', 'the store forgot a commit');
+    // Made when it is thrown: an error costs more than the rest of a commit.
+    let failure = (): unknown => new StoreError('ERR_STORE_IO', 'the store forgot a commit');
     inDoubt = true;
     try {
       await storeCall(() => store.commit([{ key: GENERATION, value, ifRev: rev }, ...writes]));
     } catch (error) {
-      failure = error;
+      failure = () => error;
     }
     let row: StoreRecord | undefined;
     try {
       row = await readGuard();
     } catch (error) {
-      throw failure instanceof StoreError ? failure : error;
+      const reason = failure();
+      throw reason instanceof StoreError ? reason : error;
     }
     inDoubt = false;
-    if ((row?.rev ?? 0) === rev) throw failure;
+    if ((row?.rev ?? 0) === rev) throw failure();
     if (row === undefined || compare(row.value, value) !== 0) throw lost();
     generation += 1;
     rev = row.rev;
