@@ -50,10 +50,20 @@ export function encodeKey(key: StoreKey, field: string): EncodedKey {
   if (!Array.isArray(key) || key.length === 0) throw refuse(field, 'a key of at least one component');
   let encoded = '';
   for (const component of key) {
-    const bytes = typeof component === 'string' ? encodeUtf8(component) : undefined;
-    if (bytes === undefined) throw refuse(field, 'made of strings without unpaired surrogates');
-    for (const byte of bytes) encoded += String.fromCharCode(byte + 1);
-    encoded += '\0';
+    const part = typeof component === 'string' ? encodeComponent(component) : undefined;
+    if (part === undefined) throw refuse(field, 'made of strings without unpaired surrogates');
+    encoded += `${part}\0`;
+  }
+  return encoded;
+}
+
+function encodeComponent(component: string): string | undefined {
+  let encoded = '';
+  for (let i = 0; i < component.length; i++) {
+    const code = component.charCodeAt(i);
+    // Nearly all are ASCII, and need no bytes: one message takes some forty keys.
+    if (code >= 0x80) return encodeUtf8(component)?.reduce((text, byte) => text + String.fromCharCode(byte + 1), '');
+    encoded += String.fromCharCode(code + 1);
   }
   return encoded;
 }
@@ -64,7 +74,9 @@ export function decodeKey(encoded: EncodedKey): StoreKey | undefined {
   if (parts.pop() !== '') return undefined;
   const components: string[] = [];
   for (const part of parts) {
-    const component = decodeUtf8(Uint8Array.from(part, (char) => char.charCodeAt(0) - 1));
+    const bytes = new Uint8Array(part.length);
+    for (let i = 0; i < part.length; i++) bytes[i] = part.charCodeAt(i) - 1;
+    const component = decodeUtf8(bytes);
     if (component === undefined) return undefined;
     components.push(component);
   }

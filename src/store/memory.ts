@@ -19,16 +19,22 @@ import type { Store, StoreRecord } from './port.js';
  */
 export function memoryStore(): Store {
   const records = new Map<EncodedKey, StoreRecord>();
-  /** The keys of all records, in order: a listing looks at those of its range alone. */
-  const order: EncodedKey[] = [];
+  /** The keys of all records, space by space and in order: a listing looks at those of its range alone, a write moves those of its space. */
+  const spaces = new Map<string, EncodedKey[]>();
   let lastRev = 0;
   let closed = false;
 
   const assertOpen = (): void => {
     if (closed) throw new UsageError('ERR_CLOSED', 'the store is closed');
   };
+  const spaceOf = (key: EncodedKey): EncodedKey[] => {
+    const name = key.slice(0, key.indexOf('\0'));
+    const keys = spaces.get(name) ?? [];
+    spaces.set(name, keys);
+    return keys;
+  };
   /** Where a key stands in the order, or would. */
-  const placeOf = (key: EncodedKey): number => {
+  const placeOf = (order: readonly EncodedKey[], key: EncodedKey): number => {
     let low = 0;
     let high = order.length;
     while (low < high) {
@@ -52,9 +58,10 @@ export function memoryStore(): Store {
     async list(prefix, limit, after) {
       assertOpen();
       const { gt, lt } = checkRange(prefix, limit, after);
-      const place = placeOf(gt);
+      const order = spaceOf(`${lt.slice(0, -1)}\0`);
+      const place = placeOf(order, gt);
       const first = order[place] === gt ? place + 1 : place;
-      const keys = order.slice(first, Math.min(first + limit, placeOf(lt)));
+      const keys = order.slice(first, Math.min(first + limit, placeOf(order, lt)));
       return keys.map((key) => ({ key: decodeKey(key)!, ...handOut(records.get(key)!) }));
     },
 
@@ -69,10 +76,14 @@ export function memoryStore(): Store {
       lastRev++;
       for (const { key, value } of checked) {
         if (value === null) {
-          if (records.delete(key)) order.splice(placeOf(key), 1);
+          const order = spaceOf(key);
+          if (records.delete(key)) order.splice(placeOf(order, key), 1);
           continue;
         }
-        if (!records.has(key)) order.splice(placeOf(key), 0, key);
+        if (!records.has(key)) {
+          const order = spaceOf(key);
+          order.splice(placeOf(order, key), 0, key);
+        }
         records.set(key, { value, rev: lastRev });
       }
     },
@@ -80,7 +91,7 @@ export function memoryStore(): Store {
     async close() {
       closed = true;
       records.clear();
-      order.length = 0;
+      spaces.clear();
     },
   };
 }
