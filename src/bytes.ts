@@ -82,6 +82,16 @@ export function fromHex(text: string): Uint8Array<ArrayBuffer> | undefined {
 
 /** UTF-8 of a string; `undefined` if it holds an unpaired surrogate. Own codec: Hermes has no TextEncoder. */
 export function encodeUtf8(text: string): Uint8Array<ArrayBuffer> | undefined {
+  const ascii = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const point = text.charCodeAt(i);
+    if (point >= 0x80) return encodeWide(text);
+    ascii[i] = point;
+  }
+  return ascii;
+}
+
+function encodeWide(text: string): Uint8Array<ArrayBuffer> | undefined {
   const out = new Uint8Array(text.length * 3);
   let length = 0;
   for (let i = 0; i < text.length; i++) {
