@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** npm scripts, in this order, after the tests. */
-const STEPS = ['typecheck', 'lint', 'coverage', 'build', 'size', 'api', 'tarball', 'package', 'runtimes', 'docs', 'demo', 'independent'];
+const STEPS = [
+  ...['typecheck', 'lint', 'coverage', 'build', 'size', 'api', 'tarball', 'package', 'runtimes', 'docs', 'demo', 'independent'],
+  'test:newer',
+];
 
 const work = mkdtempSync(join(tmpdir(), 'cyphr-gate-'));
 let passed = 0;
