@@ -27,7 +27,7 @@ export default {
   ignoreStatic: true,
   incremental: true,
   incrementalFile: `reports/mutation/${folder}-incremental.json`,
-  ignorePatterns: ['/*', '!/src', '!/test', '!/test-vectors', '!/*.json', '!/*.ts'],
+  ignorePatterns: ['/*', '!/src', '!/test', '!/test-vectors', '!/scripts', '!/*.json', '!/*.ts'],
   tempDirName: `.stryker-tmp/${folder}`,
   reporters: ['progress-append-only', 'clear-text', 'json', 'html'],
   clearTextReporter: { logTests: false, reportTests: false, allowEmojis: false, allowColor: false },
