@@ -6,7 +6,6 @@
  */
 
 import { concat, wipe } from '../bytes.js';
-import { decryptFailed } from '../errors.js';
 import type { Rng } from '../step.js';
 import { hpkeKeySchedule } from './hpke.js';
 import { chachaOpen, chachaSeal } from './suite.js';
@@ -39,7 +38,6 @@ export function seal(publicKey: Uint8Array, info: Uint8Array, ad: Uint8Array, pl
 
 /** Opens what `seal` made for the public key of the 32-byte `seed`; throws `ERR_DECRYPT` for any other bytes of any length. */
 export function openSeal(seed: Uint8Array, info: Uint8Array, ad: Uint8Array, sealed: Uint8Array): Uint8Array {
-  if (sealed.length < SEAL_ENC_BYTES) throw decryptFailed();
   const kemSharedSecret = xwingDecapsulate(seed, sealed.subarray(0, SEAL_ENC_BYTES));
   const { key, nonce } = hpkeKeySchedule(SUITE, kemSharedSecret, info);
   try {
