@@ -35,6 +35,6 @@ export default {
   htmlReporter: { fileName: `reports/mutation/${folder}.html` },
   concurrency: 1,
   timeoutMS: 5_000,
-  timeoutFactor: 3,
+  timeoutFactor: 1.5,
   thresholds: { high: 95, low: 90, break: 90 },
 };

@@ -2,21 +2,20 @@ import { expect, it } from 'vitest';
 import { concat, encodeUtf8 } from '../../src/bytes.js';
 import { backend as noble } from '../../src/crypto/backend/noble.js';
 import { backend as node } from '../../src/crypto/backend/node.js';
-import { flip, testRng } from '../helpers/rng.js';
+import { flip, rounds, testRng } from '../helpers/rng.js';
 import { describeVectors, hex, readJson } from '../vectors/folder.js';
 
 // What runs natively depends on the runtime: curves from Node 20, ML-KEM and ML-DSA from Node 24.
 const seed = process.env['CYPHR_SEED'] ?? 'differential';
 const rng = testRng(seed);
-const ROUNDS = 24;
 
-function rounds(check: () => void): void {
-  for (let i = 0; i < ROUNDS; i++) check();
+function repeat(check: () => void): void {
+  for (let i = 0; i < rounds(24); i++) check();
 }
 
 it(`X25519, whatever the peer sends (CYPHR_SEED=${seed})`, () => {
   const special = [new Uint8Array(32), flip(new Uint8Array(32), 0), new Uint8Array(32).fill(0xff), flip(new Uint8Array(32), 31, 0x80)];
-  rounds(() => {
+  repeat(() => {
     const [a, b] = [rng(32), rng(32)];
     expect(node.x25519PublicKey(a)).toEqual(noble.x25519PublicKey(a));
     expect(node.x25519(a, noble.x25519PublicKey(b))).toEqual(noble.x25519(b, node.x25519PublicKey(a)));
@@ -25,7 +24,7 @@ it(`X25519, whatever the peer sends (CYPHR_SEED=${seed})`, () => {
 });
 
 it(`Ed25519 signatures and verdicts (CYPHR_SEED=${seed})`, () => {
-  rounds(() => {
+  repeat(() => {
     const [secret, message] = [rng(32), rng(rng(1)[0]!)];
     const publicKey = node.ed25519PublicKey(secret);
     const signature = node.ed25519Sign(secret, message);
@@ -46,7 +45,7 @@ it(`Ed25519 signatures and verdicts (CYPHR_SEED=${seed})`, () => {
 });
 
 it(`SHA-3 of any length (CYPHR_SEED=${seed})`, () => {
-  rounds(() => {
+  repeat(() => {
     const data = rng(8 * rng(1)[0]!);
     const lengthBytes = 1 + 4 * rng(1)[0]!;
     for (const name of ['sha3_256', 'sha3_512'] as const) expect(node.keccak[name](data)).toEqual(noble.keccak[name](data));
@@ -60,7 +59,7 @@ it.each([
   { name: 'mlKem768', ciphertextBytes: 1088 },
   { name: 'mlKem1024', ciphertextBytes: 1568 },
 ] as const)(`$name: keys, secrets, implicit rejection (CYPHR_SEED=${seed})`, ({ name, ciphertextBytes }) => {
-  rounds(() => {
+  repeat(() => {
     const [secret, m] = [rng(64), rng(32)];
     const publicKey = node[name].publicKey(secret);
     expect(publicKey).toEqual(noble[name].publicKey(secret));
@@ -75,7 +74,7 @@ it.each([
 });
 
 it(`ML-DSA-65 keys, signatures and verdicts (CYPHR_SEED=${seed})`, () => {
-  for (let i = 0; i < 8; i++) {
+  for (let i = 0; i < rounds(8); i++) {
     const [secret, message, context, rnd] = [rng(32), rng(100), rng(40), rng(32)];
     const publicKey = node.mlDsa65PublicKey(secret);
     const signature = node.mlDsa65Sign(secret, message, context, rnd);
