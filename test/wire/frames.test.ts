@@ -6,6 +6,7 @@ import { init } from './arbitraries.js';
 import { expectTotal, SEED } from './fuzz.js';
 
 const error = (code: string, field?: string) => expect.objectContaining({ name: 'DecodeError', code, ...(field && { field }) });
+const tooLarge = (got: number, max: number) => expect.objectContaining({ name: 'DecodeError', code: 'ERR_TOO_LARGE', got, max });
 const sample = fc.sample(init, { seed: SEED, numRuns: 1 })[0]!;
 
 describe('frameType', () => {
@@ -14,7 +15,9 @@ describe('frameType', () => {
   });
 
   test('the cap comes first', () => {
-    expect(() => frameType(new Uint8Array(256 * 1024 + 1))).toThrow(error('ERR_TOO_LARGE'));
+    for (const read of [frameType, parseSealed, parseInit]) {
+      expect(() => read(new Uint8Array(262_145))).toThrow(tooLarge(262_145, 262_144));
+    }
     expect(() => frameType(new Uint8Array(256 * 1024))).toThrow(error('ERR_DECODE', 'type'));
   });
 
@@ -47,6 +50,7 @@ describe('sealed frame', () => {
 
   test('T50: truncated', () => {
     for (const length of [0, 3, 4, 11, 12, 100, 1132, 2171]) expect(() => parseSealed(frame.slice(0, length))).toThrow(error('ERR_DECODE'));
+    expect(() => parseSealed(frame.slice(0, 2171))).toThrow(error('ERR_DECODE', 'sealed'));
   });
 
   test('another type', () => {
@@ -81,13 +85,17 @@ describe('Init', () => {
     expect(() => parseInit(encodeInit({ ...sample, verMin, verMax }))).toThrow(error('ERR_DECODE', 'verMin'));
   });
 
+  test('a range of one version', () => {
+    expect(parseInit(encodeInit({ ...sample, verMin: 2, verMax: 2 }))).toMatchObject({ verMin: 2, verMax: 2 });
+  });
+
   test('the cap of 24 KiB excludes the ratchet message', () => {
     const overhead = encodeInit({ ...sample, deviceList: new Uint8Array() }).length;
     const largest = encodeInit({ ...sample, deviceList: new Uint8Array(24 * 1024 - overhead) });
     expect(largest.length).toBe(24 * 1024);
     expect(parseInit(concat(largest, new Uint8Array(70_000))).ratchetMessage.length).toBe(70_000);
     expect(() => parseInit(encodeInit({ ...sample, deviceList: new Uint8Array(24 * 1024 - overhead + 1) }))).toThrow(
-      error('ERR_TOO_LARGE'),
+      tooLarge(24_577, 24_576),
     );
   });
 

@@ -8,6 +8,7 @@ import {
   encodeHeader,
   encodePrefix,
   type Header,
+  headerIndex,
   parseRatchetFrame,
   ratchetTag,
 } from '../../src/wire/ratchet-message.js';
@@ -55,6 +56,12 @@ describe('header', () => {
     );
   });
 
+  it('tells its index, whatever stands around it', () => {
+    const bytes = new Uint8Array(100).fill(0xff);
+    bytes.set([1, 2, 3, 4], 46);
+    expect(headerIndex(bytes.subarray(10))).toBe(0x0102_0304);
+  });
+
   it('owns what it holds', () => {
     const bytes = encodeHeader(plain);
     const header = decodeHeader(bytes);
@@ -70,7 +77,7 @@ describe('header', () => {
     ['pn > 2³¹', { previousChainLength: max + 1 }, false],
     ['n = 2³¹ − 1', { n: max - 1 }, true],
     ['n = 2³¹', { n: max }, false],
-    ['e = 0', { pqEpoch: 0 }, false],
+    ['e = 0', { pqEpoch: 0, pqPrevious: 0 }, false],
     ['e = 2³¹', { pqEpoch: max }, false],
     ['pqCtr = 0', { pqCounter: 0 }, false],
     ['pqCtr = 2³¹', { pqCounter: max }, false],
@@ -126,7 +133,7 @@ describe('frame', () => {
     const made = new Set([512, 1024, 2048, 2176].map((bucket) => bucket + 164 + 32));
     for (let length = 20; length <= 2176 + 164 + 32; length++) {
       if (made.has(length)) expect(parseRatchetFrame(frame(length), 2)).toBeDefined();
-      else expect(codeOf(() => parseRatchetFrame(frame(length), 2))).toBe('ERR_DECODE');
+      else expect(() => parseRatchetFrame(frame(length), 2)).toThrow(expect.objectContaining({ code: 'ERR_DECODE', got: length }));
     }
   });
 
@@ -146,7 +153,8 @@ describe('frame', () => {
     expect(ratchetTag(bytes)).toEqual(tag);
     expect(ratchetTag(bytes.subarray(0, 20))).toEqual(tag);
     expect(codeOf(() => ratchetTag(bytes.subarray(0, 19)))).toBe('ERR_DECODE');
-    expect(codeOf(() => ratchetTag(new Uint8Array(wireLimits.frameBytes + 1)))).toBe('ERR_TOO_LARGE');
+    expect(ratchetTag(frame(wireLimits.frameBytes))).toEqual(tag);
+    expect(() => ratchetTag(frame(262_145))).toThrow(expect.objectContaining({ code: 'ERR_TOO_LARGE', got: 262_145, max: 262_144 }));
     for (const [at, value, code] of [
       [0, 0x10, 'ERR_DECODE'],
       [1, 0, 'ERR_VERSION'],

@@ -6,10 +6,10 @@ const corrupt = expect.objectContaining({ name: 'StoreError', code: 'ERR_STORE_C
 
 describe('local records', () => {
   test('begin with version and kind, and give typed fields', () => {
-    const bytes = encodeRecord('thing', 3, { t: 'x', n: 5, none: null, b: new Uint8Array(2), list: [{ a: 1 }] });
+    const bytes = encodeRecord('thing', 3, { t: 'x', n: 0, none: null, b: new Uint8Array(2), list: [{ a: 1 }] });
     expect(bytes.slice(0, 4)).toEqual(new Uint8Array([0x87, 0xa1, 0x76, 3]));
     const record = decodeRecord(bytes, 'thing', 3);
-    expect([record.text('t'), record.count('n'), record.maybeCount('n'), record.maybeCount('none')]).toEqual(['x', 5, 5, undefined]);
+    expect([record.text('t'), record.count('n'), record.maybeCount('n'), record.maybeCount('none')]).toEqual(['x', 0, 0, undefined]);
     expect([record.bytes('b'), record.bytes('b', 2)]).toEqual([new Uint8Array(2), new Uint8Array(2)]);
     expect(record.records('list', 1).map((item) => item.count('a'))).toEqual([1]);
   });
@@ -36,6 +36,11 @@ describe('local records', () => {
     expect(() => decodeRecord(encodeRecord('thing', 4, {}), 'thing', 3)).toThrow(
       expect.objectContaining({ name: 'StoreError', code: 'ERR_STORE_VERSION', got: 4, max: 3 }),
     );
+  });
+
+  test('what is no MessagePack is the cause', () => {
+    const cause = expect.objectContaining({ name: 'DecodeError', code: 'ERR_DECODE' });
+    expect(() => recordVersion(new Uint8Array())).toThrow(expect.objectContaining({ code: 'ERR_STORE_CORRUPT', cause }));
   });
 
   test('everything else is corrupt', () => {
