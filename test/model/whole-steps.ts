@@ -5,7 +5,7 @@ import { decodeDevice } from '../../src/identity/index.js';
 import { spoilSessions } from '../helpers/broken-session.js';
 import { textsIn } from '../helpers/text-watch.js';
 import { codeOf, type Machine, machine } from './machine.js';
-import { addressName, addressOf, link, send, type World } from './world.js';
+import { addressName, addressOf, knownLists, link, send, type World } from './world.js';
 
 const HOUR_MS = 3_600_000;
 const MOST_DEVICES = 4;
@@ -179,7 +179,7 @@ const STEPS = {
     await time.settle();
     if (!isDone) return 'in vain';
     at.isRetired = true;
-    revoked.set(addressName(device), messages.length);
+    revoked.set(addressName(device), { next: messages.length, version: knownLists(primary, at.account).get(at.account)!.version });
     return '';
   },
   async recover(world, at) {

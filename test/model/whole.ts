@@ -170,12 +170,13 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
     for (const text of textsIn(bytes)) accepted.set(text, (accepted.get(text) ?? new Set()).add(addressName(to)));
   }
   for (const message of messages) {
-    const { text, from, to, state, known, lostFor, isForgotten } = message;
+    const { text, from, to, state, known, lists, lostFor, isForgotten } = message;
     for (const address of accepted.get(text) ?? []) {
-      // Who knew nobody of that account has asked the directory.
-      const knew = [...known].some((each) => each.split(' ')[0] === address.split(' ')[0]);
-      const isAfter = messages.indexOf(message) >= (world.revoked.get(address) ?? Number.POSITIVE_INFINITY);
-      if (isAfter && knew && !known.has(address)) broken.push(`${text} from ${from.name} went to ${address}, which was revoked`);
+      // Who had an older list, or none, may learn of the device before it learns that it is no more.
+      const revoked = world.revoked.get(address);
+      const knew = revoked !== undefined && (lists.get(address.split(' ')[0]!) ?? 0) >= revoked.version;
+      if (knew && messages.indexOf(message) >= revoked.next && !known.has(address))
+        broken.push(`${text} from ${from.name} went to ${address}, which was revoked`);
     }
     if (state === 'unsaid') broken.push(`${text} of ${from.name}: nothing was ever said of it`);
     if (isForgotten || from.isRetired || state !== 'promised') continue;

@@ -26,6 +26,8 @@ export interface Outgoing {
   id: string | undefined;
   /** Devices of the recipient, and of its own account, that the sender knew. */
   readonly known: ReadonlySet<string>;
+  /** By account, the version of the list in which it knew them. */
+  readonly lists: ReadonlyMap<string, number>;
   /** Devices for which the relay has lost it. */
   readonly lostFor: Set<string>;
   /** The sender went back to a time before it. */
@@ -45,8 +47,8 @@ export interface World {
   readonly accounts: readonly string[];
   readonly messages: Outgoing[];
   readonly backups: Map<Machine, Backup>;
-  /** Devices that were taken out of their account, with the number of the message that was sent next. */
-  readonly revoked: Map<string, number>;
+  /** Devices that were taken out of their account, with the number of the message that was sent next, and the list without them. */
+  readonly revoked: Map<string, { readonly next: number; readonly version: number }>;
   /** How many envelopes the relay has lost. */
   lostCount: number;
   readonly faults: string[];
@@ -70,19 +72,18 @@ export function addressOf(each: Machine): Address | undefined {
   return each.addresses.at(-1);
 }
 
-/** The devices to which a machine would send by what its disk says now: those of an account, and its own others. */
-function knownDevices({ store, account: own }: Machine, account: string): Set<string> {
+/** The lists by which a machine would send by what its disk says now: that of an account, and its own. */
+export function knownLists({ store, account: own }: Machine, account: string): Map<string, ReturnType<typeof parseDeviceList>> {
   const [contact, device] = [['contact', account], ['device']].map((key) => store.rows().get(JSON.stringify(key)));
-  const lists: [string, Uint8Array][] = [[own, decodeDevice(device!).deviceList]];
-  if (contact !== undefined) lists.push([account, contactRecord.decode(contact).list]);
-  return new Set(
-    lists.flatMap(([owner, list]) => parseDeviceList(list).entries.map((entry) => addressName({ account: owner, device: entry.device }))),
-  );
+  const lists = new Map([[own, parseDeviceList(decodeDevice(device!).deviceList)]]);
+  if (contact !== undefined) lists.set(account, parseDeviceList(contactRecord.decode(contact).list));
+  return lists;
 }
 
 /** Sends one more message; what comes of it is noted as it comes. */
 export function send({ messages, faults, time }: World, from: Machine, to: string): Outgoing {
   const text = `<text ${messages.length}>`;
+  const lists = [...knownLists(from, to)];
   const message: Outgoing = {
     text,
     from,
@@ -90,7 +91,8 @@ export function send({ messages, faults, time }: World, from: Machine, to: strin
     atMs: time.now(),
     state: 'unsaid',
     id: undefined,
-    known: knownDevices(from, to),
+    known: new Set(lists.flatMap(([account, { entries }]) => entries.map(({ device }) => addressName({ account, device })))),
+    lists: new Map(lists.map(([account, { version }]) => [account, version])),
     lostFor: new Set(),
     isForgotten: false,
   };
