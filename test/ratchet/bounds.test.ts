@@ -2,12 +2,10 @@ import { describe, expect, it, vi } from 'vitest';
 import { ratchetLimits, wireLimits } from '../../src/limits.js';
 import { braid } from '../../src/ratchet/braid/machine.js';
 import type * as keysModule from '../../src/ratchet/keys.js';
-import type { Scka } from '../../src/ratchet/scka.js';
 import { receivingTags } from '../../src/ratchet/triple.js';
 import type { Header } from '../../src/wire/ratchet-message.js';
 import { codeOf } from '../helpers/expect-code.js';
 import { forge, skipAhead } from '../helpers/forge.js';
-import { playLateMessages } from '../helpers/late-messages.js';
 import { testRng } from '../helpers/rng.js';
 import { type Party, session, text } from '../helpers/sessions.js';
 import { type ToyState, toyScka } from '../helpers/toy-scka.js';
@@ -73,26 +71,6 @@ function expectNoWork<S>(from: Party<S>, to: Party<S>, header: Partial<Header>, 
 }
 
 const skippedCount = (party: Party<unknown>): number => party.state.skipped.reduce((sum, { keys }) => sum + keys.length, 0);
-
-describe('late messages', () => {
-  it.each([
-    [50, 1500],
-    [100, 1500],
-    [300, 2000],
-    [1000, 4000],
-  ])('up to %i messages late, with a fifth lost, nothing that may arrive is refused', (late, count) => {
-    const { delivered, refused, late: lateCount, epoch } = playLateMessages(toyScka(3) as Scka<unknown>, late, count, `late ${late}`);
-    expect(lateCount).toBeGreaterThan(count / 30);
-    expect(delivered).toBeGreaterThan(0.75 * count);
-    expect(epoch).toBeGreaterThan(20);
-    expect(refused).toBe(0);
-  });
-
-  it('what lies beyond the bounds is refused, and nothing else', () => {
-    // Chains of 1 to 11 messages and lateness of 4,000: 128 old chains are not enough.
-    expect(playLateMessages(toyScka(3) as Scka<unknown>, 4000, 5000, 'too late').refused).toBeGreaterThan(0);
-  });
-});
 
 describe('outages', () => {
   it.each([1000, 1001, 1500, 9000])('%i lost messages in a row cost these messages only', (count) => {
