@@ -59,11 +59,12 @@ export function u64(value: number): Uint8Array<ArrayBuffer> {
 }
 
 const HEX = '0123456789abcdef';
+const HEX_BYTES = Array.from({ length: 256 }, (_, byte) => HEX[byte >>> 4]! + HEX[byte & 15]!);
 
 /** Lowercase hexadecimal. */
 export function toHex(bytes: Uint8Array): string {
   let out = '';
-  for (let i = 0; i < bytes.length; i++) out += HEX[bytes[i]! >>> 4]! + HEX[bytes[i]! & 15]!;
+  for (let i = 0; i < bytes.length; i++) out += HEX_BYTES[bytes[i]!]!;
   return out;
 }
 
@@ -122,16 +123,16 @@ function encodeWide(text: string): Uint8Array<ArrayBuffer> | undefined {
   return out.slice(0, length);
 }
 
-/** A string from strict UTF-8; `undefined` for overlong forms, surrogates, truncation and anything above U+10FFFF. */
-export function decodeUtf8(bytes: Uint8Array): string | undefined {
+/** A string from strict UTF-8, of all `bytes` or a part; `undefined` for overlong forms, surrogates, truncation and anything above U+10FFFF. */
+export function decodeUtf8(bytes: Uint8Array, start = 0, end = bytes.length): string | undefined {
   const units: number[] = [];
   let text = '';
-  for (let i = 0; i < bytes.length; ) {
+  for (let i = start; i < end; ) {
     const first = bytes[i++]!;
     let point = first;
     if (first >= 0x80) {
       const more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
-      if (first < 0xc2 || first > 0xf4 || i + more > bytes.length) return undefined;
+      if (first < 0xc2 || first > 0xf4 || i + more > end) return undefined;
       point = first & (0x3f >> more);
       for (let j = 0; j < more; j++) {
         const next = bytes[i++]!;

@@ -18,9 +18,9 @@ const MAX_NODES = 4_096;
 const NUMBER_MAX = 2 ** 53;
 const U64_MAX = 2n ** 64n - 1n;
 const I64_MIN = -(2n ** 63n);
-const KEY = /^[a-zA-Z0-9_]{1,32}$/;
-const ARRAY_RULE = 'must have no holes and no properties beside its items';
 const FORBIDDEN_KEYS: readonly string[] = ['__proto__', 'constructor', 'prototype'];
+const KEY = new RegExp(`^(?!(?:${FORBIDDEN_KEYS.join('|')})$)[a-zA-Z0-9_]{1,32}$`);
+const ARRAY_RULE = 'must have no holes and no properties beside its items';
 
 /** Type bytes of one kind: the base of a length within the type, how many fit there, and what stands before 1, 2 and 4 bytes of length. */
 interface Lengths {
@@ -61,9 +61,10 @@ export type MsgpackValue =
 export function encodeMsgpack(value: unknown, options: MsgpackOptions = {}): Uint8Array {
   const maxNodes = options.maxNodes ?? MAX_NODES;
   let nodes = maxNodes;
-  const { u8, sized, integer, float, bytes, finish } = output();
+  const { u8, sized, integer, float, ascii, bytes, finish } = output();
 
   const text = (at: string, path: string): void => {
+    if (ascii(at)) return;
     const encoded = encodeUtf8(at);
     if (encoded === undefined) throw refused(path, 'holds an unpaired surrogate');
     sized(TEXT, encoded.length);
@@ -98,15 +99,15 @@ export function encodeMsgpack(value: unknown, options: MsgpackOptions = {}): Uin
   };
   const container = (at: object, path: string, depth: number): void => {
     const isArray = Array.isArray(at);
-    const entries = dataProperties(at, path);
-    sized(isArray ? ARRAY : MAP, entries.length);
-    for (const [key, item] of entries) {
+    const keys = dataKeys(at, path);
+    sized(isArray ? ARRAY : MAP, keys.length);
+    for (const key of keys) {
       const inner = isArray ? `${path}[${key}]` : path === '' ? key : `${path}.${key}`;
       if (!isArray) {
-        if (!isKey(key)) throw refused(inner, `has a key that is not [a-zA-Z0-9_]{1,32}, or is one of ${FORBIDDEN_KEYS.join(', ')}`);
+        if (!KEY.test(key)) throw refused(inner, `has a key that is not [a-zA-Z0-9_]{1,32}, or is one of ${FORBIDDEN_KEYS.join(', ')}`);
         text(key, inner);
       }
-      write(item, inner, depth + 1);
+      write((at as Record<string, unknown>)[key], inner, depth + 1);
     }
   };
 
@@ -120,30 +121,27 @@ function refused(path: string, rule: string): UsageError {
   return new UsageError('ERR_ARGUMENT', `${field} ${rule}`, { field });
 }
 
-function isKey(key: string): boolean {
-  return KEY.test(key) && !FORBIDDEN_KEYS.includes(key);
-}
-
-/** Keys and values of a plain object or array: no accessors, no symbols, no hidden properties, no holes, no other prototype. */
-function dataProperties(at: object, path: string): [key: string, value: unknown][] {
+/** Keys of a plain object or array: no accessors, no symbols, no hidden properties, no holes, no other prototype. */
+function dataKeys(at: object, path: string): string[] {
   const prototype: unknown = Object.getPrototypeOf(at);
   const isArray = Array.isArray(at);
   if (!isArray && prototype !== null && prototype !== Object.prototype) throw refused(path, 'must be a plain object, not of a class');
-  const keys = Reflect.ownKeys(at).filter((key) => !(isArray && key === 'length'));
+  const own = Reflect.ownKeys(at);
+  const keys = isArray ? own.filter((key) => key !== 'length') : own;
   if (isArray && keys.length !== at.length) throw refused(path, ARRAY_RULE);
-  return keys.map((key, index) => {
+  for (let index = 0; index < keys.length; index++) {
+    const key = keys[index]!;
     const property = Object.getOwnPropertyDescriptor(at, key)!;
     if (typeof key === 'symbol' || !property.enumerable || !('value' in property))
       throw refused(path, 'must have no symbols, accessors or hidden properties');
     if (isArray && key !== String(index)) throw refused(path, ARRAY_RULE);
-    return [key, property.value];
-  });
+  }
+  return keys as string[];
 }
 
 /** A buffer that grows and is wiped when it is given up: records hold secret keys. */
 function output() {
   let buffer = new Uint8Array(256);
-  let view = new DataView(buffer.buffer);
   let end = 0;
   /** Makes room; where it begins. */
   const room = (lengthBytes: number): number => {
@@ -152,40 +150,39 @@ function output() {
       larger.set(buffer);
       buffer.fill(0);
       buffer = larger;
-      view = new DataView(buffer.buffer);
     }
     end += lengthBytes;
     return end - lengthBytes;
   };
   /** A type byte and an integer of 1, 2 or 4 bytes behind it. */
   const typed = (type: number, lengthBytes: 1 | 2 | 4, value: number): void => {
-    const start = room(1 + lengthBytes);
-    view.setUint8(start, type);
-    if (lengthBytes === 1) view.setUint8(start + 1, value);
-    else if (lengthBytes === 2) view.setUint16(start + 1, value);
-    else view.setUint32(start + 1, value);
+    let at = room(1 + lengthBytes);
+    buffer[at++] = type;
+    for (let shift = 8 * lengthBytes - 8; shift >= 0; shift -= 8) buffer[at++] = value >>> shift;
   };
-  const wide = (type: number, value: bigint): void => {
+  /** A type byte, and a view of the 8 bytes behind it. */
+  const wide = (type: number): DataView => {
     const start = room(9);
-    view.setUint8(start, type);
-    view.setBigUint64(start + 1, value);
+    buffer[start] = type;
+    return new DataView(buffer.buffer, start + 1, 8);
   };
   const u8 = (value: number): void => {
     const start = room(1);
     buffer[start] = value;
   };
+  const sized = ({ fixed, fixedCount, one, two, four }: Lengths, length: number): void => {
+    if (length < fixedCount) u8(fixed | length);
+    else if (length < 0x100 && one !== null) typed(one, 1, length);
+    else if (length < 0x1_0000) typed(two, 2, length);
+    else typed(four, 4, length);
+  };
   return {
     u8,
-    sized({ fixed, fixedCount, one, two, four }: Lengths, length: number): void {
-      if (length < fixedCount) u8(fixed | length);
-      else if (length < 0x100 && one !== null) typed(one, 1, length);
-      else if (length < 0x1_0000) typed(two, 2, length);
-      else typed(four, 4, length);
-    },
+    sized,
     /** The shortest form that holds it. */
     integer(value: number | bigint): void {
-      if (value < -0x8000_0000) wide(0xd3, BigInt(value));
-      else if (value > 0xffff_ffff) wide(0xcf, BigInt(value));
+      if (value < -0x8000_0000) wide(0xd3).setBigUint64(0, BigInt(value));
+      else if (value > 0xffff_ffff) wide(0xcf).setBigUint64(0, BigInt(value));
       else if (value < -0x8000) typed(0xd2, 4, Number(value));
       else if (value < -0x80) typed(0xd1, 2, Number(value));
       else if (value < -0x20) typed(0xd0, 1, Number(value));
@@ -195,9 +192,15 @@ function output() {
       else typed(0xce, 4, Number(value));
     },
     float(value: number): void {
-      const start = room(9);
-      view.setUint8(start, 0xcb);
-      view.setFloat64(start + 1, value);
+      wide(0xcb).setFloat64(0, value);
+    },
+    /** Writes text as keys and ids are, without bytes of their own; `false`, and nothing is written, for other text. */
+    ascii(value: string): boolean {
+      for (let i = 0; i < value.length; i++) if (value.charCodeAt(i) >= 0x80) return false;
+      sized(TEXT, value.length);
+      const start = room(value.length);
+      for (let i = 0; i < value.length; i++) buffer[start + i] = value.charCodeAt(i);
+      return true;
     },
     bytes(value: Uint8Array): void {
       const start = room(value.length);
@@ -244,7 +247,7 @@ export function decodeMsgpack(bytes: Uint8Array, options: MsgpackOptions = {}): 
   };
   const text = (lengthBytes: number): string => {
     const start = skip(lengthBytes);
-    const value = decodeUtf8(bytes.subarray(start, at));
+    const value = decodeUtf8(bytes, start, at);
     if (value === undefined) throw bad();
     return value;
   };
@@ -260,7 +263,7 @@ export function decodeMsgpack(bytes: Uint8Array, options: MsgpackOptions = {}): 
     for (let i = 0; i < count; i++) {
       const length = lengthOf(TEXT, u8());
       const key = length === undefined || length > 32 ? '' : text(length);
-      if (!isKey(key) || Object.hasOwn(out, key)) throw bad();
+      if (!KEY.test(key) || Object.hasOwn(out, key)) throw bad();
       out[key] = read(depth + 1);
     }
     return out;
