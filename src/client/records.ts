@@ -60,7 +60,7 @@ export type Shape<T extends Schema> = {
     | undefined;
 };
 
-const CHECKS: Readonly<Record<Kind, (value: unknown) => boolean>> = {
+const KINDS: Readonly<Record<Kind, (value: unknown) => boolean>> = {
   bytes: (value) => value instanceof Uint8Array,
   string: (value) => typeof value === 'string',
   number: (value) => typeof value === 'number',
@@ -69,16 +69,18 @@ const CHECKS: Readonly<Record<Kind, (value: unknown) => boolean>> = {
   map: (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array),
 };
 
+const CHECKS = Object.fromEntries(Object.entries(KINDS).flatMap(([kind, check]) => [kind, `${kind}?`].map((name) => [name, check])));
+
 /** Copies `value` by schema; throws what `fail` makes for a missing or mistyped field, and for an unknown one. */
 export function bySchema<T extends Schema>(schema: T, value: unknown, fail: (field: string) => Error): Shape<T> {
-  if (!CHECKS.map(value)) throw fail('record');
+  if (!KINDS.map(value)) throw fail('record');
   const source = value as Record<string, unknown>;
   const out: Record<string, unknown> = {};
   for (const [field, kind] of Object.entries(schema)) {
-    const present = Object.hasOwn(source, field);
-    if (!present && kind.endsWith('?')) continue;
-    if (!present || !CHECKS[kind.replace('?', '') as Kind](source[field])) throw fail(field);
-    out[field] = source[field];
+    if (Object.hasOwn(source, field)) {
+      if (!CHECKS[kind]!(source[field])) throw fail(field);
+      out[field] = source[field];
+    } else if (!kind.endsWith('?')) throw fail(field);
   }
   for (const field of Object.keys(source)) if (!Object.hasOwn(schema, field)) throw fail(field);
   return out as Shape<T>;
@@ -96,8 +98,9 @@ const corrupt = (kind: string, field: string): StoreError => new StoreError('ERR
 export function record<T extends Schema>(kind: string, schema: T, version = 1): RecordCodec<Shape<T>> {
   return {
     encode(value) {
-      const present = Object.entries(value).filter(([, content]) => content !== undefined);
-      return encodeRecord(kind, version, Object.fromEntries(present) as Record<string, MsgpackValue>);
+      const present: Record<string, MsgpackValue> = {};
+      for (const [field, content] of Object.entries(value)) if (content !== undefined) present[field] = content as MsgpackValue;
+      return encodeRecord(kind, version, present);
     },
     decode: (bytes) => bySchema(schema, decodeRecordMap(bytes, kind, version), (field) => corrupt(kind, field)),
   };
