@@ -145,7 +145,11 @@ export async function sendLog(ctx: Pick<Context, 'db' | 'now'>): Promise<SendLog
       });
       const devices = [...earlier.filter(({ to }) => !added.some((each) => equal(each.to, to))), ...added];
       const value = logRecord.encode({ account, accountKeyHash, payload, control, atMs: before?.atMs ?? ctx.now(), devices });
-      const surplus = known.has(id) ? [] : [...known.keys()].slice(0, Math.max(0, known.size + 1 - sessionLimits.sendLogCount));
+      const surplus: string[] = [];
+      for (const other of known.has(id) ? [] : known.keys()) {
+        if (known.size - surplus.length < sessionLimits.sendLogCount) break;
+        surplus.push(other);
+      }
       return {
         writes: [{ key: keys.log(id), value }, ...surplus.map((other): Write => ({ key: keys.log(other), value: null }))],
         committed() {

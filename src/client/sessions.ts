@@ -98,7 +98,7 @@ function deletion({ id, state, init }: LiveSession): Write[] {
 export function sessions(db: Database): Sessions {
   const live = recent<LiveSession>(LIVE_SESSIONS);
   const peers = recent<PeerSessions>(LIVE_SESSIONS);
-  const peerName = ({ account, deviceKeyHash }: PeerDevice): string => JSON.stringify([account, toHex(deviceKeyHash)]);
+  const peerName = ({ account, deviceKeyHash }: PeerDevice): string => `${toHex(deviceKeyHash)} ${account}`;
 
   const load = async (id: string): Promise<LiveSession | undefined> => {
     const known = live.get(id);
