@@ -73,11 +73,9 @@ export function writeFields<L extends Layout>(out: Writer, layout: L, values: Fi
 
 function writeField(out: Writer, field: Field, value: unknown): void {
   if (typeof field === 'number') out.bytes(value as Uint8Array, field);
-  else if (field === 'account') out.account(value as string);
   else if (field === 'device') out.u32(value as number);
   else if (field === 'rest') out.bytes(value as Uint8Array);
-  else if (field === 'lp16') out.lp16(value as Uint8Array);
-  else if (typeof field === 'string') out[field](value as number);
+  else if (typeof field === 'string') out[field](value as never);
   else {
     const items = value as readonly unknown[];
     out[field.count](items.length);
