@@ -1,0 +1,97 @@
+/**
+ * `npm run mutation:report`: what Stryker found (reports/mutation/<folder>.json) as docs/mutation.md, each survivor with its explanation
+ * out of scripts/mutation/<folder>.json. Ends with 1 where a survivor has none, or an explanation has no survivor.
+ *
+ * A mutant is named by its line with the change in it, `return «a < b → a <= b» && c;`, which stays when lines move.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+
+const FOLDERS = ['crypto', 'pqxdh', 'ratchet', 'wire'];
+const readJson = (path) => JSON.parse(readFileSync(path, 'utf8'));
+const oneLine = (text) => text.replace(/\s+/g, ' ').trim();
+const short = (text) => (text.length > 70 ? `${text.slice(0, 50)} … ${text.slice(-15)}` : text);
+
+/** The name of a mutant: its line with the change in it. */
+function nameOf(source, { location: { start, end }, replacement }) {
+  const lines = source.split('\n');
+  const at = ({ line, column }) => lines.slice(0, line - 1).reduce((sum, { length }) => sum + length + 1, 0) + column - 1;
+  const [before, after] = [lines[start.line - 1].slice(0, start.column - 1), lines[end.line - 1].slice(end.column - 1)];
+  return oneLine(`${before}«${short(oneLine(source.slice(at(start), at(end))))} → ${short(oneLine(replacement))}»${after}`);
+}
+
+/** Explained survivors as a paragraph with a list. Two backticks, since code may hold one. */
+const section = ({ why, mutants }) => `${why}\n\n${mutants.map((name) => `- \`\` ${name} \`\``).join('\n')}`;
+
+/** Killed, timed out, survived and uncovered among `mutants`, as the cells of a row. Score as Stryker has it. */
+function cells(mutants) {
+  const [killed, timeout, survived, uncovered] = ['Killed', 'Timeout', 'Survived', 'NoCoverage'].map(
+    (status) => mutants.filter((mutant) => mutant.status === status).length,
+  );
+  const score = (100 * (killed + timeout)) / (killed + timeout + survived + uncovered);
+  return `${killed} | ${timeout} | ${survived} | ${uncovered} | ${score.toFixed(2)} %`;
+}
+
+const faults = [];
+const table = ['| | killed | timeout | survived | not covered | score |', '|---|--:|--:|--:|--:|--:|'];
+const survivors = [];
+const ignored = new Map();
+let version;
+for (const folder of FOLDERS) {
+  if (!existsSync(`reports/mutation/${folder}.json`)) {
+    faults.push(`not run: ${folder}`);
+    continue;
+  }
+  const report = readJson(`reports/mutation/${folder}.json`);
+  const explained = readJson(`scripts/mutation/${folder}.json`);
+  version = report.framework.version;
+  const rows = [];
+  const all = [];
+  for (const file of readdirSync(`src/${folder}`, { recursive: true }).sort()) {
+    const path = `src/${folder}/${file}`;
+    const { source, mutants } = report.files[path] ?? {};
+    const groups = explained[file] ?? [];
+    delete explained[file];
+    if (source === undefined) continue;
+    if (source !== readFileSync(path, 'utf8')) faults.push(`changed since it was run: ${path}`);
+    const names = (...of) => new Set(mutants.filter(({ status }) => of.includes(status)).map((mutant) => nameOf(source, mutant)));
+    const left = names('Survived', 'NoCoverage');
+    const known = new Set(groups.flatMap((group) => group.mutants));
+    faults.push(...[...left].filter((name) => !known.has(name)).map((name) => `no explanation: ${path}: ${name}`));
+    faults.push(...[...known].filter((name) => !left.has(name)).map((name) => `no such survivor: ${path}: ${name}`));
+    if (groups.length > 0) survivors.push(`### ${folder}/${file}`, ...groups.map(section));
+    rows.push(`| ${folder}/${file} | ${cells(mutants)} |`);
+    all.push(...mutants);
+  }
+  faults.push(...Object.keys(explained).map((file) => `no such file: ${folder}/${file}`));
+  table.push(`| **${folder}/** | ${cells(all)} |`, ...rows);
+  for (const { status, statusReason: why } of all) if (status === 'Ignored') ignored.set(why, (ignored.get(why) ?? 0) + 1);
+}
+
+if (faults.length > 0) {
+  console.error(faults.join('\n'));
+  process.exit(1);
+}
+const text = `# Mutation testing
+
+StrykerJS ${version} changes one piece of the source at a time (a condition, a number, a string, a block), and runs the tests that reach it.
+A mutant that some test notices is killed; one that survives is a change that no test sees. The four folders below hold all cryptography, formats and
+protocol steps. A mutant meets the unit tests of its own folder and nothing else: not the vectors of \`test/vectors\`, not the client, not the soaks.
+
+\`\`\`sh
+CYPHR_MUTATE=wire npm run mutation            # a folder; CYPHR_MUTATE=wire/codec.ts is one file of it
+npm run mutation:report                       # this page
+\`\`\`
+
+Score: killed and timed out, over these and those that survived or that no test reaches. Not counted:
+
+${[...ignored].map(([reason, count]) => `- ${count}: ${reason}`).join('\n')}
+
+${table.join('\n')}
+
+## Survivors
+
+Each is a line with its change, \`«was → becomes»\`, behind the reason why it may live.
+
+${survivors.join('\n\n')}
+`;
+writeFileSync('docs/mutation.md', text);
