@@ -91,6 +91,7 @@ describe('SignedSet rules', () => {
   test('T08: versions', () => {
     expect(() => parse({ verMin: 0 })).toThrow(error('ERR_DECODE', 'verMin'));
     expect(() => parse({ verMin: 2, verMax: 1 })).toThrow(error('ERR_DECODE', 'verMin'));
+    expect(parse({ verMin: 1, verMax: 1 })).toMatchObject({ verMin: 1, verMax: 1 });
   });
 
   test('T08: suites ascend and hold 0x0001', () => {
@@ -104,9 +105,14 @@ describe('SignedSet rules', () => {
 });
 
 describe('OneTimeBatch rules', () => {
+  const parse = (count: number) => objects.parseBatch(concat(objects.encodeBatch({ ...one(arbitrary.batch), count }), composite));
+
   test.each([0, 129, 65_535])('count %i is refused', (count) => {
-    const tbs = objects.encodeBatch({ ...one(arbitrary.batch), count });
-    expect(() => objects.parseBatch(concat(tbs, composite))).toThrow(error('ERR_DECODE', 'count'));
+    expect(() => parse(count)).toThrow(error('ERR_DECODE', 'count'));
+  });
+
+  test.each([1, 128])('count %i is read', (count) => {
+    expect(parse(count).count).toBe(count);
   });
 });
 
