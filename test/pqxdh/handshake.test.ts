@@ -378,7 +378,9 @@ describe('sealed frames', () => {
   const frame = sealFrame(address, setId, sealKey, init, rng);
 
   test('open to what was sealed', () => {
-    expect(openFrame(bob.prekeys, address, frame)).toEqual(init);
+    const opened = openFrame(bob.prekeys, address, frame);
+    expect(opened).toEqual(init);
+    expect(opened.buffer.byteLength).toBe(init.length);
     const ratchet = concat(RATCHET_MESSAGE, new Uint8Array(10));
     const short = sealFrame(address, setId, sealKey, ratchet, rng);
     expect(short.length).toBe(12 + 1120 + 1024 + 16);
