@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { concat } from '../../src/bytes.js';
 import { compositeSign } from '../../src/crypto/composite.js';
 import { sha512 } from '../../src/crypto/suite.js';
+import { type AuthError, DecodeError } from '../../src/errors.js';
 import { keyHash, signDeviceList, verifyDeviceList } from '../../src/identity/account.js';
 import { generateDevice } from '../../src/identity/device.js';
 import { type KnownPeer, type VerifiedBundle, verifyBundle } from '../../src/pqxdh/bundle.js';
@@ -106,6 +107,10 @@ describe('verifyBundle', () => {
     verify({ oneTime: single({}) });
   });
 
+  test('a set and a batch hold on the day of their date', () => {
+    verify({ signedSet: signedSet({ notAfter: NOW }), oneTime: { head: head({ notAfter: NOW }), entry: sound.oneTime!.entry } });
+  });
+
   test('initiate takes no other object', () => {
     const copy = { ...verify({}) } as VerifiedBundle;
     expect(() => initiate(mallory.device, copy, 1, rng, NOW)).toThrow(
@@ -121,10 +126,16 @@ describe('verifyBundle', () => {
     expect(verified).toEqual(verifyBundle(sound, undefined, NOW));
   });
 
-  test('larger than 32 KiB', () => {
-    expect(() => verify({ signedSet: concat(sound.signedSet, new Uint8Array(32 * 1024)) })).toThrow(fault);
-    expect(() => verify({ oneTime: { head: new Uint8Array(32 * 1024), entry: new Uint8Array() } })).toThrow(fault);
-    expect(() => verifyBundle({ ...bundleOf(bob), signedSet: new Uint8Array(32 * 1024) }, pin, NOW)).toThrow(fault);
+  test('larger than 32 KiB: refused before a byte is read, so that no decoding error is its cause', () => {
+    for (const bundle of [sound, bundleOf(bob)]) {
+      const { identity, signedSet, oneTime } = bundle;
+      const size = identity.length + signedSet.length + (oneTime === undefined ? 0 : oneTime.head.length + oneTime.entry.length);
+      const grown = (total: number) => ({ ...bundle, signedSet: concat(signedSet, new Uint8Array(total - size)) });
+      const refused = (isRead: boolean) =>
+        expect.toSatisfy((error: AuthError) => error.code === 'ERR_BUNDLE' && error.cause instanceof DecodeError === isRead);
+      expect(() => verifyBundle(grown(32 * 1024), pin, NOW)).toThrow(refused(true));
+      expect(() => verifyBundle(grown(32 * 1024 + 1), pin, NOW)).toThrow(refused(false));
+    }
   });
 
   test('T50: every part truncated', () => {
