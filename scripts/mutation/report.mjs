@@ -74,8 +74,9 @@ if (faults.length > 0) {
 const text = `# Mutation testing
 
 StrykerJS ${version} changes one piece of the source at a time (a condition, a number, a string, a block), and runs the tests that reach it.
-A mutant that some test notices is killed; one that survives is a change that no test sees. The four folders below hold all cryptography, formats and
-protocol steps. A mutant meets the unit tests of its own folder and nothing else: not the vectors of \`test/vectors\`, not the client, not the soaks.
+A change that a test notices is killed; one that survives is seen by no test. The four folders hold all cryptography, formats and protocol steps.
+A mutant meets the unit tests of its own folder alone, without those that \`vitest.mutation.config.ts\` leaves out: not the vectors of every layer, not
+the client, not the soaks.
 
 \`\`\`sh
 CYPHR_MUTATE=wire npm run mutation            # a folder; CYPHR_MUTATE=wire/codec.ts is one file of it
@@ -85,6 +86,8 @@ npm run mutation:report                       # this page
 Score: killed and timed out, over these and those that survived or that no test reaches. Not counted:
 
 ${[...ignored].map(([reason, count]) => `- ${count}: ${reason}`).join('\n')}
+- what stands under \`as\`, which StrykerJS takes for a type and never changes: tables \`as const\` above all, of labels and of layouts. The vectors
+  and \`test/crypto/labels.test.ts\` pin these
 
 ${table.join('\n')}
 
