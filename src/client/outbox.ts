@@ -179,7 +179,7 @@ export async function outbox(
     const seq = ctx.nextSeq();
     const atMs = ctx.now();
     // Behind plaintext that still waits, a message must wait too: the order of calls is the order of encryption.
-    const mustWait = contact === undefined || (await db.list(['pending', account], 1)).length > 0;
+    const mustWait = contact === undefined || (await unencrypted.isLeft(account));
     const round =
       mustWait || !(await unencrypted.isReady(contact, account))
         ? undefined
@@ -199,6 +199,7 @@ export async function outbox(
     await db.commit(rows);
     for (const each of encrypted ?? []) each.install();
     logged?.committed();
+    if (encrypted === undefined) unencrypted.noted(account);
     enqueue(account, id);
     self.wake(account);
     return messages.facts(id, record);
@@ -229,7 +230,7 @@ export async function outbox(
   /** Notes for which devices a message was accepted by now, and that it was for all when none is left. */
   const settle = async (account: string, id: string, record: SentRecord, devices: readonly number[]): Promise<void> => {
     const { seq, waitingFor } = record;
-    const isDone = waitingFor.length === 0 && (devices.length === 0 || (await db.read(keys.pending(account, seq))) === undefined);
+    const isDone = waitingFor.length === 0 && (devices.length === 0 || !(await unencrypted.isLeft(account, seq)));
     const end = isDone ? { state: 'accepted', acceptedAtMs: ctx.now() } : {};
     const next: SentRecord = { ...record, ...end, accepted: record.accepted + devices.length };
     const rows: Write[] = devices.map((device) => ({ key: keys.outbox(account, seq, device), value: null }));
@@ -287,6 +288,7 @@ export async function outbox(
         const writes = requeued(id, record, await db.read(keys.unsent(account, record.seq)));
         if (writes === undefined) return false;
         await db.commit(writes);
+        unencrypted.noted(account);
         lane.wake(account);
         return true;
       }),
@@ -317,7 +319,6 @@ export async function outbox(
     const flying = new Set<Promise<void>>();
     while (failure === undefined && !ctx.life.hasEnded()) {
       const page = await db.list(['outbox', account], IN_FLIGHT, after);
-      if (page.length === 0) break;
       for (const { key, value } of page) {
         if (flying.size >= IN_FLIGHT) await Promise.race(flying);
         if (failure !== undefined || ctx.life.hasEnded()) break;
@@ -337,6 +338,7 @@ export async function outbox(
         );
         flying.add(flight);
       }
+      if (page.length === 0 || (page.length < IN_FLIGHT && [...(waiting.get(account) ?? [])].every((id) => inFlight.has(id)))) break;
     }
     await Promise.all(flying);
     if (failure !== undefined) throw failure;
@@ -391,6 +393,7 @@ export async function outbox(
       writes: [messages.write(id, record), { key: place(seq), value: pendingRecord.encode({ ...what, id, atMs }) }],
       committed() {
         controls.add(id);
+        unencrypted.noted(account);
         enqueue(account, id);
         self.wake(account);
       },

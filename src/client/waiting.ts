@@ -63,6 +63,10 @@ export interface Waiting {
   log(contact: KnownContact, account: string, pending: Pending, encrypted: readonly ForDevice[]): Promise<Logged>;
   /** Encrypts what waits for a session. Asks the directory only if a device has none. Throws what holds the messages. */
   encryptPending(account: string): Promise<void>;
+  /** Whether a message, or this one, has a `pending` row. */
+  isLeft(account: string, seq?: number): Promise<boolean>;
+  /** Called after each commit of rows in `pending` and `late`: until then the store is not asked again where it had none. */
+  noted(account: string): void;
   /** Cancels what waits and was deleted or has disappeared, as long as it is the protocol's own: a copy, or what is sent to a device once more. */
   expire(): Promise<void>;
 }
@@ -118,6 +122,9 @@ export function waiting(
   { messages, finish, settle, later }: WaitingHost,
 ): Waiting {
   const { db, transport } = ctx;
+  /** Accounts of which nothing waited when that was last looked for, and nothing was noted since. */
+  const clear = new Set<string>();
+  let notedCount = 0;
 
   /** Encrypts a message for every device of the contact that it is still for. */
   const encryptAll = async (
@@ -339,6 +346,8 @@ export function waiting(
 
   /** Encrypts what waits for a session. Asks the directory only if a device has none. Throws what holds the messages, or `ERR_TIMEOUT`. */
   const encryptPending = async (account: string): Promise<void> => {
+    if (clear.has(account)) return;
+    const notedBefore = notedCount;
     let bundles: readonly VerifiedBundle[] = [];
     const contact = await contacts.load(account);
     // Perhaps the directory shows the pinned identity again; if not, this throws what holds the messages.
@@ -350,6 +359,7 @@ export function waiting(
     let asked = 0;
     for (;;) {
       const rest = await encryptWith(account, bundles, known);
+      if (rest === undefined && notedCount === notedBefore) clear.add(account);
       if (rest === undefined || ctx.life.hasEnded()) return;
       const dead = rest.left.find(({ why }) => why !== undefined)?.why;
       const wanted = rest.left.filter(({ why }) => why === undefined);
@@ -385,5 +395,20 @@ export function waiting(
       });
   };
 
-  return { isReady, encryptAll, log, encryptPending, expire };
+  return {
+    isReady,
+    encryptAll,
+    log,
+    encryptPending,
+    async isLeft(account, seq) {
+      if (clear.has(account)) return false;
+      if (seq !== undefined) return (await db.read(keys.pending(account, seq))) !== undefined;
+      return (await db.list(['pending', account], 1)).length > 0;
+    },
+    noted(account) {
+      clear.delete(account);
+      notedCount += 1;
+    },
+    expire,
+  };
 }
