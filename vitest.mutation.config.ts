@@ -2,7 +2,8 @@ import { mergeConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import base from './vitest.config.js';
 
-const folder = process.env['CYPHR_MUTATE']?.split('/')[0];
+const target = process.env['CYPHR_MUTATE'];
+const folder = target?.split('/')[0];
 
 /** Tests that mutants of a folder meet besides its own. */
 const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
@@ -18,12 +19,14 @@ const LEFT_OUT = [
   'test/ratchet/{,braid/}{late,model,soak}.test.ts',
 ];
 
-/** Slow ones come last: most mutants die before. */
+/** Slow ones come last, and a file's own tests first: most mutants die before the rest. */
 const LAST = ['test/identity/', 'differential', 'passphrase', 'ml-kem', 'interoperability', 'braid/machine', 'bounds'];
 
 class SlowLast extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ moduleId }: TestSpecification): number => LAST.findIndex((part) => moduleId.includes(part));
+    const own = `/test/${target?.replace('.ts', '.test.ts')}`;
+    const rank = ({ moduleId }: TestSpecification): number =>
+      moduleId.endsWith(own) ? -2 : LAST.findIndex((part) => moduleId.includes(part));
     return files.sort((a, b) => rank(a) - rank(b));
   }
 }
