@@ -11,6 +11,11 @@ interface Key {
   readonly public: Uint8Array;
 }
 
+interface JwkInput {
+  readonly format: string;
+  readonly key: { readonly kty: string; readonly crv?: Kind; readonly alg?: Kind; readonly x?: string; readonly pub?: string };
+}
+
 /** How often each function was called. */
 export type Calls = Record<'createPrivateKey' | 'createPublicKey' | 'diffieHellman' | 'sign' | 'verify' | 'decapsulate', number>;
 
@@ -27,12 +32,9 @@ export function fakePlatform(): { readonly platform: PlatformCrypto; readonly ca
       const oidEnd = input.key[secretBytes === 64 ? 17 : 11]!.toString(16).padStart(2, '0');
       return privateKey(kinds[oidEnd]!, bytes(input.key.subarray(-secretBytes)));
     },
-    createPublicKey(input: Key | { key: { crv?: Kind; alg?: Kind; x?: string; pub?: string } }): Key & { export(): object } {
+    createPublicKey(input: Key | JwkInput): Key & { export(): object } {
       calls.createPublicKey++;
-      const key: Key =
-        'kind' in input
-          ? input
-          : { kind: (input.key.crv ?? input.key.alg)!, public: bytes(Buffer.from((input.key.x ?? input.key.pub)!, 'base64url')) };
+      const key: Key = 'kind' in input ? input : ofJwk(input);
       const text = Buffer.from(key.public).toString('base64url');
       return { ...key, export: () => (key.kind.startsWith('ML') ? { pub: text } : { x: text }) };
     },
@@ -58,6 +60,12 @@ export function fakePlatform(): { readonly platform: PlatformCrypto; readonly ca
     },
   };
   return { platform: functions as unknown as PlatformCrypto, calls };
+}
+
+function ofJwk({ format, key: { kty, crv, alg, x, pub } }: JwkInput): Key {
+  const kind = { OKP: crv, AKP: alg }[kty];
+  if (format !== 'jwk' || !['X25519', 'Ed25519', 'ML-DSA-65'].includes(kind!)) throw new TypeError('Invalid JWK data');
+  return { kind: kind!, public: bytes(Buffer.from((x ?? pub)!, 'base64url')) };
 }
 
 function privateKey(kind: Kind, secret: Uint8Array): Key {

@@ -8,6 +8,11 @@ it('an agreement with a point of small order is all zeros', () => {
   expect(backend.x25519(rng(32), new Uint8Array(32))).toEqual(new Uint8Array(32));
 });
 
+it('an Ed25519 key of small order verifies nothing, though the equation holds', () => {
+  const identity = new Uint8Array([1, ...new Uint8Array(31)]);
+  expect(backend.ed25519Verify(identity, rng(20), new Uint8Array([...identity, ...new Uint8Array(32)]))).toBe(false);
+});
+
 it('T50: signatures and keys of a wrong length are not valid', () => {
   const [seed, message, context] = [rng(32), rng(20), rng(8)];
   const ed = { key: backend.ed25519PublicKey(seed), signature: backend.ed25519Sign(seed, message) };

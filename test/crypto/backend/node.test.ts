@@ -137,6 +137,12 @@ describe('keys', () => {
     expect(calls.createPublicKey).toBe(1);
   });
 
+  it('seven peers are kept, besides the one of the known answers', () => {
+    const [secretKey, peers] = [rng(32), Array.from({ length: 7 }, () => noble.x25519PublicKey(rng(32)))];
+    for (let i = 0; i < 2; i++) for (const peer of peers) backend.x25519(secretKey, peer);
+    expect(calls.createPublicKey).toBe(7);
+  });
+
   it('imported peers are forgotten', () => {
     const [secretKey, peers] = [rng(32), Array.from({ length: 20 }, () => noble.x25519PublicKey(rng(32)))];
     for (const peer of peers) expect(backend.x25519(secretKey, peer)).toEqual(noble.x25519(secretKey, peer));
@@ -200,6 +206,7 @@ describe('what the platform refuses is asked of noble', () => {
       throw new Error('refused');
     };
     expect(backend.ed25519Verify(publicKey, message, signature)).toBe(true);
+    expect(backend.ed25519Verify(publicKey, message, flip(signature))).toBe(false);
   });
 });
 
@@ -227,7 +234,9 @@ it("the platform's yes to an Ed25519 signature counts only for strict input", ()
     [publicKey, withR(notCanonical)],
     [publicKey, new Uint8Array([...signature.subarray(0, 32), ...GROUP_ORDER])],
     [publicKey, signature.subarray(1)],
+    [publicKey, new Uint8Array([...signature, 0])],
     [publicKey.subarray(1), signature],
+    [new Uint8Array([...publicKey, 0]), signature],
   ] as const) {
     expect(backend.ed25519Verify(key, message, sig)).toBe(false);
   }
