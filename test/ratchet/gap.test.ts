@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { gapLength } from '../../src/ratchet/gap.js';
+import { crossGap, gapLength } from '../../src/ratchet/gap.js';
 import type { PqChain } from '../../src/ratchet/scka.js';
 import type { EcState, RatchetState } from '../../src/ratchet/state.js';
 import type { Header } from '../../src/wire/ratchet-message.js';
 import { codeOf } from '../helpers/expect-code.js';
+import { secretsIn } from '../helpers/secrets.js';
 
 const key = new Uint8Array(32);
 
@@ -56,5 +57,20 @@ describe('the messages before one that arrived', () => {
     expect(() => gap(stateAt(10), { n: 25_011, pqCounter: 25_022 })).toThrow(
       expect.objectContaining({ code: 'ERR_SKIP_LIMIT', got: 25_001, max: 25_000 }),
     );
+  });
+});
+
+describe('crossing a gap', () => {
+  it.each([0, 2])('of %i messages names every secret that it has made, and no other: with an epoch agreed on, and without', (count) => {
+    for (const nextChainKey of [key, null]) {
+      const state = stateAt(10, { nextChainKey });
+      const header = { ...next, n: 10 + count, pqCounter: 21 + count } as Header;
+      const { ec, pqReceiving, missing, fresh } = crossGap(state, header, false, count);
+      const held = new Set(secretsIn(state));
+      const made = secretsIn({ ec, pqReceiving, missing }).filter((secret) => !held.has(secret));
+      expect(made).toHaveLength(2 + count + (nextChainKey === null ? 0 : 1));
+      expect(new Set(fresh)).toEqual(new Set(made));
+      expect(fresh.every((secret) => made.includes(secret))).toBe(true);
+    }
   });
 });
