@@ -42,7 +42,7 @@ export interface Initiation {
 export function initiate(device: DeviceSecrets, bundle: VerifiedBundle, profile: Profile, rng: Rng, nowMs: number): Initiation {
   requireVerified(bundle);
   const { signedSet, oneTime } = bundle;
-  if ((signedSet.profiles & (1 << (profile - 1))) === 0 || nowMs > signedSet.notAfter) throw bundleFault();
+  if (!allows(signedSet.profiles, profile) || nowMs > signedSet.notAfter) throw bundleFault();
 
   const ephemeral = generateX25519(rng);
   const random = rng(32);
@@ -240,10 +240,14 @@ export function accept(
   return { next, out: { secrets, ratchetMessage, replayable }, wipe: used };
 }
 
+/** Whether a set's bits allow this profile, which is one of ours: a shift alone would take 33 for 1. */
+function allows(profiles: number, profile: number): profile is Profile {
+  return (profile === 1 || profile === 2 || profile === 3) && (profiles & (1 << (profile - 1))) !== 0;
+}
+
 /** The profile of an Init whose mode and version are ours and whose profile the set allows; else `ERR_DECRYPT`. */
 function advertised({ mode, profile, verMin, verMax }: InitFrame, profiles: number): Profile {
-  const isKnown = profile === 1 || profile === 2 || profile === 3;
-  if (mode !== MODE || verMin > VERSION || verMax < VERSION || !isKnown || (profiles & (1 << (profile - 1))) === 0) throw decryptFailed();
+  if (mode !== MODE || verMin > VERSION || verMax < VERSION || !allows(profiles, profile)) throw decryptFailed();
   return profile;
 }
 

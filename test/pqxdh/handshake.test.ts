@@ -1,6 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { concat, equal, isZero, toHex, wipe } from '../../src/bytes.js';
 import { compositeSign } from '../../src/crypto/composite.js';
+import { x25519 } from '../../src/crypto/suite.js';
 import { keyHash, signDeviceList } from '../../src/identity/account.js';
 import { type DeviceSecrets, encodeDevice, generateDevice } from '../../src/identity/device.js';
 import { verifyBundle } from '../../src/pqxdh/bundle.js';
@@ -117,10 +118,32 @@ describe('agreement', () => {
     expect(lent.slice(0, 2).map(isZero)).toEqual([true, true]);
   });
 
+  test('the responder wipes what it agreed on', () => {
+    const { init } = handshake(alice, bob, 18);
+    const { signedPrekeySecret } = bob.prekeys.sets[0]!;
+    const { unit } = findUnit(bob.prekeys, parseInit(init).otId)!;
+    const { ephemeralKey } = parseInit(init);
+    const agreed = [
+      x25519(signedPrekeySecret, alice.device.dhKey.publicKey),
+      x25519(bob.device.dhKey.secretKey, ephemeralKey),
+      x25519(signedPrekeySecret, ephemeralKey),
+      x25519(unit.dhSecret, ephemeralKey),
+    ].map(toHex);
+    const wiped = new Set<string>();
+    const { fill } = Uint8Array.prototype;
+    const watch = vi.spyOn(Uint8Array.prototype, 'fill').mockImplementation(function (this: Uint8Array, ...args) {
+      wiped.add(toHex(this));
+      return fill.apply(this, args);
+    });
+    acceptAt(init);
+    watch.mockRestore();
+    expect(agreed.filter((secret) => !wiped.has(secret))).toEqual([]);
+  });
+
   test('T08: a profile that the set does not allow, or a set that expired since', () => {
     const fault = expect.objectContaining({ name: 'AuthError', code: 'ERR_BUNDLE' });
     const bundle = verifyBundle(bundleOf(bob), undefined, NOW);
-    for (const profile of [0, 4, 9]) expect(() => initiate(alice.device, bundle, profile as Profile, rng, NOW)).toThrow(fault);
+    for (const profile of [0, 4, 9, 33]) expect(() => initiate(alice.device, bundle, profile as Profile, rng, NOW)).toThrow(fault);
     initiate(alice.device, bundle, 1, rng, NOW + 45 * DAY);
     expect(() => initiate(alice.device, bundle, 1, rng, NOW + 45 * DAY + 1)).toThrow(fault);
   });
@@ -312,12 +335,13 @@ describe('tampering: one error, one text, nothing changes', () => {
     expectUnchanged();
   });
 
-  test.each([0x00, 0xff])('T01: EKA of bytes 0x%s under a valid signature', (fill) => {
-    const { bundle } = handshake(alice, bob);
-    const ephemeralKey = new Uint8Array(32).fill(fill);
+  /** Alice's last-resort Init with some fields changed, and her signature over what it then says. */
+  const resigned = (change: Partial<InitFrame>): InitFrame => {
     const { device } = alice;
+    const { bundle, init } = handshake(alice, bob);
+    const changed = { ...parseInit(init), ...change };
     const transcript = encodeTranscript({
-      ...parseInit(handshake(alice, bob).init),
+      ...changed,
       initiator: {
         account: 'alice',
         device: device.device,
@@ -335,11 +359,20 @@ describe('tampering: one error, one text, nothing changes', () => {
       signedPrekey: bundle.signedSet.signedPrekey,
       kemPrekey: bundle.signedSet.lastResortKemPrekey,
       oneTime: undefined,
-      ephemeralKey,
     });
-    const signature = compositeSign(device.deviceKey.secretKey, transcript, 'hs/sig', rng);
-    const crafted = altered(handshake(alice, bob).init, { ephemeralKey, signature });
-    expect(() => acceptAt(crafted)).toThrow(decryptError);
+    return { ...changed, signature: compositeSign(device.deviceKey.secretKey, transcript, 'hs/sig', rng) };
+  };
+
+  test.each<[string, Partial<InitFrame>]>([
+    ['T01: EKA of bytes 0x00', { ephemeralKey: new Uint8Array(32) }],
+    ['T01: EKA of bytes 0xff', { ephemeralKey: new Uint8Array(32).fill(0xff) }],
+    ['T08: a profile whose bit is that of another', { profile: 33 }],
+    ['T08: versions above ours', { verMin: 2, verMax: 2 }],
+    ['T08: versions below ours', { verMin: 0, verMax: 0 }],
+  ])('%s, under a valid signature', (_name, change) => {
+    const accepted = (init: InitFrame) => acceptInit(bob.prekeys, bob.device, init, {}, NOW);
+    expect(accepted(resigned({})).out.replayable).toBe(true);
+    expect(() => accepted(resigned(change))).toThrow(decryptError);
     expectUnchanged();
   });
 
