@@ -346,12 +346,12 @@ export function waiting(
 
   /** Encrypts what waits for a session. Asks the directory only if a device has none. Throws what holds the messages, or `ERR_TIMEOUT`. */
   const encryptPending = async (account: string): Promise<void> => {
-    if (clear.has(account)) return;
     const notedBefore = notedCount;
     let bundles: readonly VerifiedBundle[] = [];
     const contact = await contacts.load(account);
     // Perhaps the directory shows the pinned identity again; if not, this throws what holds the messages.
     if (contact?.changedTo !== undefined) await contacts.refresh(account, []);
+    if (clear.has(account)) return;
     // Keys that were past their date are seldom others a little later.
     const isPast = ({ device }: DeviceEntry): boolean => contacts.keysOf(account, device, sessionLimits.listRefetchMs) === 'past';
     const late = new Set((contact?.devices ?? []).filter(isPast).map((entry) => toHex(entry.keyHash)));
