@@ -52,6 +52,7 @@ describe('generatePrekeys', () => {
     expect(compositeVerify(device.deviceKey.publicKey, batch.tbs, 'pk/batch', batch.signature)).toBe(true);
     expect(keys.batch!.id).toBe(toHex(batch.batchId));
     expect(keys.batch!.entries.map((entry) => parseOneTimeEntry(entry).index)).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    expect(generatePrekeys(device, testRng('again'), NOW).wipe).toEqual([]);
     expect(deviceKeys(prekeys, device)).toEqual({ address: keys.address, identity: keys.identity, signedSet: keys.signedSet });
   });
 
@@ -100,6 +101,18 @@ describe('rotatePrekeys', () => {
     expect(rotate(used, NOW, 20).out).toBeUndefined();
   });
 
+  test('no ninth batch while eight have unused units, whatever the directory says', () => {
+    const [batch] = prekeys.batches;
+    const added = (...unitCounts: number[]): boolean => {
+      const batches = unitCounts.map((count) => ({ ...batch!, units: batch!.units.slice(0, count) }));
+      return rotate({ ...prekeys, batches }, NOW, 0).out?.batch !== undefined;
+    };
+    expect(added(1, 1, 1, 1, 1, 1, 1)).toBe(true);
+    expect(added(1, 1, 1, 1, 1, 1, 1, 1)).toBe(false);
+    expect(added(1, 1, 1, 1, 1, 1, 1, 0)).toBe(true);
+    expect(added(0, 0, 0, 0, 0, 0, 0, 0, 0)).toBe(true);
+  });
+
   test('units of an expired batch do not count', () => {
     expect(rotate(prekeys, NOW + 90 * DAY).out!.batch).toBeUndefined();
     expect(rotate(prekeys, NOW + 90 * DAY + 1).out!.batch).toBeDefined();
@@ -131,6 +144,23 @@ describe('rotatePrekeys', () => {
     const { next, wipe: dropped } = rotate(later, end, 100);
     expect(next.batches.map(({ batchId }) => batchId)).not.toContainEqual(prekeys.batches[0]!.batchId);
     expect(dropped.length).toBe(203);
+  });
+
+  test('a batch lives as long even if no set of its time is left, and longer with one of its last moment', () => {
+    const droppedAt = (nowMs: number, issuedAt: number) =>
+      rotate({ ...prekeys, sets: [{ ...prekeys.sets[0]!, issuedAt }] }, nowMs, 100).wipe;
+    expect(droppedAt(NOW + 135 * DAY - 1, NOW + 90 * DAY + 1).length).toBe(0);
+    expect(droppedAt(NOW + 135 * DAY, NOW + 90 * DAY + 1).length).toBe(200);
+    expect(droppedAt(NOW + 135 * DAY, NOW + 90 * DAY).length).toBe(0);
+  });
+
+  test('T41: a set that was superseded as it was made goes after 45 days; one superseded before waits for the clock', () => {
+    const droppedAt = (issuedAt: number, supersededAt: number) =>
+      rotate({ ...prekeys, sets: [{ ...prekeys.sets[0]!, setId: new Uint8Array(8), issuedAt, supersededAt }, prekeys.sets[0]!] }, NOW, 100)
+        .wipe;
+    expect(droppedAt(NOW - 45 * DAY, NOW - 45 * DAY).length).toBe(3);
+    expect(droppedAt(NOW, NOW - 45 * DAY).length).toBe(0);
+    expect(droppedAt(NOW + 1, NOW - 45 * DAY).length).toBe(3);
   });
 
   test('T41: a clock that is ahead for a while costs no secret: a batch goes with the last set of its time', () => {
