@@ -8,7 +8,7 @@ import { expectTotal, SEED } from './fuzz.js';
 
 const hex = (text: string) => fromHex(text.replaceAll(' ', ''))!;
 const encoded = (value: unknown) => toHex(encodeMsgpack(value));
-const decodeError = expect.objectContaining({ name: 'DecodeError', code: 'ERR_DECODE' });
+const decodeError = expect.objectContaining({ name: 'DecodeError', code: 'ERR_DECODE', field: 'msgpack' });
 const key = fc.string({ unit: fc.constantFrom(...'abcXYZ019_'), minLength: 1, maxLength: 32 });
 const value = fc.letrec((tie) => ({
   any: fc.oneof(
@@ -70,6 +70,7 @@ describe('encoding', () => {
     [-33, 'd0df'],
     [-128, 'd080'],
     [-129, 'd1ff7f'],
+    [-32_768, 'd18000'],
     [-32_769, 'd2ffff7fff'],
     [-(2 ** 31), 'd280000000'],
     [-(2 ** 31) - 1, 'd3ffffffff7fffffff'],
@@ -80,10 +81,15 @@ describe('encoding', () => {
     [-(2n ** 63n), 'd38000000000000000'],
     ['x'.repeat(31), `bf${'78'.repeat(31)}`],
     ['x'.repeat(32), `d920${'78'.repeat(32)}`],
+    ['\x7f', 'a17f'],
+    ['\x80', 'a2c280'],
     ['é'.repeat(128), `da0100${'c3a9'.repeat(128)}`],
     [{}, '80'],
     [{ b: [], a: new Uint8Array([7]) }, '82a16290a161c40107'],
-  ])('the bytes of %s', (x, bytes) => expect(encoded(x)).toBe(bytes));
+  ])('the bytes of %s', (x, bytes) => {
+    expect(encoded(x)).toBe(bytes);
+    expect(decodeMsgpack(hex(bytes))).toStrictEqual(x);
+  });
 
   test('an object without prototype is a plain object', () => {
     expect(decodeMsgpack(encodeMsgpack(Object.assign(Object.create(null), { a: 1 })))).toEqual({ a: 1 });
@@ -288,6 +294,8 @@ describe('decoding', () => {
     expect(decodeMsgpack(hex('91 91 91 91 91 91 91 90'))).toEqual([[[[[[[[]]]]]]]]);
     expect(() => decodeMsgpack(hex('91 91 91 91 91 91 91 91 90'))).toThrow(decodeError);
     expect(() => decodeMsgpack(hex('91 91 91 91 91 91 91 91 80'))).toThrow(decodeError);
+    expect(decodeMsgpack(hex(`${'81 a161 '.repeat(7)} 80`))).toEqual({ a: { a: { a: { a: { a: { a: { a: {} } } } } } } });
+    expect(() => decodeMsgpack(hex(`${'81 a161 '.repeat(8)} 80`))).toThrow(decodeError);
     const list = (count: number) => concat(hex('dc'), new Uint8Array([count >>> 8, count]), new Uint8Array(count));
     expect((decodeMsgpack(list(4095)) as unknown[]).length).toBe(4095);
     expect(() => decodeMsgpack(list(4096))).toThrow(decodeError);
