@@ -85,6 +85,7 @@ describe('encoding', () => {
     ['\x80', 'a2c280'],
     ['é'.repeat(128), `da0100${'c3a9'.repeat(128)}`],
     [{}, '80'],
+    [{ ['k'.repeat(32)]: 1 }, `81d920${'6b'.repeat(32)}01`],
     [{ b: [], a: new Uint8Array([7]) }, '82a16290a161c40107'],
   ])('the bytes of %s', (x, bytes) => {
     expect(encoded(x)).toBe(bytes);
