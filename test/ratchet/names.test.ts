@@ -99,8 +99,13 @@ describe('which message was refused', () => {
 });
 
 it('counters are used up before encrypt refuses', () => {
-  const { alice } = talking('counters');
-  alice.send(text('x'));
+  const { alice, bob } = talking('counters');
+  bob.receive(alice.send(text('x')));
+  const waiting = bob.state;
+  expect(waiting.ec.kind).toBe('awaitingSend');
+  expect(isUsedUp(waiting)).toBe(false);
+  const worn = { ...waiting.pq.sending, counter: wireLimits.counterMax - 1 };
+  expect(isUsedUp({ ...waiting, pq: { ...waiting.pq, sending: worn } })).toBe(true);
   const { ec, pq } = alice.state;
   if (ec.kind !== 'sending') throw new Error('alice has sent');
   const max = wireLimits.counterMax;

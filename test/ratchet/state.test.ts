@@ -63,6 +63,10 @@ describe('encodeState and decodeState', () => {
     }
   });
 
+  it('know whose side they are', () => {
+    expect(states().map(([, encoded]) => decodeState(encoded).role)).toEqual(['initiator', ...Array(4).fill('responder')]);
+  });
+
   it('T19: a wiped state is refused', () => {
     const { alice } = session(braid, testRng('wiped'), 2);
     const { state } = alice;
@@ -87,7 +91,8 @@ describe('encodeState and decodeState', () => {
       ] as const) {
         const other = encoded.slice();
         other[at] = version;
-        expect(codeOf(() => decodeState(other))).toBe(code);
+        const details = code === 'ERR_STORE_VERSION' ? { got: version, max: 1 } : {};
+        expect(() => decodeState(other)).toThrow(expect.objectContaining({ code, ...details }));
       }
     }
   });
@@ -136,6 +141,9 @@ describe('encodeState and decodeState', () => {
     expect(codeOf(() => decodeState(whole(({ pq }) => ({ pq: { ...pq, sending: { ...pq.sending, epoch: 1 } } }))))).toBe(
       'ERR_STORE_CORRUPT',
     );
+    expect(codeOf(() => decodeState(whole(({ pq }) => ({ pq: { ...pq, receiving: { ...pq.receiving, epoch: 1 } } }))))).toBe(
+      'ERR_STORE_CORRUPT',
+    );
     const next = new Uint8Array(32).fill(7);
     const known = whole(({ pq, scka }) => ({
       scka: { ...(scka as BraidState), epoch: 2 },
@@ -153,6 +161,14 @@ describe('encodeState and decodeState', () => {
     expect(sending[at]).toBe(1);
     sending[at] = 2;
     expect(codeOf(() => decodeState(sending))).toBe('ERR_STORE_CORRUPT');
+    // The same two where nothing follows: no other value stands for 0.
+    const { pq } = decodeState(encoded);
+    for (const at of [Buffer.from(encoded).indexOf(pq.root) - 1, Buffer.from(encoded).indexOf(pq.sending.chainKey) + 32 + 4]) {
+      const other = encoded.slice();
+      expect(other[at]).toBe(0);
+      other[at] = 2;
+      expect(codeOf(() => decodeState(other))).toBe('ERR_STORE_CORRUPT');
+    }
     // A braid whose epoch is not that of the chains, or whose chunks are another profile's.
     const one = decodeState(encoded);
     for (const epoch of [2, 3]) {

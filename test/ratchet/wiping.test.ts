@@ -6,11 +6,13 @@ import type * as authenticatorModule from '../../src/ratchet/braid/authenticator
 import { braid } from '../../src/ratchet/braid/machine.js';
 import type * as keysModule from '../../src/ratchet/keys.js';
 import type { Scka } from '../../src/ratchet/scka.js';
+import type { RatchetState } from '../../src/ratchet/state.js';
+import type { Step } from '../../src/step.js';
 import { codeOf } from '../helpers/expect-code.js';
 import { forge } from '../helpers/forge.js';
 import { flip, testRng } from '../helpers/rng.js';
 import { secretsIn } from '../helpers/secrets.js';
-import { session, text } from '../helpers/sessions.js';
+import { type Party, session, text } from '../helpers/sessions.js';
 import { toyScka } from '../helpers/toy-scka.js';
 
 type Derive = (...call: unknown[]) => unknown;
@@ -104,6 +106,28 @@ describe.each([
     }
     expect(alice.state.pq.sending.epoch).toBeGreaterThan(2);
   });
+});
+
+it('T49: a step hands over every secret that only the state before it holds, and none that the next one holds', () => {
+  const { alice, bob } = session(braid as Scka<unknown>, testRng('handed over'), 3);
+  const commit = (party: Party<unknown>, { next, out, wipe }: Step<RatchetState, Uint8Array>): Uint8Array => {
+    const kept = new Set(secretsIn(next));
+    const left = secretsIn(party.state).filter((secret) => !kept.has(secret));
+    expect(left.every((secret) => wipe.includes(secret))).toBe(true);
+    expect(wipe.some((secret) => kept.has(secret))).toBe(false);
+    for (const buffer of wipe) buffer.fill(0);
+    party.state = next;
+    return out;
+  };
+  const late: [Party<unknown>, Uint8Array][] = [];
+  const say = (from: Party<unknown>): Uint8Array => commit(from, from.ratchet.encrypt(from.state, text('x'), from.rng));
+  for (let i = 0; i < 40; i++) {
+    const [from, to] = i % 2 === 0 ? [alice, bob] : [bob, alice];
+    if (i % 5 === 4) for (let j = 0; j < 2; j++) late.push([to, say(from)]);
+    commit(to, to.ratchet.decrypt(to.state, say(from)));
+    if (i % 7 === 6) for (const [party, frame] of late.splice(0, 2)) commit(party, party.ratchet.decrypt(party.state, frame));
+  }
+  expect(alice.state.pq.sending.epoch).toBeGreaterThan(2);
 });
 
 it('T49: nor does one that fails beyond a gap over two chains and two epochs', () => {
