@@ -81,7 +81,7 @@ const text = `# Mutation testing
 
 StrykerJS ${version} changes one piece of the source at a time (a condition, a number, a string, a block), and runs the tests that reach it.
 A change that a test notices is killed; one that survives is seen by no test. The four folders hold all cryptography, formats and protocol steps.
-A mutant meets the unit tests of its own folder alone, without those that \`vitest.mutation.config.ts\` leaves out: not the vectors of every layer, not
+A mutant meets the unit tests of its own folder, but for what \`vitest.mutation.config.ts\` adds and leaves out: not the vectors of every layer, not
 the client, not the soaks.
 
 \`\`\`sh
