@@ -177,7 +177,7 @@ export async function openDatabase(store: Store, host: DatabaseHost): Promise<Da
     },
     commit: (writes) =>
       new Promise((resolve, reject) => {
-        waiting.push({ writes, resolve, reject });
+        waiting.push({ writes: deletedOnce(writes), resolve, reject });
         running ??= run();
       }),
     fail(error) {
@@ -188,4 +188,16 @@ export async function openDatabase(store: Store, host: DatabaseHost): Promise<Da
       await running;
     },
   };
+}
+
+/** `writes` without what is deleted a second time: what goes into one commit comes from several hands, which may clear the same row. */
+function deletedOnce(writes: readonly Write[]): readonly Write[] {
+  const deleted = new Set<string>();
+  return writes.filter(({ key, value }) => {
+    if (value !== null) return true;
+    const name = JSON.stringify(key);
+    const isFirst = !deleted.has(name);
+    deleted.add(name);
+    return isFirst;
+  });
 }

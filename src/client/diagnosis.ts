@@ -53,7 +53,7 @@ export interface Troubles {
   gone(account: string | undefined, isContact: boolean): void;
   /** What is remembered of an event. */
   load(reference: string): Promise<Remembered | undefined>;
-  /** Of every event that is remembered, oldest first: also of one that a process which died did not come to say. */
+  /** Of the last 100 events that are remembered, oldest first: also of one that a process which died did not come to say. */
   references(): string[];
 }
 
@@ -80,7 +80,11 @@ export async function troubles(ctx: Context): Promise<Troubles> {
       const row = await ctx.db.read(keys.trouble(reference));
       return row === undefined ? strangers.get(reference) : troubleRecord.decode(row);
     },
-    references: () => [...known.map(({ reference }) => reference), ...strangers.keys()],
+    references() {
+      const ofStrangers = [...strangers].map(([reference, { atMs }]) => ({ reference, atMs }));
+      const all = [...ofStrangers, ...known].sort((a, b) => a.atMs - b.atMs);
+      return all.slice(-sessionLimits.troubleCount).map(({ reference }) => reference);
+    },
     reportStranger(trouble) {
       const reference = toHex(ctx.rng(8));
       strangers.set(reference, { ...trouble, atMs: ctx.now() });

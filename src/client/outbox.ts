@@ -324,10 +324,10 @@ export async function outbox(
         if (failure !== undefined || ctx.life.hasEnded()) break;
         after = key;
         const { id, bytes, atMs } = outboxRecord.decode(value);
-        // Cancelled since the page was read.
-        if (!isWaiting(account, id)) continue;
         const device = Number(key[3]);
         if ((await isReplaced(account, device)) && (await encryptAgain(account, id, device))) continue;
+        // Cancelled since the page was read: nothing else happens between this look and the sending.
+        if (!isWaiting(account, id)) continue;
         const task = isTooOld(ctx, atMs) && !controls.has(id) ? finish(id, 'failed', tooOld()) : transmitOne(account, device, id, bytes);
         const flight: Promise<void> = task.then(
           () => void flying.delete(flight),

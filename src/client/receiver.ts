@@ -5,7 +5,7 @@
  */
 
 import { equal, fromHex, toHex, wipe } from '../bytes.js';
-import { DecodeError, decryptFailed, isCyphrError, ReplayError, StoreError, TrustError, UsageError } from '../errors.js';
+import { DecodeError, decryptFailed, InternalError, isCyphrError, ReplayError, StoreError, TrustError, UsageError } from '../errors.js';
 import { keyHash } from '../identity/index.js';
 import { sessionLimits, wireLimits } from '../limits.js';
 import { acceptInit, findSeen, openFrame } from '../pqxdh/handshake.js';
@@ -153,7 +153,10 @@ export async function receiver(
     const commit = (more: readonly Write[]): Promise<void> =>
       ctx.db.commit([...rows, ...more]).catch((error: unknown) => {
         const isTaken = error instanceof StoreError && error.code === 'ERR_STORE_CONFLICT' && !ctx.life.hasEnded();
-        throw isTaken ? new ReplayError('ERR_DUPLICATE', 'a tag of the session is taken', { cause: error }) : error;
+        if (isTaken) throw new ReplayError('ERR_DUPLICATE', 'a tag of the session is taken', { cause: error });
+        // What we put together wrongly is no fault of the message: it is not to be dropped for it.
+        if (error instanceof UsageError && !ctx.life.hasEnded()) throw new InternalError('ERR_BUG', 'not a commit', { cause: error });
+        throw error;
       });
     const common = { account, device, accountKeyHash, receivedAtMs: nowMs, replayable: replayable && before === undefined };
     const show = said === undefined ? await commit([]) : await arrivals.take({ ...said, ...common }, contact === undefined, commit);

@@ -27,12 +27,8 @@ export function memoryStore(): Store {
   const assertOpen = (): void => {
     if (closed) throw new UsageError('ERR_CLOSED', 'the store is closed');
   };
-  const spaceOf = (key: EncodedKey): EncodedKey[] => {
-    const name = key.slice(0, key.indexOf('\0'));
-    const keys = spaces.get(name) ?? [];
-    spaces.set(name, keys);
-    return keys;
-  };
+  const nameOf = (key: EncodedKey): string => key.slice(0, key.indexOf('\0'));
+  const spaceOf = (key: EncodedKey): EncodedKey[] => spaces.get(nameOf(key)) ?? [];
   /** Where a key stands in the order, or would. */
   const placeOf = (order: readonly EncodedKey[], key: EncodedKey): number => {
     let low = 0;
@@ -83,6 +79,7 @@ export function memoryStore(): Store {
         if (!records.has(key)) {
           const order = spaceOf(key);
           order.splice(placeOf(order, key), 0, key);
+          spaces.set(nameOf(key), order);
         }
         records.set(key, { value, rev: lastRev });
       }

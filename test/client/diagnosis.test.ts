@@ -195,6 +195,29 @@ describe('what became of messages that could not be read', () => {
       expect([events[0]!, ...events.slice(-sessionLimits.troublePerAccount)].every(isKept)).toBe(true);
     });
 
+    test('T28: two of an account go into one commit, also where old ones make room', async () => {
+      const { store, events, say, open } = await setUp();
+      const all = await open();
+      const one = () => all.report({ account: 'mallory', code: 'ERR_DECRYPT', heals: 'never' });
+      for (let i = 0; i < sessionLimits.troublePerAccount; i++) await say(one());
+      const [first, second] = [one(), one()];
+      await say({ writes: [...first.writes, ...second.writes], committed: () => [first, second].forEach((each) => void each.committed()) });
+      expect(events).toHaveLength(sessionLimits.troublePerAccount + 2);
+      await say(one());
+      expect(rowCount(store, 'trouble')).toBe(sessionLimits.troublePerAccount);
+    });
+
+    test('a diagnosis names the last 100 in their order, those of strangers among them', async () => {
+      const { events, say, open } = await setUp();
+      const all = await open();
+      for (let i = 0; i < 70; i++) {
+        await say(all.unreadable(`stranger ${i}`, 'ERR_DECODE', true));
+        clock.ms += 1;
+        await say(all.report({ account: `contact ${i % 30}`, code: 'ERR_DECRYPT', heals: 'never' }));
+      }
+      expect(all.references()).toEqual(events.slice(-sessionLimits.troubleCount));
+    });
+
     test('content that can’t be read is said once an hour for each reason and account, of strangers without a row', async () => {
       const { store, events, say, open } = await setUp();
       let all = await open();

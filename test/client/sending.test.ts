@@ -4,7 +4,7 @@ import { TransportError } from '../../src/errors.js';
 import { limits, talkLimits } from '../../src/limits.js';
 import { glassNetwork, offline } from '../helpers/glass-network.js';
 import { coded, usage } from '../helpers/matchers.js';
-import { glassStore, type Person, person, START } from '../helpers/people.js';
+import { type GlassStore, glassStore, type Person, person, START } from '../helpers/people.js';
 
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
 
@@ -263,6 +263,36 @@ describe('idempotency keys', () => {
 });
 
 describe('cancel', () => {
+  test('what was cancelled does not leave, whatever the moment', async () => {
+    let turns = 0;
+    const inner = glassStore();
+    const store: GlassStore = {
+      ...inner,
+      async list(...range) {
+        const page = await inner.list(...range);
+        for (let i = 0; range[0][0] === 'outbox' && i < turns; i++) await Promise.resolve();
+        return page;
+      },
+    };
+    const network = glassNetwork();
+    const clock = { ms: START };
+    const [alice, bob] = await Promise.all([person('alice', network, clock, { store }), person('bob', network, clock)]);
+    await (await alice.client.send('bob', 'hello')).until('accepted');
+    const states = new Set<string>();
+    for (let run = 0; run < 40; run++) {
+      const before = network.sent.length;
+      turns = run;
+      const state = await (await alice.client.send('bob', 'a second thought')).cancel();
+      turns = 0;
+      states.add(state);
+      // In one lane: whatever was to leave before it has left.
+      await (await alice.client.send('bob', 'next')).until('accepted');
+      expect([run, network.sent.length - before]).toEqual([run, state === 'cancelled' ? 1 : 2]);
+    }
+    expect(states.has('cancelled')).toBe(true);
+    await Promise.all([alice, bob].map(({ client }) => client.close()));
+  });
+
   test('takes back what has not left, wherever it waits', async () => {
     const { network, alice, bob, close } = await two();
     network.directoryDown = true;

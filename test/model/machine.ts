@@ -42,6 +42,8 @@ export interface Machine {
   /** What came again although it had been acknowledged, and when, by the relay's time. */
   readonly shownAfterAck: { readonly text: string; readonly atMs: number }[];
   readonly undecryptable: Extract<ClientEvent, { type: 'undecryptable' }>[];
+  /** References of reports that were on its disk when a process died, and had not been said. */
+  readonly unsaid: Set<string>;
   /** Ids of messages of which it was told that they have failed, and why. */
   readonly failed: Set<string>;
   /** Envelopes that it could make nothing of. */
@@ -135,6 +137,11 @@ export function machine(name: string, account: string, store: GlassStore, { rela
     if (dying.isDead) return;
     dying.isDead = true;
     dying.link.isUp = false;
+    // What it had committed and not said.
+    for (const name of self.store.rows().keys()) {
+      const [space, reference] = JSON.parse(name) as string[];
+      if (space === 'trouble' && !self.undecryptable.some((event) => event.reference === reference)) self.unsaid.add(reference!);
+    }
     end(dying);
   };
   let opening: Promise<unknown> | undefined;
@@ -170,6 +177,7 @@ export function machine(name: string, account: string, store: GlassStore, { rela
     shown: new Map(),
     shownAfterAck: [],
     undecryptable: [],
+    unsaid: new Set(),
     failed: new Set(),
     dropped: [],
     offsetMs: 0,

@@ -122,7 +122,7 @@ function targets({ machines }: World, { from, to }: Outgoing): Machine[] {
   return machines.filter((each) => each !== from && !each.isRetired && (each.account === to || each.account === from.account));
 }
 
-/** Events that a process which died did not come to say: by what it was told to be about since, and by whom the rows on its disk name. */
+/** Adds the events that a process which died did not come to say, if a diagnosis names them since. */
 async function readReports({ machines, time }: World): Promise<void> {
   for (const at of machines) {
     const client = at.client();
@@ -131,7 +131,7 @@ async function readReports({ machines, time }: World): Promise<void> {
       ({ references }) => {
         for (const reference of references) {
           const row = at.store.rows().get(JSON.stringify(keys.trouble(reference)));
-          if (row === undefined || at.undecryptable.some((event) => event.reference === reference)) continue;
+          if (row === undefined || !at.unsaid.has(reference)) continue;
           const { account: from, code, heals } = troubleRecord.decode(row);
           at.undecryptable.push({ type: 'undecryptable', reference, from, code, heals } as (typeof at.undecryptable)[number]);
         }
