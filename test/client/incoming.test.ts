@@ -1,4 +1,5 @@
 import { expect, test, vi } from 'vitest';
+import { UsageError } from '../../src/errors.js';
 import { sessionLimits } from '../../src/limits.js';
 import { sealFrame } from '../../src/pqxdh/handshake.js';
 import type { BundleBytes } from '../../src/step.js';
@@ -14,11 +15,11 @@ vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few
 function failingStore() {
   const store = glassStore();
   const commit = store.commit;
-  const failing = { store, failures: 0 };
+  const failing = { store, failures: 0, error: new Error('disk full') };
   store.commit = async (writes: readonly Write[]) => {
     if (failing.failures > 0 && writes.some(({ key }) => key[0] === 'inbox')) {
       failing.failures -= 1;
-      throw new Error('disk full');
+      throw failing.error;
     }
     await commit(writes);
   };
@@ -43,6 +44,24 @@ test('a store that fails in the middle of a delivery: the relay keeps it, and it
   expect(failing.failures).toBe(0);
   expect(bob.dropped()).toEqual([]);
   expect(network.unackedCount(bob.address)).toBe(0);
+  await Promise.all([alice.client.close(), bob.client.close()]);
+});
+
+test('a commit that is not one is a fault of ours: the message stays with the relay, and nothing else waits for it', async () => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const failing = failingStore();
+  const alice = await person('alice', network, clock);
+  const bob = await person('bob', network, clock, { store: failing.store });
+  await alice.client.send('bob', 'hello');
+  await bob.read();
+  await network.settled();
+  Object.assign(failing, { failures: 1, error: new UsageError('ERR_ARGUMENT', 'a key twice', { field: 'writes' }) });
+  for (const text of ['a', 'b']) await (await alice.client.send('bob', text)).until('accepted');
+  expect((await bob.read()).text).toBe('b');
+  expect([bob.dropped(), network.unackedCount(bob.address)]).toEqual([[], 1]);
+  network.cut(bob.address);
+  expect((await bob.read()).text).toBe('a');
   await Promise.all([alice.client.close(), bob.client.close()]);
 });
 
