@@ -92,6 +92,7 @@ const number = (pattern: RegExp): number => Number(pattern.exec(text)?.[1]?.repl
 test('README’s speeds are the report’s, rounded', () => {
   const times = (id: string, name: string): number => row(id).times[name]!.ratio.median;
   const claims: readonly (readonly [RegExp, number])[] = [
+    [/one way, a message takes ([\d.]+) times as long as with libsignal/, 1 / times('libsignal', 'oneWay')],
     [/where both sides write, ([\d.]+) times; one behind/, 1 / times('libsignal', 'pingPong')],
     [/one behind 900 missing ones ([\d.]+) times;/, 1 / times('libsignal', 'jump')],
     [/a session with its first message ([\d.]+) times,/, 1 / times('libsignal', 'establish')],
@@ -99,9 +100,6 @@ test('README’s speeds are the report’s, rounded', () => {
     [/takes ([\d.]+) times its sessions one way/, times('client-node', 'oneWay')],
     [/its sessions one way, and ([\d.]+) times where both sides write/, times('client-node', 'pingPong')],
   ];
-  expect(text).toContain('one way, a message takes about as long as with libsignal');
-  expect(1 / times('libsignal', 'oneWay')).toBeGreaterThan(0.85);
-  expect(1 / times('libsignal', 'oneWay')).toBeLessThan(1.15);
   for (const [pattern, measured] of claims) {
     expect(number(pattern) / measured, `${pattern}: ${measured}`).toBeGreaterThan(0.85);
     expect(number(pattern) / measured, `${pattern}: ${measured}`).toBeLessThan(1.15);
