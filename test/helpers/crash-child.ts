@@ -5,7 +5,7 @@
 
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { createClient } from '../../src/index.js';
+import { createClient, isCyphrError } from '../../src/index.js';
 import { nodeStore } from '../../src/store/node.js';
 import type { Store } from '../../src/store/port.js';
 import { relay } from '../../src/transport/websocket.js';
@@ -65,7 +65,9 @@ async function send(n: number): Promise<void> {
   say('accepted', n);
 }
 
+let isClosing = false;
 async function stop(): Promise<void> {
+  isClosing = true;
   await client.close();
   say('done');
   process.exit(0);
@@ -81,7 +83,10 @@ if (plan.mode === 'steps') {
     if (word === 'quiet') isStopping = true;
     if (word === 'stop') void stop();
   });
-  void read(() => false);
+  read(() => false).catch((error: unknown) => {
+    // What was shown in the moment of closing comes again: to acknowledge it is too late.
+    if (!isClosing || !isCyphrError(error) || error.code !== 'ERR_CLOSED') throw error;
+  });
   const underWay: Promise<void>[] = [];
   for (let n = plan.from; !isStopping; n++) {
     await underWay[underWay.length - AHEAD];
