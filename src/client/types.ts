@@ -401,7 +401,8 @@ export interface Client extends AsyncDisposable {
    * Out of `'halted'`: keeps the account, contacts, pins and the inbox, drops sessions and prekeys, registers a new device, and
    * encrypts queued messages anew under their ids. Calls wait for it. On rejection the client is halted as before.
    *
-   * Throws `ERR_ARGUMENT` unless the client is halted, `ERR_DEVICE_UNTRUSTED` on a device without the account key, `ERR_STORE_*`.
+   * Throws `ERR_ARGUMENT` unless the client is halted, `ERR_DEVICE_UNTRUSTED` on a device without the account key, `ERR_STORE_*`; where the
+   * account has other devices, which the directory is asked about, also `ERR_OFFLINE`, `ERR_TIMEOUT`, `ERR_REJECTED`, `ERR_ACCOUNT_EXISTS`.
    */
   recover(): Promise<void>;
   /**

@@ -40,10 +40,11 @@ it('leaves its arguments alone', () => {
   expect([seed, publicKey, random]).toEqual(copies);
 });
 
-it('wipes the secret keys that decapsulation expands, whether it succeeds or not', () => {
+it('wipes the secret keys that a seed expands to, whether it succeeds or not', () => {
   const expanded = shake256(seed, 96);
   const derived = [expanded.subarray(0, 64), expanded.subarray(64)].map(toHex);
   const { kemCiphertext } = xwingEncapsulate(publicKey, rng(64));
+  expect(filledDuring(() => xwingPublicKey(seed))).toEqual(expect.arrayContaining(derived));
   expect(filledDuring(() => xwingDecapsulate(seed, kemCiphertext))).toEqual(expect.arrayContaining(derived));
   const bad = concat(kemCiphertext.subarray(0, 1088), new Uint8Array(32));
   expect(filledDuring(() => expect(() => xwingDecapsulate(seed, bad)).toThrow(DECRYPT))).toEqual(expect.arrayContaining(derived));

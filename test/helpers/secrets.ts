@@ -13,7 +13,7 @@ export function secretsIn(value: unknown): Uint8Array[] {
   return Object.entries(value).flatMap(([name, member]) => (PUBLIC.includes(name) ? [] : secretsIn(member)));
 }
 
-/** What every buffer held, in hexadecimal, that was filled while `run` ran. */
+/** What every buffer held, in hexadecimal, that was filled while `run` ran. By content: blind where something else that holds the same is wiped, as HKDF's blocks are. */
 export function filledDuring(run: () => unknown): string[] {
   const held: string[] = [];
   const { fill } = Uint8Array.prototype;

@@ -199,7 +199,8 @@ export async function recover({ time, faults }: World, at: Machine): Promise<voi
     .catch((error: unknown) => {
       if (at.isDead()) return;
       if (!isPrimary && codeOf(error) === 'ERR_DEVICE_UNTRUSTED') at.isRetired = true;
-      else faults.push(`${at.name} did not recover: ${codeOf(error)}`);
+      // With other devices in the account the directory has to be asked whether this one is still among them.
+      else if (at.link.isUp || codeOf(error) !== 'ERR_OFFLINE') faults.push(`${at.name} did not recover: ${codeOf(error)}`);
     });
   await time.settle();
   if (at.isRetired) at.stop();

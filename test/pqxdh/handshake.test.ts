@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { concat, equal, isZero, toHex, wipe } from '../../src/bytes.js';
 import { compositeSign } from '../../src/crypto/composite.js';
-import { x25519 } from '../../src/crypto/suite.js';
+import { mlKem1024, x25519 } from '../../src/crypto/suite.js';
 import { keyHash, signDeviceList } from '../../src/identity/account.js';
 import { type DeviceSecrets, encodeDevice, generateDevice } from '../../src/identity/device.js';
 import { verifyBundle } from '../../src/pqxdh/bundle.js';
@@ -118,26 +118,36 @@ describe('agreement', () => {
     expect(lent.slice(0, 2).map(isZero)).toEqual([true, true]);
   });
 
-  test('the responder wipes what it agreed on', () => {
-    const { init } = handshake(alice, bob, 18);
-    const { signedPrekeySecret } = bob.prekeys.sets[0]!;
-    const { unit } = findUnit(bob.prekeys, parseInit(init).otId)!;
-    const { ephemeralKey } = parseInit(init);
-    const agreed = [
+  test.each([undefined, 18])('unit %s: both sides wipe what they agreed on, and what the keys were cut from', (index) => {
+    const wipedBy = <T>(run: () => T): [Set<string>, T] => {
+      const wiped = new Set<string>();
+      const { fill } = Uint8Array.prototype;
+      const watch = vi.spyOn(Uint8Array.prototype, 'fill').mockImplementation(function (this: Uint8Array, ...args) {
+        wiped.add(toHex(this));
+        return fill.apply(this, args);
+      });
+      try {
+        return [wiped, run()];
+      } finally {
+        watch.mockRestore();
+      }
+    };
+    const [byInitiator, { init }] = wipedBy(() => handshake(alice, bob, index));
+    const [byResponder, { out }] = wipedBy(() => acceptAt(init));
+    const { ephemeralKey, kemCiphertext, otId } = parseInit(init);
+    const { signedPrekeySecret, lastResortSeed } = bob.prekeys.sets[0]!;
+    const unit = findUnit(bob.prekeys, otId)?.unit;
+    const dh = [
       x25519(signedPrekeySecret, alice.device.dhKey.publicKey),
       x25519(bob.device.dhKey.secretKey, ephemeralKey),
       x25519(signedPrekeySecret, ephemeralKey),
-      x25519(unit.dhSecret, ephemeralKey),
-    ].map(toHex);
-    const wiped = new Set<string>();
-    const { fill } = Uint8Array.prototype;
-    const watch = vi.spyOn(Uint8Array.prototype, 'fill').mockImplementation(function (this: Uint8Array, ...args) {
-      wiped.add(toHex(this));
-      return fill.apply(this, args);
-    });
-    acceptAt(init);
-    watch.mockRestore();
-    expect(agreed.filter((secret) => !wiped.has(secret))).toEqual([]);
+      ...(unit === undefined ? [] : [x25519(unit.dhSecret, ephemeralKey)]),
+    ];
+    const kemSharedSecret = mlKem1024.decapsulate(unit?.kemSeed ?? lastResortSeed, kemCiphertext);
+    const { rootKey, headerKeyA, nextHeaderKeyB, sckaSecret } = out.secrets;
+    const keyMaterial = concat(new Uint8Array(32).fill(0xff), ...dh, kemSharedSecret);
+    const agreed = [...dh, kemSharedSecret, keyMaterial, concat(rootKey, headerKeyA, nextHeaderKeyB, sckaSecret)].map(toHex);
+    for (const wiped of [byInitiator, byResponder]) expect(agreed.filter((secret) => !wiped.has(secret))).toEqual([]);
   });
 
   test('T08: a profile that the set does not allow, or a set that expired since', () => {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { isZero } from '../../src/bytes.js';
+import { isZero, toHex } from '../../src/bytes.js';
 import type * as kemModule from '../../src/crypto/incremental-mlkem.js';
 import type * as suiteModule from '../../src/crypto/suite.js';
 import type * as authenticatorModule from '../../src/ratchet/braid/authenticator.js';
@@ -8,10 +8,12 @@ import type * as keysModule from '../../src/ratchet/keys.js';
 import type { Scka } from '../../src/ratchet/scka.js';
 import type { RatchetState } from '../../src/ratchet/state.js';
 import type { Step } from '../../src/step.js';
+import { padBody } from '../../src/wire/padding.js';
+import { messageOf, walk } from '../helpers/braid.js';
 import { codeOf } from '../helpers/expect-code.js';
 import { forge } from '../helpers/forge.js';
 import { flip, testRng } from '../helpers/rng.js';
-import { secretsIn } from '../helpers/secrets.js';
+import { filledDuring, secretsIn } from '../helpers/secrets.js';
 import { type Party, session, text } from '../helpers/sessions.js';
 import { toyScka } from '../helpers/toy-scka.js';
 
@@ -151,4 +153,27 @@ it('a ratchet key that is known already is refused before any derivation', () =>
   derived.secrets.length = 0;
   expect(codeOf(() => bob.receive(frame))).toBe('ERR_DECRYPT');
   expect(derived.secrets).toEqual([]);
+});
+
+it('T05: a false agreement of the SCKA leaves nothing of what was computed of it', () => {
+  const { epoch, pieces, states } = walk(2);
+  const genuine = messageOf(pieces, epoch, 2, 'ct2', 4);
+  derived.secrets.length = 0;
+  expect(codeOf(() => braid.receive(states['ekSentCt1Received, one left']!, { ...genuine, chunk: new Uint8Array(32) }, 2))).toBe(
+    'ERR_DECRYPT',
+  );
+  expect(derived.secrets.length).toBeGreaterThan(3);
+  for (const secret of derived.secrets) expect(isZero(secret)).toBe(true);
+});
+
+it('the key of an epoch that is entered, copied for the walk, is wiped', () => {
+  const { alice, bob } = apart();
+  const frame = alice.send(text('last'));
+  const entered = toHex(bob.state.pq.receiving.nextChainKey!);
+  expect(filledDuring(() => bob.ratchet.decrypt(bob.state, frame))).toContain(entered);
+});
+
+it('the padded copy of a plaintext is wiped', () => {
+  const { alice } = apart();
+  expect(filledDuring(() => alice.ratchet.encrypt(alice.state, text('secret'), alice.rng))).toContain(toHex(padBody(text('secret'))));
 });

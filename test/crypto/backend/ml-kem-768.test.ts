@@ -1,13 +1,14 @@
 import * as nodeCrypto from 'node:crypto';
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js';
-import { describe, expect, it } from 'vitest';
-import { concat, equal, isZero } from '../../../src/bytes.js';
+import { describe, expect, it, vi } from 'vitest';
+import { concat, equal, isZero, toHex } from '../../../src/bytes.js';
 import type { Keccak } from '../../../src/crypto/backend/backend.js';
 import { decapsulate, mlKem768Over } from '../../../src/crypto/backend/ml-kem-768.js';
 import { backend as noble } from '../../../src/crypto/backend/noble.js';
 import { makeNodeBackend } from '../../../src/crypto/backend/node.js';
 import { expandMatrix, type Polynomial } from '../../../src/crypto/kpke.js';
 import { flip, rounds, testRng } from '../../helpers/rng.js';
+import { filledDuring } from '../../helpers/secrets.js';
 import { describeVectors, hex, readJson } from '../../vectors/folder.js';
 
 const seedText = process.env['CYPHR_SEED'] ?? 'own ML-KEM-768';
@@ -133,5 +134,34 @@ describe('what is kept and what is not', () => {
     expect(secret.length).toBeGreaterThan(20);
     expect(secret.filter(({ input, output }) => !isZero(input) || !isZero(output)).map(({ name }) => name)).toEqual([]);
     expect(isZero(seed)).toBe(false);
+  });
+
+  it('so are the seed of the noise, the message, and every polynomial that is not public', () => {
+    const own = mlKem768Over(noble.keccak);
+    const [seed, m] = [rng(64), rng(32)];
+    const sigma = toHex(noble.keccak.sha3_512(concat(seed.subarray(0, 32), new Uint8Array([3]))).subarray(32));
+    /** What is filled meanwhile, and how many of the new polynomials are not zero at the end. */
+    const watch = (run: () => unknown): [filled: string[], left: number] => {
+      const made: Uint16Array[] = [];
+      const Recorded = class extends Uint16Array {
+        constructor(coefficients: number) {
+          super(coefficients);
+          made.push(this);
+        }
+      };
+      vi.stubGlobal('Uint16Array', Recorded);
+      try {
+        return [filledDuring(run), made.filter((polynomial) => polynomial.some((x) => x !== 0)).length];
+      } finally {
+        vi.unstubAllGlobals();
+      }
+    };
+    const { kemCiphertext } = noble.mlKem768.encapsulate(noble.mlKem768.publicKey(seed), m);
+    const [generated, keyParts] = watch(() => own.publicKey(seed));
+    expect(generated).toContain(sigma);
+    expect(keyParts).toBe(12); // the matrix and the vector
+    const [decapsulated, ciphertextParts] = watch(() => own.decapsulate(seed, kemCiphertext));
+    expect(decapsulated).toEqual(expect.arrayContaining([sigma, toHex(m)]));
+    expect(ciphertextParts).toBe(4); // u and v
   });
 });
