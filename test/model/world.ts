@@ -207,14 +207,14 @@ export async function link(world: World, primary: Machine, seed: string): Promis
   return undefined;
 }
 
-/** The person takes out what a linking has left in the list that came to nothing, and what could not be recovered. */
+/** The person takes out what a linking has left in the list that came to nothing, what could not be recovered, and what a restored machine was. */
 export async function revokeOrphans({ machines, accounts, time, faults }: World): Promise<void> {
   for (const account of accounts) {
     const own = machines.filter((each) => each.account === account && !each.isRetired);
     const primary = own[0]!.client();
     const revokeAll = async (): Promise<void> => {
       for (const { device } of (await primary?.devices.list()) ?? []) {
-        const isOrphan = !own.some(({ addresses }) => addresses.some((address) => address.device === device));
+        const isOrphan = !own.some((each) => addressOf(each)?.device === device);
         if (isOrphan) await primary!.devices.revoke(device);
       }
     };
