@@ -23,7 +23,7 @@ export default {
   vitest: { configFile: 'vitest.mutation.config.ts', related: false },
   coverageAnalysis: 'perTest',
   mutate: [target.endsWith('.ts') ? `src/${target}` : `src/${target}/**/*.ts`, '!src/**/index.ts'],
-  // Constants of modules: each would need every test anew. Vectors and test/docs.test.ts pin them.
+  // Constants of modules: each would need every test anew. Vectors, test/docs.test.ts and the tests of other folders pin them.
   ignoreStatic: true,
   incremental: true,
   incrementalFile: `reports/mutation/${folder}-incremental.json`,

@@ -26,7 +26,8 @@ function failingStore() {
   return failing;
 }
 
-test('a store that fails in the middle of a delivery: the relay keeps it, and it comes again, once, in order', async () => {
+/** Bob, on such a store, knows Alice. */
+async function talking() {
   const network = hostileNetwork();
   const clock = { ms: START };
   const failing = failingStore();
@@ -34,6 +35,11 @@ test('a store that fails in the middle of a delivery: the relay keeps it, and it
   const bob = await person('bob', network, clock, { store: failing.store });
   await alice.client.send('bob', 'hello');
   await bob.read();
+  return { network, failing, alice, bob };
+}
+
+test('a store that fails in the middle of a delivery: the relay keeps it, and it comes again, once, in order', async () => {
+  const { network, failing, alice, bob } = await talking();
   failing.failures = 2;
   for (const text of ['a', 'b', 'c']) await alice.client.send('bob', text);
   const interrupted = await bob.observed((record) => record.kind === 'log' && record.event === 'receiving-failed');
@@ -48,13 +54,7 @@ test('a store that fails in the middle of a delivery: the relay keeps it, and it
 });
 
 test('a commit that is not one is a fault of ours: the message stays with the relay, and nothing else waits for it', async () => {
-  const network = hostileNetwork();
-  const clock = { ms: START };
-  const failing = failingStore();
-  const alice = await person('alice', network, clock);
-  const bob = await person('bob', network, clock, { store: failing.store });
-  await alice.client.send('bob', 'hello');
-  await bob.read();
+  const { network, failing, alice, bob } = await talking();
   await network.settled();
   Object.assign(failing, { failures: 1, error: new UsageError('ERR_ARGUMENT', 'a key twice', { field: 'writes' }) });
   for (const text of ['a', 'b']) await (await alice.client.send('bob', text)).until('accepted');
