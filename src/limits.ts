@@ -173,7 +173,7 @@ export const limits = Object.freeze({
   inboxCount: 10_000,
   /** Messages yielded and not acknowledged; above, the loop rejects. */
   unackedYieldedCount: 1_000,
-  /** A queued message fails after this. */
+  /** A queued message fails after this. What one device of an account has waits for the others for so many days on which its sender runs. */
   queueAgeMs: 30 * DAY_MS,
   /** An idempotency key is remembered this long. */
   idempotencyKeyMs: 30 * DAY_MS,

@@ -1,6 +1,44 @@
 /** How old a row is, by a clock that may be wrong for an hour or for years. */
 
 import { talkLimits } from '../limits.js';
+import type { Now } from '../step.js';
+import type { Database } from './database.js';
+import { mutex } from './platform.js';
+import { daysRecord, keys } from './records.js';
+
+const DAY_MS = 86_400_000;
+
+/**
+ * The days on which this store was in use. What nobody would miss aloud ages by these: not while nothing runs, and by one day where the
+ * clock turns out to be wrong by years.
+ */
+export interface Days {
+  /** How many there were. */
+  today(): number;
+  /** How long ago the day of that number was, in milliseconds: a multiple of a day. */
+  sinceMs(day: number): number;
+  /** Counts today, if it is not counted. */
+  note(): Promise<void>;
+}
+
+/** The days in `db`. */
+export async function openDays(db: Database, now: Now): Promise<Days> {
+  const row = await db.read(keys.days);
+  let known = row === undefined ? { last: Number.NaN, count: 0 } : daysRecord.decode(row);
+  const alone = mutex();
+  return {
+    today: () => known.count,
+    sinceMs: (day) => (known.count - day) * DAY_MS,
+    note: () =>
+      alone('days', async () => {
+        const today = Math.floor(now() / DAY_MS);
+        if (today === known.last) return;
+        const next = { last: today, count: known.count + 1 };
+        await db.commit([{ key: keys.days, value: daysRecord.encode(next) }]);
+        known = next;
+      }),
+  };
+}
 
 /** What becomes of a row: it is kept, forgotten, or dated `anew`. */
 export type Verdict = 'keep' | 'forget' | 'anew';

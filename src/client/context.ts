@@ -6,6 +6,7 @@ import { isCyphrError } from '../errors.js';
 import type { DeviceSecrets, VerifiedDeviceList } from '../identity/index.js';
 import type { Now, Rng } from '../step.js';
 import type { Directory, Transport } from '../transport/port.js';
+import type { Days } from './ages.js';
 import type { Database } from './database.js';
 import type { Life } from './life.js';
 import type { Emitter, Mutex } from './platform.js';
@@ -35,6 +36,8 @@ export interface Context {
   /** This account's own list, as published. */
   ownList(): VerifiedDeviceList;
   setDevice(device: DeviceSecrets): void;
+  /** By which what waits grows old. */
+  readonly days: Days;
   /** A number greater than any before it: the order of rows. */
   nextSeq(): number;
   readonly life: Life;

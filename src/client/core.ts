@@ -6,6 +6,7 @@ import { generateDevice, verifyDeviceList } from '../identity/index.js';
 import type { Now, Rng } from '../step.js';
 import { withRetry } from '../transport/retry.js';
 import { encodeAccount } from '../wire/codec.js';
+import { openDays } from './ages.js';
 import { arrivals as openArrivals } from './arrivals.js';
 import { contacts as openContacts } from './contacts.js';
 import { decodeContent } from './content.js';
@@ -133,6 +134,7 @@ export async function openCore(
         device = next;
         ownList = verifyDeviceList(next.deviceList, next.accountKey.publicKey);
       },
+      days: await openDays(db, now),
       nextSeq: () => ++seq,
       life,
     };
@@ -240,6 +242,7 @@ export async function openCore(
     /** Looks after the keys, and forgets what is past its time; again in an hour, or soon if it failed. */
     function maintain(): void {
       const work = async (): Promise<void> => {
+        await ctx.days.note();
         await keyring.maintain();
         outbox.wakeAll();
         receiver.confirmAll();

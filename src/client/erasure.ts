@@ -32,6 +32,7 @@ const REST = [
   'tag',
   'claimed',
   'talk',
+  'days',
   'deleted',
   'receipt',
   'told',

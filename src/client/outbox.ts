@@ -24,7 +24,7 @@ import { lanes } from './lanes.js';
 import { abortReason } from './platform.js';
 import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js';
 import { copyName, forget, type Resend, type SendLog } from './sendlog.js';
-import { requeued, sentMessages, withoutRows } from './sent.js';
+import { queued, requeued, sentMessages, withoutRows } from './sent.js';
 import type { Talk } from './talk.js';
 import type { SentState } from './types.js';
 import { isTooOld, waiting as openWaiting, outboxRows, tooOld, type WaitingHost } from './waiting.js';
@@ -176,8 +176,8 @@ export async function outbox(
     const contact = await contacts.load(account);
     if (contact !== undefined) contacts.assertSendable(contact);
     const { payload, writes, ...said } = await talk.outgoing(account, id, content);
-    const seq = ctx.nextSeq();
-    const atMs = ctx.now();
+    const fresh = queued(ctx, account);
+    const { seq, atMs } = fresh;
     // Behind plaintext that still waits, a message must wait too: the order of calls is the order of encryption.
     const mustWait = contact === undefined || (await unencrypted.isLeft(account));
     const round =
@@ -186,7 +186,7 @@ export async function outbox(
         : await unencrypted.encryptAll(contact, account, { id, payload, atMs }, []);
     const encrypted = round?.left.length === 0 ? round.encrypted : undefined;
     const waitingFor = encrypted?.map(({ device }) => device) ?? [];
-    const record: SentRecord = { to: account, state: 'queued', atMs, seq, waitingFor, accepted: 0, key, ...said };
+    const record: SentRecord = { ...fresh, waitingFor, key, ...said };
     const rows: Write[] = [messages.write(id, record), ...writes];
     if (key !== undefined) rows.push({ key: keys.once(key), value: fromHex(id)! });
     const place = encrypted === undefined ? keys.pending(account, seq) : keys.unsent(account, seq);
@@ -326,9 +326,10 @@ export async function outbox(
         const { id, bytes, atMs } = outboxRecord.decode(value);
         const device = Number(key[3]);
         if ((await isReplaced(account, device)) && (await encryptAgain(account, id, device))) continue;
+        const old = ctx.now() - atMs > limits.queueAgeMs && !controls.has(id) ? await messages.load(id) : undefined;
         // Cancelled since the page was read: nothing else happens between this look and the sending.
         if (!isWaiting(account, id)) continue;
-        const task = isTooOld(ctx, atMs) && !controls.has(id) ? finish(id, 'failed', tooOld()) : transmitOne(account, device, id, bytes);
+        const task = old !== undefined && isTooOld(ctx, old) ? finish(id, 'failed', tooOld()) : transmitOne(account, device, id, bytes);
         const flight: Promise<void> = task.then(
           () => void flying.delete(flight),
           (error: unknown) => {
@@ -386,9 +387,8 @@ export async function outbox(
     id = toHex(ctx.rng(16)),
     place = (seq: number): StoreKey => keys.pending(account, seq),
   ): Posted => {
-    const seq = ctx.nextSeq();
-    const atMs = ctx.now();
-    const record: SentRecord = { to: account, state: 'queued', atMs, seq, waitingFor: [], accepted: 0, isControl: true };
+    const record: SentRecord = { ...queued(ctx, account), isControl: true };
+    const { seq, atMs } = record;
     return {
       writes: [messages.write(id, record), { key: place(seq), value: pendingRecord.encode({ ...what, id, atMs }) }],
       committed() {

@@ -20,6 +20,7 @@
  * | `greet/<account>` | a contact that has not answered the device which replaced a lost one |
  * | `grant/<slot>`, `share/<H(DIK)>` | answers to new devices that were confirmed, not left yet; new devices that wait for contacts |
  * | `linked/<H(DIK)>`, `linked-by` | marks a device that this one has linked; H(DIK) of the one that has linked this one |
+ * | `days` | how many days this store was in use: what others wait for ages by these |
  * | `talk/<account>` | the counter of a conversation, and its timer |
  * | `early/<account>/<side>/<target>/<message>` | edits, reactions and deletions, `own` or `theirs`, that came before their target |
  * | `receipt/<account>/<message>`, `told/<message>` | receipts that wait to be given; those that came: 1 delivered, 2 read |
@@ -256,6 +257,8 @@ export const sentRecord = record('sent', {
   /** Of a kind for which there are no receipts. */
   isQuiet: 'boolean?',
   acceptedAtMs: 'number?',
+  /** How many days were counted when it was queued: see `days`. */
+  onDay: 'number?',
   /** A control message: the application hears nothing of it, and the row goes once it is accepted. */
   isControl: 'boolean?',
 });
@@ -322,6 +325,9 @@ export const inboxRecord = record('inbox', {
 });
 export type InboxRecord = ReturnType<typeof inboxRecord.decode>;
 
+/** `last`: the day that was counted last, in days since 1970 by the clock of then. */
+export const daysRecord = record('days', { last: 'number', count: 'number' });
+
 /** `timerOrder` is the sort key of the message that set the timer. */
 export const talkRecord = record('talk', { greatest: 'number', timerMs: 'number?', timerOrder: 'string?' });
 export type TalkRecord = ReturnType<typeof talkRecord.decode>;
@@ -367,6 +373,7 @@ export const keys = {
   inbox: (seq: number): StoreKey => ['inbox', seqKey(seq)],
   got: (account: string, id: string): StoreKey => ['got', account, id],
   talk: (account: string): StoreKey => ['talk', account],
+  days: ['days'] as StoreKey,
   early: (account: string, side: string, target: string, id: string): StoreKey => ['early', account, side, target, id],
   receipt: (account: string, id: string): StoreKey => ['receipt', account, id],
   told: (id: string): StoreKey => ['told', id],

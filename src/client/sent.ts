@@ -36,6 +36,11 @@ export interface SentMessages {
   readonly receipts: ControlHandlers['receipts'];
 }
 
+/** The record of a message that begins to wait, behind all others. */
+export function queued(ctx: Context, to: string): SentRecord {
+  return { to, state: 'queued', atMs: ctx.now(), onDay: ctx.days.today(), seq: ctx.nextSeq(), waitingFor: [], accepted: 0 };
+}
+
 /** Takes away every row of a message that has not been accepted everywhere; `at` is where it waits for sessions. */
 export function withoutRows({ to, seq, waitingFor }: SentRecord, at = keys.pending(to, seq)): Write[] {
   return [

@@ -10,7 +10,6 @@ import { limits, linkLimits, sessionLimits } from '../limits.js';
 import type { VerifiedBundle } from '../pqxdh/bundle.js';
 import type { StoreKey, StoreRecord, Write } from '../store/port.js';
 import { type DeviceEntry, parseDeviceList } from '../wire/objects.js';
-import { verdict } from './ages.js';
 import type { Contacts, KnownContact } from './contacts.js';
 import type { Context } from './context.js';
 import type { Encrypted, Encryption, Outgoing } from './encryption.js';
@@ -89,9 +88,13 @@ function isProtocols({ as, control }: Pick<Pending, 'as' | 'control'>): boolean 
   return as !== undefined || control !== undefined;
 }
 
-/** Whether a message has waited for too long. */
-export function isTooOld({ now }: Context, atMs: number): boolean {
-  return now() - atMs > limits.queueAgeMs;
+/**
+ * Whether a message has waited for too long: by the clock, as long as it can fail. Of the protocol's own, and of what some device has,
+ * nobody hears that another one does not get it: it must not because nothing ran, or another clock was right.
+ */
+export function isTooOld({ now, days }: Context, { atMs, onDay = 0, accepted, isControl }: SentRecord): boolean {
+  const isUnheard = isControl === true || accepted > 0;
+  return (isUnheard ? days.sinceMs(onDay) : now() - atMs) > limits.queueAgeMs;
 }
 
 /** Why it fails then. */
@@ -211,12 +214,9 @@ export function waiting(
     if (row === undefined) return undefined;
     const pending = pendingRecord.decode(row);
     const { id, as } = pending;
-    if (isTooOld(ctx, pending.atMs)) {
-      // Of the protocol's own nobody hears that it has failed: it must not because nothing ran, or another clock was right.
-      const isUnseen = isProtocols(pending) && verdict(ctx.now(), pending.atMs, limits.queueAgeMs) === 'anew';
-      if (!isUnseen) return void (await finish(id, 'failed', tooOld(), key));
-      await db.commit([{ key, value: pendingRecord.encode({ ...pending, atMs: ctx.now() }) }]);
-    }
+    const record = await messages.load(id);
+    if (record === undefined) return undefined;
+    if (isTooOld(ctx, record)) return void (await finish(id, 'failed', tooOld(), key));
     // To be sent again, or to a device later than to others.
     if (as !== undefined && pending.only !== undefined && (await isGone(ctx, as, pending.atMs)))
       return void (await finish(id, 'cancelled', undefined, key));
@@ -231,8 +231,6 @@ export function waiting(
       return void (await finish(id, 'failed', error, key));
     }
     const { encrypted } = round;
-    const record = await messages.load(id);
-    if (record === undefined) return undefined;
     const waitingFor = [...record.waitingFor, ...encrypted.map(({ device }) => device)];
     // Where others of the account get it, a device without keys keeps nobody waiting.
     const isElsewhere = waitingFor.length + record.accepted > 0;

@@ -2,7 +2,7 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import type { Client, Sent } from '../../src/client/types.js';
 import { linked } from '../helpers/devices.js';
 import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
-import { type Clock, type Person, person, START } from '../helpers/people.js';
+import { type Clock, daily, type Person, person, START } from '../helpers/people.js';
 
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
 
@@ -123,20 +123,24 @@ test('a message costs no more for those that wait for such a device', async () =
 
 test.each([
   ['a device that did not run for 50 days', 50, true],
+  ['a device that did not run for 36 days', 36, true],
   ['a clock that was ten years behind', 3_650, true],
-  ['a device that has looked at it for 30 days', 30.5, false],
-])('T41: what waits for such a device, by %s', async (_, days, arrives) => {
+  ['a device that has looked at it on 30 days', 0, true, 30],
+  ['a device that has looked at it on 31 days', 0, false, 31],
+])('T41: what waits for such a device, by %s', async (_, days, arrives, looks = 0) => {
   const { phone, bob, laptop } = await away();
   await (await bob.client.send('alice', 'old')).until('accepted');
   await vi.waitFor(() => expect(rows(bob, 'late')).toBe(1), { timeout: 20_000 });
   await Promise.all([phone, bob].map(({ client }) => client.close()));
+  const said = await daily(bob, network, clock, looks);
   clock.ms += days * DAY;
-  const now = [await again(phone, 'phone later'), await again(laptop, 'laptop later'), await again(bob, 'bob later')] as const;
+  const bobs = looks === 0 ? again(bob, 'bob later') : person('bob', network, clock, { store: bob.store, seed: 'bob later' });
+  const now = [await again(phone, 'phone later'), await again(laptop, 'laptop later'), await bobs] as const;
   await now[2].client.send('alice', 'new');
   const got = [(await now[1].read()).text, ...(arrives ? [(await now[1].read()).text] : [])];
   expect(got.sort()).toEqual(arrives ? ['new', 'old'] : ['new']);
   await vi.waitFor(() => expect(rows(now[2], 'late')).toBe(0), { timeout: 20_000 });
-  const isTold = now[2].observations.some((record) => record.kind === 'log' && record.event === 'device-not-reached');
+  const isTold = [...said, ...now[2].observations].some((record) => record.kind === 'log' && record.event === 'device-not-reached');
   expect(isTold).toBe(!arrives);
   await Promise.all(now.map(({ client }) => client.close()));
 });

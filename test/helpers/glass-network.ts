@@ -1,4 +1,5 @@
 import { TransportError } from '../../src/errors.js';
+import type { Address } from '../../src/step.js';
 import { memoryNetwork } from '../../src/transport/memory.js';
 import type { Directory, Login, Network, Transport } from '../../src/transport/port.js';
 
@@ -9,7 +10,7 @@ export interface GlassNetwork extends Network {
   /** Sending fails with this. */
   sendFails: Error | undefined;
   /** Called before each envelope is handed over; what it rejects with, `send` rejects with. */
-  beforeSend: (bytes: Uint8Array) => Promise<void>;
+  beforeSend: (bytes: Uint8Array, to: Address) => Promise<void>;
   readonly sent: Uint8Array[];
   readonly published: string[];
   readonly fetched: string[];
@@ -66,7 +67,7 @@ export function glassNetwork(): GlassNetwork {
         async send(to, envelope, options) {
           const { sendFails } = self;
           if (sendFails !== undefined) throw sendFails;
-          await self.beforeSend(envelope);
+          await self.beforeSend(envelope, to);
           await transport.send(to, envelope, options);
           self.sent.push(new Uint8Array(envelope));
         },

@@ -1,4 +1,5 @@
 import { toHex } from '../../src/bytes.js';
+import { daysRecord } from '../../src/client/records.js';
 import type { Client, ClientEvent, ClientOptions, Message, Observation } from '../../src/client/types.js';
 import { sha256 } from '../../src/crypto/suite.js';
 import { memoryStore } from '../../src/store/memory.js';
@@ -156,4 +157,21 @@ export async function person(
     observed: (matches, from = 0) => found(() => observations.slice(from).find(matches)),
     count: (type) => events.filter((event) => event.type === type).length,
   };
+}
+
+/** Opens a device on each of the next days, and closes it once that is counted. Answers all that it said to its observer. */
+export async function daily(before: Person, network: Network, clock: Clock, days: number): Promise<Observation[]> {
+  const said: Observation[] = [];
+  for (let day = 1; day <= days; day++) {
+    clock.ms += 86_400_000;
+    const { client, store, observations } = await person(before.account, network, clock, {
+      store: before.store,
+      seed: `${before.account} on day ${day}`,
+    });
+    const today = (): boolean => daysRecord.decode(store.rows().get('["days"]')!).last === Math.floor(clock.ms / 86_400_000);
+    while (!today()) await new Promise((turn) => setImmediate(turn));
+    await client.close();
+    said.push(...observations);
+  }
+  return said;
 }

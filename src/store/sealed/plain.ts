@@ -9,6 +9,7 @@ export const PLAIN_SPACES: readonly string[] = [
   'claimed',
   'contact',
   'contact-device',
+  'days',
   'deleted',
   'device',
   'early',
