@@ -38,7 +38,9 @@ export interface Machine {
   /** Every address that it ever had. */
   readonly addresses: Address[];
   /** By message id: what its application was shown. */
-  readonly shown: Map<string, { readonly from: Address; readonly conversation: string; readonly text: string }>;
+  readonly shown: Map<string, { readonly from: Address; readonly conversation: string; readonly text: string; readonly order: string }>;
+  /** It went back to a time before, and may have forgotten what it was shown. */
+  wasRestored: boolean;
   /** What came again although it had been acknowledged, and when, by the relay's time. */
   readonly shownAfterAck: { readonly text: string; readonly atMs: number }[];
   readonly undecryptable: Extract<ClientEvent, { type: 'undecryptable' }>[];
@@ -165,7 +167,7 @@ export function machine(name: string, account: string, store: GlassStore, { rela
     if (acked.has(message.id)) self.shownAfterAck.push({ text: message.text, atMs: now() });
     const { conversation } = message;
     const other = conversation.kind === 'person' ? conversation.account : conversation.id;
-    self.shown.set(message.id, { from: message.from, conversation: other, text: message.text });
+    self.shown.set(message.id, { from: message.from, conversation: other, text: message.text, order: message.order });
   };
 
   const self: Machine = {
@@ -175,6 +177,7 @@ export function machine(name: string, account: string, store: GlassStore, { rela
     isRetired: false,
     addresses: [],
     shown: new Map(),
+    wasRestored: false,
     shownAfterAck: [],
     undecryptable: [],
     unsaid: new Set(),
@@ -255,6 +258,7 @@ export function machine(name: string, account: string, store: GlassStore, { rela
       at,
     }),
     async restore(backup) {
+      self.wasRestored = true;
       self.store = await filled(backup.rows);
       acked = new Set(backup.acked);
     },

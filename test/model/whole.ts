@@ -208,8 +208,10 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
     for (const text of new Set(texts)) {
       if (texts.indexOf(text) !== texts.lastIndexOf(text)) broken.push(`${text} was shown to ${target.name} twice`);
     }
-    for (const { from, conversation, text } of target.shown.values()) {
+    for (const { from, conversation, text, order } of target.shown.values()) {
       const message = messages.find((each) => each.text === text);
+      if (message?.order !== undefined && message.order !== order)
+        broken.push(`${text} stands at ${order} for ${target.name}, at ${message.order} for ${message.from.name}`);
       const isTrue = message?.from.addresses.some((address) => addressName(address) === addressName(from)) === true;
       const isHere =
         message?.to === target.account ? conversation === from.account : message?.to === conversation && from.account === target.account;

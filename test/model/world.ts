@@ -24,6 +24,7 @@ export interface Outgoing {
   /** `unknown`: the process died before it could say. */
   state: 'unsaid' | 'promised' | 'refused' | 'unknown';
   id: string | undefined;
+  order: string | undefined;
   /** Devices of the recipient, and of its own account, that the sender knew. */
   readonly known: ReadonlySet<string>;
   /** By account, the version of the list in which it knew them. */
@@ -91,18 +92,24 @@ export function send({ messages, faults, time }: World, from: Machine, to: strin
     atMs: time.now(),
     state: 'unsaid',
     id: undefined,
+    order: undefined,
     known: new Set(lists.flatMap(([account, { entries }]) => entries.map(({ device }) => addressName({ account, device })))),
     lists: new Map(lists.map(([account, { version }]) => [account, version])),
     lostFor: new Set(),
     isForgotten: false,
   };
   messages.push(message);
+  const seen = [...from.shown.values()].flatMap(({ conversation, order }) => (conversation === to ? order : []));
+  const said = messages.flatMap((each) => (each.from === from && each.to === to ? (each.order ?? []) : []));
+  const before = from.wasRestored ? [] : [...seen, ...said];
   from
     .client()!
     .send(to, text)
     .then(
-      ({ id }) => {
+      ({ id, order }) => {
         message.id = id;
+        message.order = order;
+        for (const each of before) if (order <= each) faults.push(`${text} of ${from.name} stands before what was there when it was sent`);
         message.state = from.isDead() ? 'unknown' : 'promised';
       },
       (error: unknown) => {
