@@ -35,6 +35,13 @@ const STEPS = {
     if (at.client() === undefined) return undefined;
     return `${send(world, at, to).text} to ${to}`;
   },
+  /** One of the account's messages is changed, by whichever of its devices. */
+  edit(world, at, n) {
+    const own = world.messages.filter(({ from, id, edits }) => from.account === at.account && id !== undefined && edits === undefined);
+    const edited = oneOf(own, n);
+    if (at.client() === undefined || edited === undefined) return undefined;
+    return `${send(world, at, edited.to, edited).text} of ${edited.text} to ${edited.to}`;
+  },
   /** Everybody at once: sessions cross. */
   burst(world) {
     const sent = world.machines.flatMap((each) =>
@@ -236,6 +243,7 @@ export async function take(world: World, { does, at, n }: Step): Promise<void> {
 
 const WEIGHTS: Record<keyof typeof STEPS, number> = {
   send: 12,
+  edit: 3,
   burst: 2,
   deliver: 10,
   'deliver everything': 3,

@@ -170,7 +170,7 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
     for (const text of textsIn(bytes)) accepted.set(text, (accepted.get(text) ?? new Set()).add(addressName(to)));
   }
   for (const message of messages) {
-    const { text, from, to, state, known, lists, lostFor, isForgotten } = message;
+    const { text, from, to, state, edits, known, lists, lostFor, isForgotten } = message;
     for (const address of accepted.get(text) ?? []) {
       // Who had an older list, or none, may learn of the device before it learns that it is no more.
       const revoked = world.revoked.get(address);
@@ -185,6 +185,8 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
     if (said !== 'accepted' && said !== 'forgotten') broken.push(`${text} from ${from.name} to ${to}: still ${said}`);
     for (const target of targets(world, message)) {
       const address = addressName(addressOf(target)!);
+      // Where there is nothing to change, or that was forgotten, no change is shown.
+      if (edits !== undefined && (!has(target, edits) || target.wasRestored)) continue;
       const isDue = (known.has(address) || accepted.get(text)?.has(address) === true) && !lostFor.has(address);
       if (!isDue || has(target, message)) continue;
       const drops = dropsOf(target, message).map(({ code }) => code);

@@ -2,6 +2,7 @@
 
 import { joinWith } from '../../src/client/join.js';
 import { contactRecord } from '../../src/client/records.js';
+import type { MessageId } from '../../src/client/types.js';
 import { decodeDevice } from '../../src/identity/index.js';
 import type { Address } from '../../src/step.js';
 import { parseDeviceList, parseIdentity } from '../../src/wire/objects.js';
@@ -23,8 +24,10 @@ export interface Outgoing {
   readonly atMs: number;
   /** `unknown`: the process died before it could say. */
   state: 'unsaid' | 'promised' | 'refused' | 'unknown';
-  id: string | undefined;
+  id: MessageId | undefined;
   order: string | undefined;
+  /** What it changes, an earlier one of the same account; `undefined` for a message of its own. */
+  readonly edits: Outgoing | undefined;
   /** Devices of the recipient, and of its own account, that the sender knew. */
   readonly known: ReadonlySet<string>;
   /** By account, the version of the list in which it knew them. */
@@ -82,7 +85,7 @@ export function knownLists({ store, account: own }: Machine, account: string): M
 }
 
 /** Sends one more message; what comes of it is noted as it comes. */
-export function send({ messages, faults, time }: World, from: Machine, to: string): Outgoing {
+export function send({ messages, faults, time }: World, from: Machine, to: string, edits?: Outgoing): Outgoing {
   const text = `<text ${messages.length}>`;
   const lists = [...knownLists(from, to)];
   const message: Outgoing = {
@@ -93,6 +96,7 @@ export function send({ messages, faults, time }: World, from: Machine, to: strin
     state: 'unsaid',
     id: undefined,
     order: undefined,
+    edits,
     known: new Set(lists.flatMap(([account, { entries }]) => entries.map(({ device }) => addressName({ account, device })))),
     lists: new Map(lists.map(([account, { version }]) => [account, version])),
     lostFor: new Set(),
@@ -104,7 +108,7 @@ export function send({ messages, faults, time }: World, from: Machine, to: strin
   const before = from.wasRestored ? [] : [...seen, ...said];
   from
     .client()!
-    .send(to, text)
+    .send(to, edits?.id === undefined ? text : { kind: 'edit', target: edits.id, text })
     .then(
       ({ id, order }) => {
         message.id = id;
@@ -116,6 +120,8 @@ export function send({ messages, faults, time }: World, from: Machine, to: strin
         message.state = from.isDead() ? 'unknown' : 'refused';
         // What a halted or dying device refuses is no fault.
         const code = codeOf(error);
+        // It knows nothing of that message, or by its clock it is too old.
+        if (edits !== undefined && code === 'ERR_ARGUMENT') return;
         if (!from.isDead() && !['ERR_STORE_ROLLBACK', 'ERR_CLOSED'].includes(code)) faults.push(`${text} of ${from.name}: ${code}`);
       },
     );
