@@ -157,6 +157,8 @@ export const talkLimits = {
   unseenMs: 7 * DAY_MS,
   /** Edits, reactions and deletions that wait for their target, of one author in one conversation; more are dropped. */
   earlyCount: 64,
+  /** The same while no pin confirms who the author is: there may be `sessionLimits.claimedCount` such authors. */
+  earlyClaimedCount: 8,
   earlyMs: 7 * DAY_MS,
   /** Receipts of one account wait at random for this long, together: single ones would tell its relay which message they answer. */
   receiptsMinMs: 1_000,

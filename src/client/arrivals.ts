@@ -14,6 +14,8 @@ export interface Arrivals {
    * not say. Resolves after the commit with what is to be called once the session is installed. `isClaimed`: nothing is pinned.
    */
   take(arrival: Arrival, isClaimed: boolean, commit: (rows: readonly Write[]) => Promise<void>): Promise<() => void>;
+  /** Of what waits for messages that have not come: see talk.ts. */
+  readonly without: Talk['without'];
   /** The same for what was not to follow from messages before their sender was confirmed, and now is. */
   confirm(account: string, commit: (rows: readonly Write[]) => Promise<void>): Promise<void>;
 }
@@ -33,6 +35,7 @@ export function arrivals(ctx: Context, talk: Talk, receipts: Receipts, inbox: In
           if (!isClaimed) receipts.scheduled(messages);
         };
       }),
+    without: talk.without,
     async confirm(account, commit) {
       const records = await inbox.claimedOf(account);
       await ctx.lock(`talk ${account}`, async () => commit([...(await talk.confirmed(account, records)), ...receipts.due(records)]));

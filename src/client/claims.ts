@@ -13,14 +13,16 @@ import type { Arrivals } from './arrivals.js';
 import type { Contacts } from './contacts.js';
 import type { Context } from './context.js';
 import type { Inbox } from './inbox.js';
-import { keys, type SessionRecord, sessionRecord } from './records.js';
-import type { LiveSession, Sessions } from './sessions.js';
+import { keys, type SessionRecord } from './records.js';
+import { claimedSessions, isFrom, type LiveSession, type Sessions } from './sessions.js';
 
 /** The claimed sessions of one client. */
 export interface Claims {
   /** The row that marks a session as claimed, to be committed with it; `added` is called after. */
   write(id: string): Write;
   added(session: LiveSession): void;
+  /** Whether a session of this device is claimed: what comes from it now waits with what has come. */
+  include(from: Pick<Claim, 'account' | 'device' | 'accountKeyHash'>): boolean;
   /** These sessions have expired with their rows. */
   expired(ids: readonly Uint8Array[]): void;
   /** Drops the oldest above the bound. Holds no lock. */
@@ -50,16 +52,12 @@ export async function claims(
   const claimed = new Map<string, Claim>();
   /** Accounts that the directory is being asked about. */
   const asking = new Set<string>();
+  for (const [id, claim] of await claimedSessions(ctx.db)) claimed.set(id, claim);
 
-  const found: [string, Claim][] = [];
-  for (const { key } of await ctx.db.list(['claimed'])) {
-    const row = await ctx.db.read(keys.session(key[1]!));
-    if (row !== undefined) found.push([key[1]!, sessionRecord.decode(row)]);
-  }
-  found.sort(([, a], [, b]) => a.createdAtMs - b.createdAtMs);
-  for (const [id, claim] of found) claimed.set(id, claim);
-
-  /** Drops `strangers` with the devices that made them, and these messages; `confirmed` are claims no more, with `more` rows. Holds the lock of the account. */
+  /**
+   * Drops `strangers` with the devices that made them, what of theirs waits for other messages, and these messages; `confirmed` are claims
+   * no more, with `more` rows. Holds the locks of account and conversation.
+   */
   const drop = async (
     account: string,
     strangers: readonly Claim[],
@@ -71,10 +69,13 @@ export async function claims(
     const owners = strangers.filter((claim, i) => strangers.findIndex((other) => isOneDevice(claim, other)) === i);
     const removals = await Promise.all(owners.map((owner) => sessions.removal(owner)));
     for (const { writes } of removals) rows.push(...writes);
+    const early = await arrivals.without(account, (from) => owners.some((owner) => isFrom(owner, from)));
+    rows.push(...early.writes);
     const goesToo = (claim: Claim): boolean => owners.some((owner) => isOneDevice(owner, claim));
     for (const id of confirmed) if (!goesToo(claimed.get(id)!)) rows.push({ key: keys.claimed(id), value: null });
     if (rows.length > 0) await ctx.db.commit(rows);
     for (const { install } of removals) install();
+    early.committed();
     for (const [id, claim] of claimed) if (confirmed.includes(id) || goesToo(claim)) claimed.delete(id);
     inbox.removed(messages);
     if (messages.length > 0) onDropped(account);
@@ -104,6 +105,7 @@ export async function claims(
   const self: Claims = {
     write: (id) => ({ key: keys.claimed(id), value: fromHex(id)! }),
     added: ({ id, facts }) => claimed.set(id, facts),
+    include: (from) => [...claimed.values()].some((claim) => claim.account === from.account && isFrom(claim, from)),
     expired(ids) {
       for (const [id] of claimed) if (ids.some((gone) => compare(gone, fromHex(id)!) === 0)) claimed.delete(id);
     },
@@ -115,7 +117,7 @@ export async function claims(
           // Settled meanwhile.
           if (oldest?.account !== account || claimed.size <= sessionLimits.claimedCount) return;
           if ((await contacts.load(account)) !== undefined) return settleLocked(account);
-          await drop(account, [oldest], inbox.unconfirmedOf(account, oldest));
+          await ctx.lock(`talk ${account}`, () => drop(account, [oldest], inbox.unconfirmedOf(account, oldest)));
         });
       }
     },

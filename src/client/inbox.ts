@@ -1,6 +1,5 @@
 /** Messages that were committed and wait for the application: yielded until acknowledged, one loop at a time. */
 
-import { equal } from '../bytes.js';
 import { UsageError } from '../errors.js';
 import { limits } from '../limits.js';
 import type { Write } from '../store/port.js';
@@ -10,6 +9,7 @@ import type { Context } from './context.js';
 import type { Calls, InboxMessage } from './engine.js';
 import { abortReason, nextTask } from './platform.js';
 import { type InboxRecord, inboxRecord, keys } from './records.js';
+import { claimedSessions, isFrom } from './sessions.js';
 import { orderKey } from './talk.js';
 
 /** The inbox of one client. */
@@ -79,9 +79,12 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
     const { id, account, device, accountKeyHash, receivedAtMs, disappearAfterMs } = record;
     entries.set(seq, { id, account, device, accountKeyHash, receivedAtMs, disappearAfterMs, isClaimed, yielded: false });
   };
+  const claims = await claimedSessions(ctx.db);
   for (const { key, value } of await ctx.db.list(['inbox'])) {
     const record = inboxRecord.decode(value);
-    add(Number.parseInt(key[1]!, 16), record, !contacts.mayShow(record.account, record.accountKeyHash));
+    // Also where an earlier run has made the pin, and ended before the claims were settled.
+    const isClaimed = claims.some(([, claim]) => claim.account === record.account && isFrom(claim, record));
+    add(Number.parseInt(key[1]!, 16), record, isClaimed);
   }
 
   const remove = (seq: number): void => {
@@ -105,9 +108,9 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
   const isUnconfirmed = ({ account, accountKeyHash, device, isClaimed }: Entry): boolean =>
     !contacts.mayShow(account, accountKeyHash, isClaimed ? device : undefined);
 
-  /** The oldest message that may be shown and is not with the application. */
+  /** The oldest message that may be shown and is not with the application. A claimed one not before it has its place in the conversation. */
   const nextSeq = (): number | undefined => {
-    for (const [seq, entry] of entries) if (!entry.yielded && !isUnconfirmed(entry)) return seq;
+    for (const [seq, entry] of entries) if (!entry.yielded && !entry.isClaimed && !isUnconfirmed(entry)) return seq;
     return undefined;
   };
 
@@ -200,9 +203,9 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
     },
     unconfirmed: () => new Set([...entries.values()].filter(isUnconfirmed).map(({ account }) => account)),
     unconfirmedOf(account, from) {
-      const isFrom = (entry: Entry): boolean =>
-        from === undefined || (entry.device === from.device && equal(entry.accountKeyHash, from.accountKeyHash));
-      return [...entries].filter(([, entry]) => entry.account === account && isUnconfirmed(entry) && isFrom(entry)).map(([seq]) => seq);
+      const isDue = (entry: Entry): boolean =>
+        entry.account === account && isUnconfirmed(entry) && (from === undefined || isFrom(from, entry));
+      return [...entries].filter(([, entry]) => isDue(entry)).map(([seq]) => seq);
     },
     // The id of a message that was never shown must not stand in the way of another one.
     removal: (seqs) =>
@@ -223,6 +226,7 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
     expire,
     settled(account) {
       for (const entry of entries.values()) if (entry.account === account) entry.isClaimed = false;
+      wakeLoops();
     },
     stir() {
       wakeLoops();

@@ -159,7 +159,8 @@ export async function receiver(
         throw error;
       });
     const common = { account, device, accountKeyHash, receivedAtMs: nowMs, replayable: replayable && before === undefined };
-    const show = said === undefined ? await commit([]) : await arrivals.take({ ...said, ...common }, contact === undefined, commit);
+    const waits = contact === undefined || claims.include(common);
+    const show = said === undefined ? await commit([]) : await arrivals.take({ ...said, ...common }, waits, commit);
     sessions.install(after);
     if (peerRows !== undefined) {
       sessions.installPeer(owner, peerRows.peer);

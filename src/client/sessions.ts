@@ -1,6 +1,6 @@
 /** Sessions as rows: loaded once, kept decoded while they are used, written with every step. The only place that pairs rows and ratchet states. */
 
-import { compare, fromHex, toHex } from '../bytes.js';
+import { compare, equal, fromHex, toHex } from '../bytes.js';
 import { decodeCore, decodeSkippedChain, encodeCore, encodeSkippedChain, type RatchetState, receivingTags } from '../ratchet/ratchet.js';
 import type { SkippedChain } from '../ratchet/skipped.js';
 import { activeSession, expire, NO_SESSIONS, type PeerSessions, type SessionFacts } from '../session/peer.js';
@@ -92,6 +92,24 @@ function deletion({ id, state, init }: LiveSession): Write[] {
   for (const tag of tagSet(state)) rowKeys.push(keys.tag(tag));
   for (const { headerKey } of state.skipped) rowKeys.push(keys.skipped(id, toHex(headerKey.tag)));
   return rowKeys.map((key) => ({ key, value: null }));
+}
+
+/** The sessions in `db` whose senders no pin confirms (claims.ts), oldest first. */
+export async function claimedSessions(db: Database): Promise<[id: string, session: SessionRecord][]> {
+  const found: [string, SessionRecord][] = [];
+  for (const { key } of await db.list(['claimed'])) {
+    const row = await db.read(keys.session(key[1]!));
+    if (row !== undefined) found.push([key[1]!, sessionRecord.decode(row)]);
+  }
+  return found.sort(([, a], [, b]) => a.createdAtMs - b.createdAtMs);
+}
+
+/** Whether a message came from who claims to be this. */
+export function isFrom(
+  { device, accountKeyHash }: Pick<SessionRecord, 'device' | 'accountKeyHash'>,
+  from: Pick<SessionRecord, 'device' | 'accountKeyHash'>,
+): boolean {
+  return device === from.device && equal(accountKeyHash, from.accountKeyHash);
 }
 
 /** The sessions in `db`. */

@@ -48,6 +48,8 @@ export interface Talk {
     arrival: Arrival,
     isClaimed: boolean,
   ): Promise<{ readonly messages: readonly InboxRecord[]; readonly writes: readonly Write[]; committed(): void }>;
+  /** The rows that take out what waits for its target and was written by whom `isGone`; `committed` is called after. */
+  without(account: string, isGone: (from: InboxRecord) => boolean): Promise<{ readonly writes: readonly Write[]; committed(): void }>;
   /** The rows that count claimed messages of `account` in, and set the timer that they ask for, now that their sender is confirmed. */
   confirmed(account: string, records: readonly InboxRecord[]): Promise<Write[]>;
   /** Forgets what has waited for too long. */
@@ -137,12 +139,12 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
 
   /**
    * Whether something may wait for its target, and the reaction that makes room for it, if one has to: what is deleted or edited must not
-   * stand because others were moved by it. A claimed sender's may not: its messages are bounded elsewhere, and go all at once.
+   * stand because others were moved by it. A claimed sender's own goes with it.
    */
   const placeFor = async (account: string, by: Side, content: Content, isClaimed: boolean): Promise<{ instead?: StoreKey } | undefined> => {
-    if (isClaimed) return undefined;
-    const waiting = await db.list(['early', account, by], talkLimits.earlyCount);
-    if (waiting.length < talkLimits.earlyCount) return {};
+    const most = isClaimed ? talkLimits.earlyClaimedCount : talkLimits.earlyCount;
+    const waiting = await db.list(['early', account, by], most);
+    if (waiting.length < most) return {};
     if (content.kind === 'reaction') return undefined;
     const least = waiting.find(({ value }) => decodeContent(inboxRecord.decode(value).payload).content.kind === 'reaction');
     return least && { instead: least.key };
@@ -228,9 +230,9 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
       const order = Math.min(stamp?.order ?? next(conversation), most);
       const message: InboxRecord = { ...arrival, order, disappearAfterMs: stamp?.disappearAfterMs };
       const rows: Write[] = [{ key: keys.got(from, id), value: gotValue(arrival.receivedAtMs, by === 'own' ? account : undefined) }];
-      if (!isClaimed) rows.push(placed(account, conversation, order, id, content));
       if (by === 'own' && !isEarly) rows.push(...unsaid(content));
       if (isEarly) {
+        if (!isClaimed) rows.push(placed(account, conversation, order, id, content));
         const instead = place?.instead;
         rows.push({ key: keys.early(account, by, target, id), value: inboxRecord.encode(message) });
         if (instead !== undefined) rows.push({ key: instead, value: null });
@@ -244,11 +246,24 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
         };
       }
       const { messages, writes, freed } = await release(account, id, by);
+      // What waited may have come while its sender was not confirmed.
+      const greatest = Math.max(conversation.greatest, ...messages.map((each) => each.order ?? 0));
+      if (!isClaimed) rows.push(placed(account, { ...conversation, greatest }, order, id, content));
       return {
         messages: [message, ...messages],
         writes: [...rows, ...writes],
         committed() {
           for (const name of freed) count(name, -1);
+        },
+      };
+    },
+    async without(account, isGone) {
+      const gone = (await db.list(['early', account, 'theirs'])).map(({ key, value }) => ({ key, record: inboxRecord.decode(value) }));
+      const found = gone.filter(({ record }) => isGone(record));
+      return {
+        writes: found.flatMap(({ key, record }) => [key, keys.got(account, record.id)].map((each): Write => ({ key: each, value: null }))),
+        committed() {
+          for (const { key } of found) count(awaitedName(account, 'theirs', key[3]!), -1);
         },
       };
     },

@@ -4,8 +4,9 @@ import { sessionLimits } from '../../src/limits.js';
 import type { BundleBytes } from '../../src/step.js';
 import { memoryStore } from '../../src/store/memory.js';
 import type { Write } from '../../src/store/port.js';
+import { encodeMsgpack } from '../../src/wire/msgpack.js';
 import { evilPeer } from '../helpers/evil-peer.js';
-import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
+import { type Envelope, type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
 import { glassStore, type Person, person, START } from '../helpers/people.js';
 
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
@@ -196,4 +197,99 @@ test('a process that ends between a pin and what follows from it drops the false
   await alice.client.send('bob', 'first');
   expect(await again.read()).toMatchObject({ text: 'first' });
   await Promise.all([alice.client.close(), again.client.close()]);
+});
+
+test('a process that ends between a pin and what follows from it has shown nothing, and all of it follows when it is back', async () => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const watch = watchedStore();
+  const bob = await person('bob', network, clock, { store: watch.store, receipts: 'delivered' });
+  const alice = await person('alice', network, clock);
+  watch.refuses = (writes) => writes.some(({ key, value }) => key[0] === 'claimed' && value === null);
+  await (await alice.client.send('bob', { kind: 'timer', disappearAfterMs: 60_000 })).until('accepted');
+  const sent = await alice.client.send('bob', 'first');
+  await bob.observed((record) => record.kind === 'log' && record.event === 'settling-failed');
+  await sent.until('accepted');
+  await network.settled();
+  expect(rowCounts(bob)).toMatchObject({ contact: 1, claimed: 1, inbox: 2 });
+  expect(await bob.readAll()).toEqual([]);
+  await bob.client.close();
+  watch.refuses = () => false;
+
+  const again = await person('bob', network, clock, { store: bob.store, seed: 'again', receipts: 'delivered' });
+  expect((await again.read()).content).toMatchObject({ kind: 'timer' });
+  expect(await again.read()).toMatchObject({ text: 'first', order: sent.order });
+  expect(rowCounts(again)).toMatchObject({ receipt: 1, talk: 1 });
+  const answer = await again.client.send('alice', 'second');
+  expect(answer.order > sent.order).toBe(true);
+  expect((await alice.read()).disappearAfterMs).toBe(60_000);
+  await Promise.all([alice.client.close(), again.client.close()]);
+});
+
+test.each([
+  ['at once', false],
+  ['after a restart', true],
+])('an edit that comes before its message, both before their sender is confirmed, follows it; confirmed %s', async (_, restarts) => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const bob = await person('bob', network, clock);
+  const alice = await person('alice', network, clock);
+  const held: Envelope[] = [];
+  network.route = (envelope) => {
+    if (envelope.to.account === 'bob') held.push(envelope);
+    return [];
+  };
+  const first = await alice.client.send('bob', 'wrong');
+  await first.until('accepted');
+  const edit = await alice.client.send('bob', { kind: 'edit', target: first.id, text: 'right' });
+  await edit.until('accepted');
+  network.answer = (account, honest) => (account === 'alice' ? unreachable(account, honest) : honest);
+  for (const { to, bytes } of [...held].reverse()) {
+    clock.ms += 2_000;
+    expect(await network.inject(to, bytes)).toBe(true);
+    if (bytes === held[1]!.bytes) expect(rowCounts(bob)).toMatchObject({ early: 1 });
+  }
+  expect(rowCounts(bob)['early']).toBeUndefined();
+  if (restarts) await bob.client.close();
+  network.answer = (_account, honest) => honest;
+  const now = restarts ? await person('bob', network, clock, { store: bob.store, seed: 'again' }) : bob;
+  if (!restarts) network.cut(bob.address);
+  expect(await now.read()).toMatchObject({ text: 'wrong', order: first.order });
+  expect(await now.read()).toMatchObject({ content: { kind: 'edit', target: first.id }, order: edit.order });
+  const answer = await now.client.send('alice', 'seen');
+  expect(answer.order > edit.order).toBe(true);
+  await Promise.all([alice.client.close(), now.client.close()]);
+});
+
+test('T28: what strangers say of messages that never come goes with their claims', async () => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const bob = await person('bob', network, clock);
+  const alice = await person('alice', network, clock);
+  const [bundle] = (await network.bundles('bob')) as [BundleBytes];
+  network.answer = (account, honest) => (account === 'bob' ? honest : unreachable(account, honest));
+  const edits = async (seed: string): Promise<void> => {
+    clock.ms += 2_000;
+    const mallory = evilPeer('alice', seed, START);
+    const payload = encodeMsgpack({ t: 'edit', at: START, target: new Uint8Array(16).fill(7), text: seed });
+    expect(await network.inject(bob.address, mallory.flight(bundle, mallory.raw(payload)))).toBe(true);
+  };
+  await edits('mallory');
+  expect(rowCounts(bob)).toMatchObject({ early: 1, claimed: 1, got: 1 });
+  for (let i = 0; i < BOUND; i++) {
+    clock.ms += 2_000;
+    await network.inject(bob.address, flight(bundle, `somebody ${i}`).bytes);
+  }
+  // The oldest one has made room.
+  expect(rowCounts(bob)).toMatchObject({ claimed: BOUND, got: BOUND });
+  expect(rowCounts(bob)['early']).toBeUndefined();
+  await edits('mallory again');
+  expect(rowCounts(bob)).toMatchObject({ early: 1, claimed: BOUND });
+  network.answer = (_account, honest) => honest;
+  await alice.client.send('bob', 'hello');
+  expect(await bob.read()).toMatchObject({ text: 'hello' });
+  const hers = (): number => [...bob.store.rows().keys()].filter((key) => key.startsWith('["got","alice"')).length;
+  await vi.waitFor(() => expect(hers()).toBe(1), { timeout: 20_000 });
+  expect(rowCounts(bob)['early']).toBeUndefined();
+  await Promise.all([alice.client.close(), bob.client.close()]);
 });
