@@ -159,7 +159,8 @@ export const talkLimits = {
   earlyCount: 64,
   /** The same while no pin confirms who the author is: there may be `sessionLimits.claimedCount` such authors. */
   earlyClaimedCount: 8,
-  earlyMs: 7 * DAY_MS,
+  /** In days on which the client runs, as `queueAgeMs`: their target may be on its way for so long. */
+  earlyMs: 30 * DAY_MS,
   /** Receipts of one account wait at random for this long, together: single ones would tell its relay which message they answer. */
   receiptsMinMs: 1_000,
   receiptsMaxMs: 30_000,

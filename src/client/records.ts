@@ -322,6 +322,8 @@ export const inboxRecord = record('inbox', {
   /** Its counter in the conversation; absent: it came before there was one. */
   order: 'number?',
   disappearAfterMs: 'number?',
+  /** In `early`: how many days were counted when it came. */
+  onDay: 'number?',
 });
 export type InboxRecord = ReturnType<typeof inboxRecord.decode>;
 

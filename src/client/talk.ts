@@ -21,7 +21,6 @@ import { UsageError } from '../errors.js';
 import { limits, talkLimits } from '../limits.js';
 import type { StoreKey, Write } from '../store/port.js';
 import { reader } from '../wire/codec.js';
-import { verdict } from './ages.js';
 import { decodeContent, type Stamp, stampContent } from './content.js';
 import type { Context } from './context.js';
 import { hasReceipts } from './receipts.js';
@@ -97,7 +96,7 @@ function targetOf(content: Content): string | undefined {
 }
 
 /** Order, timers and authors in `ctx.db`. */
-export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' | 'observer'>): Promise<Talk> {
+export async function talk(ctx: Pick<Context, 'days' | 'db' | 'device' | 'lock' | 'now' | 'observer'>): Promise<Talk> {
   const { db } = ctx;
   const own = ctx.device().account;
   /** What something waits for, and how much: a name and a target each. */
@@ -164,7 +163,7 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
         const record = inboxRecord.decode(value);
         found.writes.push({ key, value: null });
         found.freed.push(name);
-        if (mayTalk(by, decodeContent(record.payload).content, side)) found.messages.push(record);
+        if (mayTalk(by, decodeContent(record.payload).content, side)) found.messages.push({ ...record, onDay: undefined });
         else ctx.observer.log('warn', 'message-refused');
       }
     }
@@ -234,7 +233,7 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
       if (isEarly) {
         if (!isClaimed) rows.push(placed(account, conversation, order, id, content));
         const instead = place?.instead;
-        rows.push({ key: keys.early(account, by, target, id), value: inboxRecord.encode(message) });
+        rows.push({ key: keys.early(account, by, target, id), value: inboxRecord.encode({ ...message, onDay: ctx.days.today() }) });
         if (instead !== undefined) rows.push({ key: instead, value: null });
         return {
           messages: [],
@@ -278,13 +277,11 @@ export async function talk(ctx: Pick<Context, 'db' | 'device' | 'lock' | 'now' |
     },
     async prune() {
       for (const { key, value } of await db.list(['early'])) {
-        const record = inboxRecord.decode(value);
-        const what = verdict(ctx.now(), record.receivedAtMs, talkLimits.earlyMs);
-        if (what === 'keep') continue;
+        if (ctx.days.sinceMs(inboxRecord.decode(value).onDay ?? 0) <= talkLimits.earlyMs) continue;
         await ctx.lock(`talk ${key[1]}`, async () => {
           if ((await db.read(key)) === undefined) return;
-          await db.commit([{ key, value: what === 'forget' ? null : inboxRecord.encode({ ...record, receivedAtMs: ctx.now() }) }]);
-          if (what === 'forget') count(awaitedName(key[1]!, key[2]!, key[3]!), -1);
+          await db.commit([{ key, value: null }]);
+          count(awaitedName(key[1]!, key[2]!, key[3]!), -1);
         });
       }
     },

@@ -5,7 +5,7 @@ import { decodeDevice } from '../../src/identity/index.js';
 import { spoilSessions } from '../helpers/broken-session.js';
 import { textsIn } from '../helpers/text-watch.js';
 import { codeOf, type Machine, machine } from './machine.js';
-import { addressName, addressOf, knownLists, link, send, type World } from './world.js';
+import { addressName, addressOf, type Change, knownLists, link, send, type World } from './world.js';
 
 const HOUR_MS = 3_600_000;
 const MOST_DEVICES = 4;
@@ -29,6 +29,15 @@ function noteLoss({ messages }: World, texts: readonly string[], address: string
   for (const message of messages) if (texts.includes(message.text)) message.lostFor.add(address);
 }
 
+function change(world: World, at: Machine, n: number, kind: Change['kind']): string | undefined {
+  const own = world.messages.filter(
+    ({ from, id, change: other }) => from.account === at.account && id !== undefined && other === undefined,
+  );
+  const of = oneOf(own, n);
+  if (at.client() === undefined || of === undefined) return undefined;
+  return `${send(world, at, of.to, { kind, of }).text} of ${of.text} to ${of.to}`;
+}
+
 const STEPS = {
   send(world, at, n) {
     const to = oneOf(others(world, at), n)!;
@@ -36,12 +45,8 @@ const STEPS = {
     return `${send(world, at, to).text} to ${to}`;
   },
   /** One of the account's messages is changed, by whichever of its devices. */
-  edit(world, at, n) {
-    const own = world.messages.filter(({ from, id, edits }) => from.account === at.account && id !== undefined && edits === undefined);
-    const edited = oneOf(own, n);
-    if (at.client() === undefined || edited === undefined) return undefined;
-    return `${send(world, at, edited.to, edited).text} of ${edited.text} to ${edited.to}`;
-  },
+  edit: (world, at, n) => change(world, at, n, 'edit'),
+  delete: (world, at, n) => change(world, at, n, 'deletion'),
   /** Everybody at once: sessions cross. */
   burst(world) {
     const sent = world.machines.flatMap((each) =>
@@ -134,7 +139,7 @@ const STEPS = {
     at.start();
     await world.time.settle();
     expectHalted(world, at);
-    return `to the time of <text ${backup.at}>`;
+    return `to the time of <text ${world.sentBefore + backup.at}>`;
   },
   /** A copy of the disk is started while the original runs, and has shown itself since. */
   async clone(world, at) {
@@ -244,6 +249,7 @@ export async function take(world: World, { does, at, n }: Step): Promise<void> {
 const WEIGHTS: Record<keyof typeof STEPS, number> = {
   send: 12,
   edit: 3,
+  delete: 2,
   burst: 2,
   deliver: 10,
   'deliver everything': 3,

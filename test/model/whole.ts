@@ -12,7 +12,19 @@ import { forgetFrames, keysUsedTwice } from '../helpers/key-watch.js';
 import { forgetTexts, textsIn } from '../helpers/text-watch.js';
 import { codeOf, type Machine } from './machine.js';
 import { anyStep, recover, type Step, take } from './whole-steps.js';
-import { addressName, addressOf, listed, type Outgoing, readAll, revokeOrphans, type Shape, send, type World, worldOf } from './world.js';
+import {
+  addressName,
+  addressOf,
+  type Change,
+  listed,
+  type Outgoing,
+  readAll,
+  revokeOrphans,
+  type Shape,
+  send,
+  type World,
+  worldOf,
+} from './world.js';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -115,7 +127,8 @@ async function retire(world: World): Promise<void> {
   }
 }
 
-const has = (target: Machine, { text }: Outgoing): boolean => [...target.shown.values()].some((shown) => shown.text === text);
+const has = (target: Machine, { id }: Outgoing): boolean => id !== undefined && target.shown.has(id);
+const isOf = ({ of }: Change, message: Outgoing): boolean => of === message || of === message.change?.of;
 
 /** The machines that should show a message, if they were listed when it was sent: the recipient's, and the sender's others. */
 function targets({ machines }: World, { from, to }: Outgoing): Machine[] {
@@ -170,7 +183,7 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
     for (const text of textsIn(bytes)) accepted.set(text, (accepted.get(text) ?? new Set()).add(addressName(to)));
   }
   for (const message of messages) {
-    const { text, from, to, state, edits, known, lists, lostFor, isForgotten } = message;
+    const { text, from, to, state, change, known, lists, lostFor, isForgotten } = message;
     for (const address of accepted.get(text) ?? []) {
       // Who had an older list, or none, may learn of the device before it learns that it is no more.
       const revoked = world.revoked.get(address);
@@ -183,10 +196,14 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
     const said = states.get(message)!;
     if (said.startsWith('failed: ') || from.failed.has(message.id!)) continue;
     if (said !== 'accepted' && said !== 'forgotten') broken.push(`${text} from ${from.name} to ${to}: still ${said}`);
+    // What was deleted on the way need not come.
+    if (messages.some((each) => each.change?.kind === 'deletion' && each.state !== 'refused' && isOf(each.change, message))) continue;
     for (const target of targets(world, message)) {
       const address = addressName(addressOf(target)!);
       // Where there is nothing to change, or that was forgotten, no change is shown.
-      if (edits !== undefined && (!has(target, edits) || target.wasRestored)) continue;
+      if (change !== undefined && (!has(target, change.of) || target.wasRestored)) continue;
+      // What a relay lost without a word can't be told from its bytes.
+      if (change?.kind === 'deletion' && world.lostCount > 0) continue;
       const isDue = (known.has(address) || accepted.get(text)?.has(address) === true) && !lostFor.has(address);
       if (!isDue || has(target, message)) continue;
       const drops = dropsOf(target, message).map(({ code }) => code);
@@ -208,10 +225,12 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
       if (ageMs <= talkLimits.knownMs) broken.push(`${text} was shown to ${target.name} after it was acknowledged`);
     }
     for (const text of new Set(texts)) {
-      if (texts.indexOf(text) !== texts.lastIndexOf(text)) broken.push(`${text} was shown to ${target.name} twice`);
+      if (text !== '' && texts.indexOf(text) !== texts.lastIndexOf(text)) broken.push(`${text} was shown to ${target.name} twice`);
     }
-    for (const { from, conversation, text, order } of target.shown.values()) {
-      const message = messages.find((each) => each.text === text);
+    for (const [id, { from, conversation, text, order }] of target.shown) {
+      const message = messages.find((each) => each.id === id || each.text === text);
+      // A deletion whose sender died before it could say its id.
+      if (message === undefined && text === '') continue;
       if (message?.order !== undefined && message.order !== order)
         broken.push(`${text} stands at ${order} for ${target.name}, at ${message.order} for ${message.from.name}`);
       const isTrue = message?.from.addresses.some((address) => addressName(address) === addressName(from)) === true;
@@ -220,7 +239,7 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
       if (!isTrue || !isHere) broken.push(`${target.name} was shown ${text} as from ${addressName(from)} in ${conversation}`);
       if (message?.state === 'refused') broken.push(`${target.name} was shown ${text}, which was refused`);
     }
-    if (!target.isRetired) broken.push(...tooManyRows(world, target));
+    if (!target.isRetired) broken.push(...tooManyRows(world, target), ...deletedRows(world, target));
   }
   for (const prk of keysUsedTwice(relay.accepted.map(({ bytes }) => bytes))) broken.push(`a key was used twice: ${prk}`);
   return broken;
@@ -234,6 +253,18 @@ function mustHeal({ time, lostCount }: World, { from, atMs }: Outgoing, target: 
   const isFresh = !from.wasBehind() && !target.wasBehind() && Math.max(time.now(), from.latestMs()) - atMs < sessionLimits.sendLogMs;
   const haveStayed = from.addresses.length === 1 && target.addresses.length === 1;
   return isFresh && haveStayed && lostCount === 0;
+}
+
+/** Rows in which a text stands of which the machine knows that it was deleted. */
+function deletedRows({ messages }: World, at: Machine): string[] {
+  const rows = [...at.store.rows()].map(([key, value]) => [key, Buffer.from(value)] as const);
+  return messages.flatMap((message) => {
+    const { from, state, change } = message;
+    const knows = (from === at && state === 'promised') || has(at, message);
+    if (change?.kind !== 'deletion' || !knows || at.wasRestored) return [];
+    const { text } = change.of;
+    return rows.flatMap(([key, value]) => (value.includes(text) ? [`${text}, which was deleted, stands in ${key} of ${at.name}`] : []));
+  });
 }
 
 /** Rows of the machine's disk by space, where there are more than there may be once everything has arrived. */

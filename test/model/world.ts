@@ -2,7 +2,7 @@
 
 import { joinWith } from '../../src/client/join.js';
 import { contactRecord } from '../../src/client/records.js';
-import type { MessageId } from '../../src/client/types.js';
+import type { Client, MessageId } from '../../src/client/types.js';
 import { decodeDevice } from '../../src/identity/index.js';
 import type { Address } from '../../src/step.js';
 import { parseDeviceList, parseIdentity } from '../../src/wire/objects.js';
@@ -15,6 +15,12 @@ import { type Backup, codeOf, filled, type Machine, machine } from './machine.js
 const START = 1_767_225_600_000;
 const MINUTE_MS = 60_000;
 
+/** What a message does to another. A deletion says no text. */
+export interface Change {
+  readonly kind: 'edit' | 'deletion';
+  readonly of: Outgoing;
+}
+
 /** A message that somebody's application was told to send. */
 export interface Outgoing {
   /** `<text 1>`, `<text 2>`, … */
@@ -26,8 +32,8 @@ export interface Outgoing {
   state: 'unsaid' | 'promised' | 'refused' | 'unknown';
   id: MessageId | undefined;
   order: string | undefined;
-  /** What it changes, an earlier one of the same account; `undefined` for a message of its own. */
-  readonly edits: Outgoing | undefined;
+  /** That it edits or deletes an earlier one of the same account. */
+  readonly change: Change | undefined;
   /** Devices of the recipient, and of its own account, that the sender knew. */
   readonly known: ReadonlySet<string>;
   /** By account, the version of the list in which it knew them. */
@@ -50,6 +56,8 @@ export interface World {
   readonly machines: Machine[];
   readonly accounts: readonly string[];
   readonly messages: Outgoing[];
+  /** How many were sent before the history begins. */
+  readonly sentBefore: number;
   readonly backups: Map<Machine, Backup>;
   /** Devices that were taken out of their account, with the number of the message that was sent next, and the list without them. */
   readonly revoked: Map<string, { readonly next: number; readonly version: number }>;
@@ -63,6 +71,7 @@ export interface World {
 interface Template {
   readonly machines: readonly { readonly account: string; readonly backup: Backup; readonly address: Address }[];
   readonly changes: readonly DirectoryChange[];
+  readonly sentCount: number;
   readonly atMs: number;
 }
 
@@ -84,9 +93,15 @@ export function knownLists({ store, account: own }: Machine, account: string): M
   return lists;
 }
 
+function contentOf(text: string, change: Change | undefined): Parameters<Client['send']>[1] {
+  const target = change?.of.id;
+  if (target === undefined) return text;
+  return change?.kind === 'edit' ? { kind: 'edit', target, text } : { kind: 'deletion', target };
+}
+
 /** Sends one more message; what comes of it is noted as it comes. */
-export function send({ messages, faults, time }: World, from: Machine, to: string, edits?: Outgoing): Outgoing {
-  const text = `<text ${messages.length}>`;
+export function send({ messages, sentBefore, faults, time }: World, from: Machine, to: string, change?: Change): Outgoing {
+  const text = `<text ${sentBefore + messages.length}>`;
   const lists = [...knownLists(from, to)];
   const message: Outgoing = {
     text,
@@ -96,7 +111,7 @@ export function send({ messages, faults, time }: World, from: Machine, to: strin
     state: 'unsaid',
     id: undefined,
     order: undefined,
-    edits,
+    change,
     known: new Set(lists.flatMap(([account, { entries }]) => entries.map(({ device }) => addressName({ account, device })))),
     lists: new Map(lists.map(([account, { version }]) => [account, version])),
     lostFor: new Set(),
@@ -108,7 +123,7 @@ export function send({ messages, faults, time }: World, from: Machine, to: strin
   const before = from.wasRestored ? [] : [...seen, ...said];
   from
     .client()!
-    .send(to, edits?.id === undefined ? text : { kind: 'edit', target: edits.id, text })
+    .send(to, contentOf(text, change))
     .then(
       ({ id, order }) => {
         message.id = id;
@@ -121,7 +136,7 @@ export function send({ messages, faults, time }: World, from: Machine, to: strin
         // What a halted or dying device refuses is no fault.
         const code = codeOf(error);
         // It knows nothing of that message, or by its clock it is too old.
-        if (edits !== undefined && code === 'ERR_ARGUMENT') return;
+        if (change !== undefined && code === 'ERR_ARGUMENT') return;
         if (!from.isDead() && !['ERR_STORE_ROLLBACK', 'ERR_CLOSED'].includes(code)) faults.push(`${text} of ${from.name}: ${code}`);
       },
     );
@@ -150,6 +165,7 @@ async function makeTemplate({ devices, haveMet }: Shape): Promise<Template> {
     machines,
     accounts: NAMES,
     messages: [],
+    sentBefore: 0,
     backups: new Map(),
     revoked: new Map(),
     lostCount: 0,
@@ -185,6 +201,7 @@ async function makeTemplate({ devices, haveMet }: Shape): Promise<Template> {
     return {
       machines: machines.map((each, i) => ({ account: each.account, backup: each.backup(0), address: addresses[i]! })),
       changes: relay.changes,
+      sentCount: world.messages.length,
       atMs: time.now(),
     };
   } finally {
@@ -248,7 +265,7 @@ export async function worldOf(shape: Shape, seed: string): Promise<World> {
   const name = JSON.stringify(shape);
   const template = templates.get(name) ?? makeTemplate(shape);
   templates.set(name, template);
-  const { machines: made, changes, atMs } = await template;
+  const { machines: made, changes, sentCount, atMs } = await template;
   const time = timeline(atMs);
   const relay = stepRelay();
   const faults: string[] = [];
@@ -263,5 +280,17 @@ export async function worldOf(shape: Shape, seed: string): Promise<World> {
   }
   await time.pass(1_000);
   const accounts = [...new Set(made.map(({ account }) => account))];
-  return { relay, time, machines, accounts, messages: [], backups: new Map(), revoked: new Map(), lostCount: 0, faults, log: [] };
+  return {
+    relay,
+    time,
+    machines,
+    accounts,
+    messages: [],
+    sentBefore: sentCount,
+    backups: new Map(),
+    revoked: new Map(),
+    lostCount: 0,
+    faults,
+    log: [],
+  };
 }
