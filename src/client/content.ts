@@ -62,7 +62,8 @@ function target(value: unknown): MessageId {
   return value as MessageId;
 }
 
-const isTimer = (ms: unknown): ms is number =>
+/** Whether a timer may be set to this: 0 ends it. */
+export const isTimer = (ms: unknown): ms is number =>
   ms === 0 || (Number.isSafeInteger(ms) && (ms as number) >= limits.disappearLeastMs && (ms as number) <= limits.disappearAfterMs);
 const emojiBytes = (emoji: string): number => encodeUtf8(emoji)!.length;
 

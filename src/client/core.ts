@@ -171,7 +171,7 @@ export async function openCore(
       contacts: (from, control) => linking.contacts(from, control),
       history: (from, control) => history.history(from, control),
     };
-    const linking = openLinking(ctx, own, contacts, sessions, outbox, repair, keyring.publish);
+    const linking = openLinking(ctx, own, contacts, sessions, talk, outbox, repair, keyring.publish);
     const history = openHistory(ctx, outbox);
     const wake = (account: string): void => {
       outbox.wake(account);

@@ -31,6 +31,7 @@ import { isRefusedForGood } from './ports.js';
 import { bySchema, type ContactRecord, contactRecord, grantRecord, keys, shareRecord } from './records.js';
 import type { Repair } from './repair.js';
 import type { Sessions } from './sessions.js';
+import type { Talk } from './talk.js';
 
 /** Contacts in one message, at most: each has 6 to 12 KiB of keys and list. */
 const CONTACTS_PER_MESSAGE = 8;
@@ -66,6 +67,7 @@ export function linking(
   own: OwnList,
   contacts: Contacts,
   sessions: Sessions,
+  talk: Pick<Talk, 'brought'>,
   outbox: Outbox,
   repair: Pick<Repair, 'losses'>,
   publish: () => Promise<void>,
@@ -212,13 +214,15 @@ export function linking(
         if (page.length === 0) break;
         // By size: a list of many devices leaves room for fewer.
         const room = partBytes(ctx);
-        const entries: { account: string; contact: Uint8Array }[] = [];
+        const entries: { account: string; contact: Uint8Array; talk?: Uint8Array }[] = [];
         let size = 0;
         for (const row of page) {
           const contact = contactRecord.encode(asWord(contactRecord.decode(row.value)));
-          if (entries.length > 0 && size + contact.length > room) break;
-          size += contact.length;
-          entries.push({ account: row.key[1]!, contact });
+          const talk = await ctx.db.read(keys.talk(row.key[1]!));
+          const bytes = contact.length + (talk?.length ?? 0);
+          if (entries.length > 0 && size + bytes > room) break;
+          size += bytes;
+          entries.push({ account: row.key[1]!, contact, ...(talk === undefined ? {} : { talk }) });
         }
         const { writes, committed } = outbox.post(account, { t: 'contacts', entries }, { only: [to!.keyHash] });
         after = entries.at(-1)!.account;
@@ -324,8 +328,9 @@ export function linking(
     async contacts(from, { entries }) {
       await assertLinker(ctx, from);
       for (const each of entries) {
-        const { account, contact } = bySchema(entrySchema, each, malformed);
+        const { account, contact, talk: conversation } = bySchema(entrySchema, each, malformed);
         await contacts.brought(account, readContact(account, contact));
+        if (conversation !== undefined) await talk.brought(account, conversation);
       }
       return { writes: [] };
     },
@@ -368,7 +373,7 @@ export function partBytes({ transport }: Pick<Context, 'transport'>): number {
   return Math.min(limits.historyPartBytes, Math.max(maxBytes - FRAME_BYTES, Math.floor(maxBytes / 2)));
 }
 
-const entrySchema = { account: 'string', contact: 'bytes' } as const;
+const entrySchema = { account: 'string', contact: 'bytes', talk: 'bytes?' } as const;
 
 /** What of a contact is a person's word: the rest is one device's, and found anew by another. */
 function asWord({ identity, sinceMs, verified, list }: ContactRecord): ContactRecord {

@@ -274,12 +274,12 @@ export async function outbox(
     }
     return isReplaced(account, device);
   };
-  /** Puts a message back where it waits for sessions, with its id; `false` if its plaintext is not here, as before format 2. */
+  /** Puts a message back where it waits for sessions, unless another device's refusal has; `false` if its plaintext is not here, as before format 2. */
   const encryptAgain = (account: string, id: string, device: number): Promise<boolean> =>
     ctx.lock(`peer ${account}`, () =>
       ctx.lock(`sent ${id}`, async () => {
         const record = await messages.load(id);
-        if (record === undefined || !isLeaving(record)) return true;
+        if (record === undefined || !isLeaving(record) || !record.waitingFor.includes(device)) return true;
         if (record.isControl === true) {
           // Nobody else needs what that device was to be told; the others are.
           await settle(account, id, { ...record, waitingFor: record.waitingFor.filter((other) => other !== device) }, [device]);

@@ -17,11 +17,11 @@
  */
 
 import { decodeUtf8, encodeUtf8, u64 } from '../bytes.js';
-import { UsageError } from '../errors.js';
+import { DecodeError, isCyphrError, UsageError } from '../errors.js';
 import { limits, talkLimits } from '../limits.js';
 import type { StoreKey, Write } from '../store/port.js';
 import { reader } from '../wire/codec.js';
-import { decodeContent, type Stamp, stampContent } from './content.js';
+import { decodeContent, isTimer, type Stamp, stampContent } from './content.js';
 import type { Context } from './context.js';
 import { hasReceipts } from './receipts.js';
 import { type InboxRecord, inboxRecord, keys, sentRecord, type TalkRecord, talkRecord } from './records.js';
@@ -51,6 +51,11 @@ export interface Talk {
   without(account: string, isGone: (from: InboxRecord) => boolean): Promise<{ readonly writes: readonly Write[]; committed(): void }>;
   /** The rows that count claimed messages of `account` in, and set the timer that they ask for, now that their sender is confirmed. */
   confirmed(account: string, records: readonly InboxRecord[]): Promise<Write[]>;
+  /**
+   * A conversation as another device has it, by the bytes of its `talk` row: the greater counter and the later timer hold. Throws
+   * `ERR_DECODE`.
+   */
+  brought(account: string, bytes: Uint8Array): Promise<void>;
   /** Forgets what has waited for too long. */
   prune(): Promise<void>;
 }
@@ -58,6 +63,19 @@ export interface Talk {
 /** A message's sort key: 14 hex digits of its counter, and its id. */
 export function orderKey(order: number, id: string): string {
   return order.toString(16).padStart(14, '0') + id;
+}
+
+/** A `talk` row that comes from elsewhere. Throws `ERR_DECODE`. */
+export function readTalk(bytes: Uint8Array): TalkRecord {
+  try {
+    const record = talkRecord.decode(bytes);
+    const { greatest, timerMs = 0, timerOrder } = record;
+    const hasTimer = timerOrder === undefined ? record.timerMs === undefined : isTimer(timerMs) && /^[0-9a-f]{46}$/.test(timerOrder);
+    if (hasTimer && Number.isSafeInteger(greatest) && greatest >= 0) return record;
+  } catch (error) {
+    if (!isCyphrError(error)) throw error;
+  }
+  throw new DecodeError('ERR_DECODE', 'malformed conversation', { field: 'talk' });
 }
 
 /** The value of a `got` row: when a message came, and which conversation a message of one's own other devices belongs to. */
@@ -274,6 +292,20 @@ export async function talk(ctx: Pick<Context, 'days' | 'db' | 'device' | 'lock' 
         return row;
       });
       return rows.slice(-1);
+    },
+    async brought(account, bytes) {
+      const { greatest, ...timer } = readTalk(bytes);
+      await ctx.lock(`talk ${account}`, async () => {
+        const known = await load(account);
+        const isLater = (timer.timerOrder ?? '') > (known.timerOrder ?? '');
+        const most = known.greatest + talkLimits.ownOrderJump;
+        const value = talkRecord.encode({
+          ...known,
+          ...(isLater ? timer : {}),
+          greatest: Math.max(known.greatest, Math.min(greatest, most)),
+        });
+        await db.commit([{ key: keys.talk(account), value }]);
+      });
     },
     async prune() {
       for (const { key, value } of await db.list(['early'])) {

@@ -35,6 +35,7 @@ import { abortReason, clientClock, clientRng } from './platform.js';
 import { contactRecord, greetRecord, keys, record } from './records.js';
 import { deviceRows, publishedList } from './recovery.js';
 import { assertUnsealed } from './registration.js';
+import { readTalk } from './talk.js';
 import type { Client, ClientOptions, TransferOptions } from './types.js';
 
 const FILE_KEY_BYTES = 32;
@@ -45,8 +46,8 @@ const PAGE = 64;
 
 /** `listVersion` is the version of the newest device list that was known here. */
 const accountEntry = record('export-account', { account: 'string', aik: 'bytes', listVersion: 'number' });
-/** `contact` is a contact record, as it stands in a store. */
-const contactEntry = record('export-contact', { account: 'string', contact: 'bytes' });
+/** `contact` is a contact record, `talk` that of the conversation, as they stand in a store. */
+const contactEntry = record('export-contact', { account: 'string', contact: 'bytes', talk: 'bytes?' });
 
 /** Options of `exportAccount`. */
 export interface ExportOptions extends TransferOptions {
@@ -213,7 +214,10 @@ function entries(store: Store, history: AsyncIterator<Uint8Array> | undefined): 
       after = page.at(-1)?.key;
     }
     const row = page.shift();
-    return row && encodeEntry('contact', contactEntry.encode({ account: row.key[1]!, contact: row.value }));
+    if (row === undefined) return undefined;
+    const account = row.key[1]!;
+    const [talk] = await storeCall(() => store.read([keys.talk(account)]));
+    return encodeEntry('contact', contactEntry.encode({ account, contact: row.value, talk: talk?.value }));
   };
   const ofApplication = async (): Promise<Uint8Array | undefined> => {
     const result = await history?.next();
@@ -288,8 +292,9 @@ export async function importWith(
     const db = await openDatabase(options.store, { rng, now, renew: true, onCommit: () => {}, onLost: () => {} });
     try {
       const writes: Write[] = deviceRows(made, rng, now());
-      for (const [name, contact] of found.contacts) {
+      for (const [name, { contact, talk }] of found.contacts) {
         writes.push({ key: keys.contact(name), value: contact });
+        if (talk !== undefined) writes.push({ key: keys.talk(name), value: talk });
         writes.push({ key: keys.greet(name), value: greetRecord.encode({ isStarted: false, hellos: [] }) });
       }
       await db.commit(writes.map((write, i) => (i === 0 ? { ...write, ifRev: 0 } : write)));
@@ -304,7 +309,7 @@ export async function importWith(
 
 interface Found {
   readonly account: ReturnType<typeof accountEntry.decode>;
-  readonly contacts: ReadonlyMap<string, Uint8Array>;
+  readonly contacts: ReadonlyMap<string, { readonly contact: Uint8Array; readonly talk?: Uint8Array | undefined }>;
 }
 
 /** Reads an export of `owner` to its end, and gives the application its records on the way. The caller wipes the account key. */
@@ -355,7 +360,7 @@ async function readExport(
       wipe(fileKey);
     }
     const reader = entryReader();
-    const contacts = new Map<string, Uint8Array>();
+    const contacts = new Map<string, { contact: Uint8Array; talk?: Uint8Array | undefined }>();
     for (let index = 0, isLast = false; !isLast; index++) {
       const sealed = await take(SEALED_CHUNK_BYTES);
       await fill(1);
@@ -368,9 +373,10 @@ async function readExport(
           if (account.account !== owner) throw new UsageError('ERR_ARGUMENT', 'the export is of another account', { field: 'account' });
         }
         if (type === 'contact') {
-          const { account: name, contact } = contactEntry.decode(bytes);
-          contactRecord.decode(contact);
-          contacts.set(name, contact);
+          const { account: name, ...rows } = contactEntry.decode(bytes);
+          contactRecord.decode(rows.contact);
+          if (rows.talk !== undefined) readTalk(rows.talk);
+          contacts.set(name, rows);
         }
         if (type === 'history') await history?.(bytes as Uint8Array<ArrayBuffer>);
       }

@@ -34,8 +34,9 @@ async function taken(
   const db = { read: async () => linkedBy };
   const ctx = { db, directory: {}, device: () => device, life: { onEnd: () => () => {} } } as unknown as Context;
   const contacts = { brought: async (account: string) => void brought.push(account) } as unknown as Contacts;
+  const talk = { brought: async (account: string) => void brought.push(`talk ${account}`) };
   const none = {} as never;
-  await linking(ctx, none, contacts, none, none, none, none).contacts(from, { t: 'contacts', entries });
+  await linking(ctx, none, contacts, none, talk, none, none, none).contacts(from, { t: 'contacts', entries });
   return brought;
 }
 const entry = (change: Partial<ContactRecord> = {}, account = 'bob') => ({
@@ -55,7 +56,7 @@ test('of a contact a person’s word is taken over, and nothing else that stands
   const ctx = { db: { read: async () => sender.deviceKeyHash }, directory: {}, device: () => linked, life: { onEnd: () => () => {} } };
   const contacts = { brought: async (_account: string, taken: ContactRecord) => void records.push(taken) };
   const none = {} as never;
-  const { contacts: handle } = linking(ctx as never, none, contacts as never, none, none, none, none);
+  const { contacts: handle } = linking(ctx as never, none, contacts as never, none, none, none, none, none);
   await handle(sender, { t: 'contacts', entries: [entry(more as never)] });
   expect(records).toEqual([record]);
 });
@@ -77,6 +78,7 @@ test('another identity than the one pinned here is a change to be decided, unles
 
 test('a linked device takes over what a device of its account sends', async () => {
   expect(await taken(linked, [entry(), entry({ verified: false })])).toEqual(['bob', 'bob']);
+  expect(await taken(linked, [{ ...entry(), talk: new Uint8Array(1) }])).toEqual(['bob', 'talk bob']);
   expect(await taken(linked, [])).toEqual([]);
 });
 

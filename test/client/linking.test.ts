@@ -64,6 +64,23 @@ describe('linking a device', () => {
     await closeAll(alice, phone, ...friends);
   });
 
+  test('conversations go on where they stand, with their timers, whatever the new device’s clock says', async () => {
+    const clock = { ms: START };
+    const network = glassNetwork();
+    const [alice, bob] = [await person('alice', network, clock), await person('bob', network, clock)];
+    await alice.client.send('bob', { kind: 'timer', disappearAfterMs: 60_000 });
+    await bob.read();
+    const last = await bob.client.send('alice', 'last');
+    await alice.read();
+    clock.ms -= 3_600_000;
+    const phone = await linked(alice, network, clock);
+    await vi.waitFor(() => expect(phone.store.rows().has('["talk","bob"]')).toBe(true), { timeout: 20_000 });
+    const sent = await phone.client.send('bob', 'from the phone');
+    expect(sent.order > last.order).toBe(true);
+    expect(await bob.read()).toMatchObject({ text: 'from the phone', order: sent.order, disappearAfterMs: 60_000 });
+    await Promise.all([alice, bob, phone].map(({ client }) => client.close()));
+  });
+
   test('a typed code does, too; the fingerprint is the same on both', async () => {
     const { network, clock, alice } = await world();
     const link = await alice.client.devices.link();

@@ -183,6 +183,32 @@ test.each([
   await Promise.all([again, there].map(({ client }) => client.close()));
 });
 
+test.each([1, 2])('what is refused for %i devices that were removed meanwhile goes to those that are left', async (count) => {
+  const time = { ms: START };
+  const network = glassNetwork();
+  const laptop = await person('bob', network, time, { seed: 'laptop' });
+  const phones: Person[] = [];
+  for (let i = 0; i < count; i++) phones.push(await linked(laptop, network, time, { seed: `phone ${i}` }));
+  const alice = await person('alice', network, time);
+  await (await alice.client.send('bob', 'before')).until('accepted');
+  await alice.client.close();
+  const gone = phones.map(({ client }) => client.device);
+  // Alice hears nothing of it, and the relay takes nothing for who is gone.
+  network.beforeSend = async (_bytes, to) => {
+    if (to.account === 'alice') throw offline();
+    if (gone.includes(to.device)) throw new TransportError('ERR_REJECTED', 'no such device');
+  };
+  for (const device of gone) await laptop.client.devices.revoke(device);
+  const again = await person('alice', network, time, { store: alice.store, seed: 'again' });
+  const sent = await again.client.send('bob', 'after');
+  await sent.until('accepted');
+  expect((await laptop.read()).text).toBe('before');
+  expect((await laptop.read()).text).toBe('after');
+  expect(await laptop.readAll()).toEqual([]);
+  expect([...again.store.rows().keys()].filter((key) => /^\["(pending|outbox|unsent)"/.test(key))).toEqual([]);
+  await Promise.all([again, laptop, ...phones].map(({ client }) => client.close()));
+});
+
 describe('refusals', () => {
   test('for good: failed, with the carrier’s error', async () => {
     const { network, alice, close } = await two();

@@ -4,12 +4,12 @@ import { openDays } from '../../src/client/ages.js';
 import { encodeContent, stampContent } from '../../src/client/content.js';
 import { type Database, openDatabase } from '../../src/client/database.js';
 import { mutex } from '../../src/client/platform.js';
-import { type InboxRecord, keys, sentRecord } from '../../src/client/records.js';
+import { type InboxRecord, keys, sentRecord, talkRecord } from '../../src/client/records.js';
 import { type Arrival, orderKey, type Talk, talk } from '../../src/client/talk.js';
 import type { Content, MessageId } from '../../src/client/types.js';
 import { limits, talkLimits } from '../../src/limits.js';
 import { memoryStore } from '../../src/store/memory.js';
-import { usage } from '../helpers/matchers.js';
+import { coded, usage } from '../helpers/matchers.js';
 import { START } from '../helpers/people.js';
 import { testRng } from '../helpers/rng.js';
 
@@ -64,6 +64,7 @@ async function device(account: string, startsAt = clock) {
       return messages;
     },
     confirm: async (from: string, messages: readonly InboxRecord[]) => db.commit(await self.confirmed(from, messages)),
+    brought: (account: string, bytes: Uint8Array) => self.brought(account, bytes),
     async prune() {
       await days.note();
       await self.prune();
@@ -396,4 +397,30 @@ test('a timer holds on both sides for what follows, the last in order wins, and 
   await carol.confirm('alice', claimed);
   const after = await alice.receive('carol', await carol.send('alice', idOf(22), text('x')));
   expect(after[0]!.disappearAfterMs).toBe(5_000);
+});
+
+test('of a conversation as another device has it the greater counter and the later timer hold; what is none is refused', async () => {
+  const bob = await device('bob');
+  const row = async () => talkRecord.decode((await bob.db.read(keys.talk('alice')))!);
+  const timer = (order: number, timerMs: number) => ({ timerMs, timerOrder: orderKey(order, idOf(1)) });
+  await bob.brought('alice', talkRecord.encode({ greatest: 7, ...timer(5, 60_000) }));
+  expect(await row()).toEqual({ greatest: 7, ...timer(5, 60_000) });
+  await bob.brought('alice', talkRecord.encode({ greatest: 6, ...timer(6, 0) }));
+  expect(await row()).toEqual({ greatest: 7, ...timer(6, 0) });
+  await bob.brought('alice', talkRecord.encode({ greatest: 8, ...timer(4, 90_000) }));
+  await bob.brought('alice', talkRecord.encode({ greatest: 8 }));
+  expect(await row()).toEqual({ greatest: 8, ...timer(6, 0) });
+  await bob.brought('alice', talkRecord.encode({ greatest: Number.MAX_SAFE_INTEGER }));
+  expect((await row()).greatest).toBe(8 + talkLimits.ownOrderJump);
+  const before = await row();
+  for (const bad of [
+    new Uint8Array(3),
+    talkRecord.encode({ greatest: -1 }),
+    talkRecord.encode({ greatest: 1.5 }),
+    talkRecord.encode({ greatest: 9, timerMs: 60_000 }),
+    talkRecord.encode({ greatest: 9, timerMs: 1, timerOrder: orderKey(9, idOf(1)) }),
+    talkRecord.encode({ greatest: 9, timerMs: 60_000, timerOrder: 'z' }),
+  ])
+    await expect(bob.brought('alice', bad)).rejects.toThrow(coded('ERR_DECODE'));
+  expect(await row()).toEqual(before);
 });

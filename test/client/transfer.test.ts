@@ -117,6 +117,24 @@ describe('export and import', () => {
     await closeAll(again, bob, carol);
   });
 
+  test('and its conversations go on where they stood, with their timers', async () => {
+    const network = glassNetwork();
+    const [alice, bob] = [await person('alice', network, clock), await person('bob', network, clock)];
+    await alice.client.send('bob', { kind: 'timer', disappearAfterMs: 60_000 });
+    for (let i = 0; i < 5; i++) await alice.client.send('bob', `${i}`);
+    for (let i = 0; i < 6; i++) await bob.read();
+    const last = await bob.client.send('alice', 'last');
+    await alice.read();
+    const bytes = await collect(exportAccount(alice.store, key()));
+    await alice.client.close();
+    const client = await importing(network, bytes, glassStore());
+    await client.send('bob', 'imported');
+    const message = await bob.read();
+    expect(message).toMatchObject({ text: 'imported', disappearAfterMs: 60_000 });
+    expect(message.order > last.order).toBe(true);
+    await closeAll(bob, { client });
+  });
+
   test('T48: holds no session, no prekey, no device key; and nothing in clear', async () => {
     const network = glassNetwork();
     const alice = await person('alice', network, clock);

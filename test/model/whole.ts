@@ -201,7 +201,8 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
     for (const target of targets(world, message)) {
       const address = addressName(addressOf(target)!);
       // Where there is nothing to change, or that was forgotten, no change is shown.
-      if (change !== undefined && (!has(target, change.of) || target.wasRestored)) continue;
+      const isKnown = (of: Outgoing): boolean => has(target, of) && !target.wasRestored && world.time.now() - of.atMs <= talkLimits.knownMs;
+      if (change !== undefined && !isKnown(change.of)) continue;
       // What a relay lost without a word can't be told from its bytes.
       if (change?.kind === 'deletion' && world.lostCount > 0) continue;
       const isDue = (known.has(address) || accepted.get(text)?.has(address) === true) && !lostFor.has(address);
