@@ -5,11 +5,10 @@
  * store, show what comes and then acknowledge it, and let a person decide when somebody's identity changes.
  */
 
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { type Client, createClient, isCyphrError, joinAccount, type LinkRequest } from '@cyphr/e2ee';
+import { type Client, createClient, isCyphrError, joinAccount, type LinkRequest, type SafetyNumber } from '@cyphr/e2ee';
 import { nodeStore } from '@cyphr/e2ee/store/node';
 import { relay } from '@cyphr/e2ee/transport/websocket';
 import { speakPlainly, TypedWrong } from '../command-line.js';
@@ -17,18 +16,19 @@ import { speakPlainly, TypedWrong } from '../command-line.js';
 const HELP = `  /to NAME     write to NAME from now on
   /safety      the safety number with that person: compare it by voice, or face to face
   /verify      you have compared it, and it is the same
-  /accept      go on with a changed identity, unverified
+  /accept      go on unverified with the changed identity that /safety showed
   /devices     the devices of this account; /remove NUMBER takes one out
   /link        link another device, which is started with --join; /confirm or /refuse it
   /quit`;
 
-speakPlainly(`npm run chat -- NAME [--to NAME] [--join CODE] [--relay ws://127.0.0.1:8787] [--data .demo/NAME]
+const RELAY = 'ws://127.0.0.1:8787';
+speakPlainly(`npm run chat -- NAME [--to NAME] [--join CODE] [--relay ${RELAY}] [--data .demo/NAME]
 ${HELP}`);
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     to: { type: 'string', default: '' },
-    relay: { type: 'string', default: process.env['RELAY'] ?? 'ws://127.0.0.1:8787' },
+    relay: { type: 'string', default: process.env['RELAY'] ?? RELAY },
     data: { type: 'string' },
     join: { type: 'string' },
   },
@@ -52,7 +52,6 @@ function setTo(name: string): void {
 }
 
 const folder = values.data ?? join('.demo', encodeURIComponent(account));
-mkdirSync(folder, { recursive: true });
 async function open(name: string): Promise<Client> {
   try {
     const options = { account: name, store: nodeStore(folder), ...relay(values.relay) };
@@ -77,8 +76,9 @@ client.on('status', ({ status }) => {
   else show(`  ${status.state}`);
 });
 client.on('identityChanged', ({ account: whose }) => {
-  show(`  ! The identity of ${whose} has changed: a new device, or somebody in between. Nothing goes there until you decide.`);
-  show(`  ! /to ${whose}, then /safety; compare the number with them, then /verify. Or /accept.`);
+  show(`  ! The identity of ${whose} has changed: they have begun anew under this name, or somebody is in between.`);
+  show('  ! A device that was linked or recovered does not do that. Nothing goes there until you decide:');
+  show(`  ! /to ${whose}, then /safety, and compare the number with them: then /verify. Or /accept.`);
 });
 client.on('undecryptable', ({ from = 'somebody', heals }) => {
   show(`  ! a message from ${from} could not be read (${heals === 'by-itself' ? 'this heals by itself' : 'ask them to send it again'})`);
@@ -114,10 +114,17 @@ async function send(text: string): Promise<void> {
   sent.until('accepted').catch(showError);
 }
 
+/** As one word of a shell. */
+function quoted(word: string): string {
+  return /^[\w.:/@-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
 let asking: LinkRequest | undefined;
 async function link(): Promise<void> {
   const linking = await client.devices.link();
-  show(`  On the other device: npm run chat -- ${account} --data SOME/FOLDER --join ${linking.typed}`);
+  const words = [client.account, '--data', 'SOME/FOLDER', '--join', linking.typed];
+  if (values.relay !== RELAY) words.push('--relay', values.relay);
+  show(`  On the other device: npm run chat -- ${words.map(quoted).join(' ')}`);
   asking = await linking.request();
   show(`  Does the new device show ${asking.confirmation}? /confirm or /refuse`);
 }
@@ -133,16 +140,23 @@ async function devices(name: string, argument: string): Promise<void> {
   for (const { device, self } of await client.devices.list()) show(`  device ${device}${self ? ', this one' : ''}`);
 }
 
+/** The numbers that were shown, by account: only such a one can have been compared. */
+const numbers = new Map<string, SafetyNumber>();
+async function safety(name: string, whose: string): Promise<void> {
+  if (name === 'safety') numbers.set(whose, await client.contact(whose).safetyNumber());
+  const number = numbers.get(whose);
+  if (number === undefined) return show(`  ! Type /safety first, and compare the number with ${whose}.`);
+  if (name === 'safety') return show(`  ${number.digits}`);
+  await (name === 'verify' ? number.confirmDigits() : number.accept());
+  show(`  ${whose} is ${(await client.contact(whose).identity()).trust}`);
+}
+
 async function command(name: string, argument: string): Promise<void> {
   if (name === 'to') return setTo(argument);
   if (name === 'quit') return screen.close();
   if (['devices', 'remove', 'link', 'confirm', 'refuse'].includes(name)) return devices(name, argument);
   if (!['safety', 'verify', 'accept'].includes(name)) return show(HELP);
-  if (to === '') return show(`  ! Nobody is chosen yet.\n${HELP}`);
-  const number = await client.contact(to).safetyNumber();
-  if (name === 'safety') return show(`  ${number.digits}`);
-  await (name === 'verify' ? number.confirmDigits() : number.accept());
-  show(`  ${to} is ${(await client.contact(to).identity()).trust}`);
+  return to === '' ? show(`  ! Nobody is chosen yet.\n${HELP}`) : safety(name, to);
 }
 
 setTo(to);
