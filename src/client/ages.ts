@@ -7,6 +7,8 @@ import { mutex } from './platform.js';
 import { daysRecord, keys } from './records.js';
 
 const DAY_MS = 86_400_000;
+/** Days that are remembered: a clock that goes to and fro counts none of them twice. */
+const LATELY = 64;
 
 /**
  * The days on which this store was in use. What nobody would miss aloud ages by these: not while nothing runs, and by one day where the
@@ -24,7 +26,7 @@ export interface Days {
 /** The days in `db`. */
 export async function openDays(db: Database, now: Now): Promise<Days> {
   const row = await db.read(keys.days);
-  let known = row === undefined ? { last: Number.NaN, count: 0 } : daysRecord.decode(row);
+  let known: ReturnType<typeof daysRecord.decode> = row === undefined ? { lately: [], count: 0 } : daysRecord.decode(row);
   const alone = mutex();
   return {
     today: () => known.count,
@@ -32,8 +34,8 @@ export async function openDays(db: Database, now: Now): Promise<Days> {
     note: () =>
       alone('days', async () => {
         const today = Math.floor(now() / DAY_MS);
-        if (today === known.last) return;
-        const next = { last: today, count: known.count + 1 };
+        if (known.lately.includes(today)) return;
+        const next = { lately: [...known.lately, today].slice(-LATELY), count: known.count + 1 };
         await db.commit([{ key: keys.days, value: daysRecord.encode(next) }]);
         known = next;
       }),

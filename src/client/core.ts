@@ -95,6 +95,7 @@ export async function openCore(
     let drained = false;
     let busyDeliveries = 0;
     let statusIsDue = false;
+    let saidStatus: string | undefined;
     /** False until every part is there: what they load is no news. */
     let isReady = false;
 
@@ -226,8 +227,12 @@ export async function openCore(
       statusIsDue = true;
       queueMicrotask(() => {
         statusIsDue = false;
-        // That it is closed is said once, when it is.
-        if (!life.isClosed()) emit({ type: 'status', status: status() });
+        const next = status();
+        const name = JSON.stringify(next);
+        // That it is closed is said once, when it is; and nothing twice in a row.
+        if (life.isClosed() || name === saidStatus) return;
+        saidStatus = name;
+        emit({ type: 'status', status: next });
       });
     }
     function setConnection(next: typeof connection): void {

@@ -2,7 +2,7 @@
  * Everything that goes out: commit first, then transmit the same bytes until they are accepted.
  *
  * One lane for each account (lanes.ts) keeps the order of its calls; lanes don't wait for each other. A lane turns plaintext that waits
- * for a session into ciphertext, then transmits. It is started by a send, by the connection coming up, or by a new pin. The plaintext
+ * for a session into ciphertext (waiting.ts), then transmits (transmission.ts). It is started by a send, by the connection coming up, or by a new pin. The plaintext
  * stays until the ciphertext was accepted for every device: a device that was replaced meanwhile can't read what was made for it. A
  * device with which there can be no session yet keeps nobody else waiting: what is left to encrypt stays for it alone.
  *
@@ -26,11 +26,11 @@ import { keys, outboxRecord, pendingRecord, type SentRecord } from './records.js
 import { copyName, forget, type Resend, type SendLog } from './sendlog.js';
 import { queued, requeued, sentMessages, withoutRows } from './sent.js';
 import type { Talk } from './talk.js';
+import { transmission as openTransmission } from './transmission.js';
 import type { SentState } from './types.js';
-import { isTooOld, waiting as openWaiting, outboxRows, tooOld, type WaitingHost } from './waiting.js';
+import { waiting as openWaiting, outboxRows, type WaitingHost } from './waiting.js';
 
-/** Envelopes of one lane that may wait for acceptance at the same time; they leave in order. */
-const IN_FLIGHT = 16;
+const NONE: ReadonlySet<string> = new Set();
 
 /** The outgoing side of one client. */
 export interface Outbox {
@@ -80,11 +80,9 @@ export async function outbox(
   log: SendLog,
   onCount: () => void,
 ): Promise<Outbox> {
-  const { db, transport } = ctx;
+  const { db } = ctx;
   /** Messages that wait, by account. A message that is cancelled leaves at once, before its rows do. */
   const waiting = new Map<string, Set<string>>();
-  /** How many envelopes of a message are with the carrier. */
-  const inFlight = new Map<string, number>();
 
   const note = (account: string, id: string): void => {
     waiting.set(account, (waiting.get(account) ?? new Set<string>()).add(id));
@@ -104,7 +102,6 @@ export async function outbox(
     if (ids?.size === 0) waiting.delete(account);
     counted();
   };
-  const isWaiting = (account: string, id: string): boolean => waiting.get(account)?.has(id) === true;
   /** Messages of the protocol among those that wait: the application is not told of them. */
   const controls = new Set<string>();
   const queuedCount = (): number => {
@@ -145,7 +142,7 @@ export async function outbox(
       ctx.life.assertOpen();
       const record = await messages.load(id);
       if (record === undefined || !isLeaving(record)) return (record?.state ?? 'failed') as SentState;
-      if (record.accepted > 0 || inFlight.has(id)) return record.state as SentState;
+      if (record.accepted > 0 || isUnderWay(id)) return record.state as SentState;
       waiting.get(to)?.delete(id);
       try {
         return await finish(id, 'cancelled');
@@ -256,24 +253,6 @@ export async function outbox(
     return stage(own, { payload: encodeControl({ t: 'copy', to, id: fromHex(id)!, app }), control: 'any', as: copyName(id) });
   };
 
-  const isForGood = (error: unknown): error is AnyCyphrError =>
-    isCyphrError(error) &&
-    (error.code === 'ERR_REJECTED' ? error.retryAfterMs === undefined : error.action === 'fix' && error.code !== 'ERR_CLOSED');
-
-  /** Whether the account's newest list lacks a device that stood in it when a message was encrypted. */
-  const isReplaced = async (account: string, device: number): Promise<boolean> => {
-    const contact = await contacts.load(account);
-    return contact !== undefined && !contact.devices.some((entry) => entry.device === device);
-  };
-  /** The same for a device for which the carrier refused an envelope for good: perhaps it has left, and only the directory knows. */
-  const hasLeft = async (account: string, device: number): Promise<boolean> => {
-    if (!(await isReplaced(account, device))) {
-      await contacts.refresh(account, []).catch((error: unknown) => {
-        if (!isCyphrError(error) || (error.action === 'retry' && !isForGood(error))) throw error;
-      });
-    }
-    return isReplaced(account, device);
-  };
   /** Puts a message back where it waits for sessions, unless another device's refusal has; `false` if its plaintext is not here, as before format 2. */
   const encryptAgain = (account: string, id: string, device: number): Promise<boolean> =>
     ctx.lock(`peer ${account}`, () =>
@@ -294,57 +273,6 @@ export async function outbox(
       }),
     );
 
-  /** Hands one envelope to the carrier; settles once it is accepted, or refused for good. */
-  const transmitOne = async (account: string, device: number, id: string, bytes: Uint8Array): Promise<void> => {
-    inFlight.set(id, (inFlight.get(id) ?? 0) + 1);
-    try {
-      const task = (): Promise<void> => ctx.life.race(transport.send({ account, device }, bytes));
-      await ctx.observer.span('transport.send', task, { paddedBytes: bytes.length });
-      await accepted(account, id, device);
-    } catch (error) {
-      if (!isForGood(error)) throw error;
-      if (error.code === 'ERR_REJECTED' && (await hasLeft(account, device)) && (await encryptAgain(account, id, device))) return;
-      await finish(id, 'failed', error);
-    } finally {
-      const count = inFlight.get(id)! - 1;
-      if (count === 0) inFlight.delete(id);
-      else inFlight.set(id, count);
-    }
-  };
-
-  /** Transmits what is encrypted, oldest first, a few at a time. Throws the first failure that a later attempt may mend. */
-  const transmit = async (account: string): Promise<void> => {
-    let after: StoreKey | undefined;
-    let failure: unknown;
-    const flying = new Set<Promise<void>>();
-    while (failure === undefined && !ctx.life.hasEnded()) {
-      const page = await db.list(['outbox', account], IN_FLIGHT, after);
-      for (const { key, value } of page) {
-        if (flying.size >= IN_FLIGHT) await Promise.race(flying);
-        if (failure !== undefined || ctx.life.hasEnded()) break;
-        after = key;
-        const { id, bytes, atMs } = outboxRecord.decode(value);
-        const device = Number(key[3]);
-        if ((await isReplaced(account, device)) && (await encryptAgain(account, id, device))) continue;
-        const old = ctx.now() - atMs > limits.queueAgeMs && !controls.has(id) ? await messages.load(id) : undefined;
-        // Cancelled since the page was read: nothing else happens between this look and the sending.
-        if (!isWaiting(account, id)) continue;
-        const task = old !== undefined && isTooOld(ctx, old) ? finish(id, 'failed', tooOld()) : transmitOne(account, device, id, bytes);
-        const flight: Promise<void> = task.then(
-          () => void flying.delete(flight),
-          (error: unknown) => {
-            failure ??= error;
-            flying.delete(flight);
-          },
-        );
-        flying.add(flight);
-      }
-      if (page.length === 0 || (page.length < IN_FLIGHT && [...(waiting.get(account) ?? [])].every((id) => inFlight.has(id)))) break;
-    }
-    await Promise.all(flying);
-    if (failure !== undefined) throw failure;
-  };
-
   /** Runs `task`; what waits for longer than a retry holds the account's messages, and is the result. */
   const orHeld = async (account: string, task: () => Promise<void>): Promise<AnyCyphrError | undefined> => {
     try {
@@ -359,6 +287,14 @@ export async function outbox(
 
   const later: WaitingHost['later'] = (account, { id: as, payload, control }, only) =>
     stage(account, { payload, control, as, only: [only] }, undefined, (seq) => keys.late(account, only, seq));
+  const { transmit, isUnderWay } = openTransmission(ctx, contacts, {
+    load: messages.load,
+    finish,
+    accepted,
+    encryptAgain,
+    waitingFor: (account) => waiting.get(account) ?? NONE,
+    isControl: (id) => controls.has(id),
+  });
   const unencrypted = openWaiting(ctx, contacts, encryption, log, { messages, finish, settle, later });
 
   const lane = lanes(ctx, {

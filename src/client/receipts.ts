@@ -50,7 +50,7 @@ export async function receipts(ctx: Context, contacts: Pick<Contacts, 'load' | '
     const random = new DataView(ctx.rng(4).slice().buffer).getUint32(0) / 2 ** 32;
     return talkLimits.receiptsMinMs + random * (talkLimits.receiptsMaxMs - talkLimits.receiptsMinMs);
   };
-  const schedule = (account: string): void => {
+  const schedule = (account: string, ms = pauseMs()): void => {
     if (timers.has(account) || ctx.life.hasEnded()) return;
     const due = (): void => {
       timers.delete(account);
@@ -59,7 +59,7 @@ export async function receipts(ctx: Context, contacts: Pick<Contacts, 'load' | '
         schedule(account);
       });
     };
-    timers.set(account, timer(due, pauseMs()));
+    timers.set(account, timer(due, ms));
   };
   const tell = (account: string): Promise<void> =>
     ctx.lock(`receipts ${account}`, async () => {
@@ -71,7 +71,8 @@ export async function receipts(ctx: Context, contacts: Pick<Contacts, 'load' | '
       const posted = post(account, { t: 'receipts', delivered: ids(false), read: ids(true) }, { sessionsOnly: true });
       await db.commit([...posted.writes, ...rows.map(({ key }): Write => ({ key, value: null }))]);
       posted.committed();
-      if (rows.length === talkLimits.receiptsCount) schedule(account);
+      // The rest has waited as long.
+      if (rows.length === talkLimits.receiptsCount) schedule(account, talkLimits.receiptsMinMs);
     });
 
   const waiting = await db.list(['receipt']);

@@ -143,8 +143,12 @@ export const contactRecord = record('contact', {
   /** What the directory shows instead of the pin, until a person decides. */
   changedTo: 'bytes?',
   changedList: 'bytes?',
+  /** The device that linked this one says so: nothing but a person's decision takes it back. */
+  changedByOwn: 'boolean?',
   /** Earlier pins, H(AIK). */
   former: 'list',
+  /** The pin took the place of the last of them without a person's decision. */
+  unasked: 'boolean?',
   /** RootStatement TBS, verified: the newest that named a pin of this contact. */
   statement: 'bytes?',
 });
@@ -277,7 +281,8 @@ export const pendingRecord = record('pending', {
   as: 'string?',
 });
 
-export const outboxRecord = record('outbox', { id: 'string', bytes: 'bytes', atMs: 'number' });
+/** `atMs`, `onDay`: as in the record of the message. */
+export const outboxRecord = record('outbox', { id: 'string', bytes: 'bytes', atMs: 'number', onDay: 'number?' });
 
 /** A message that was sent lately, or its copy: `devices` are {to, session, name, tries}, see sendlog.ts; `control` as in `pending`. */
 export const logRecord = record('log', {
@@ -327,8 +332,8 @@ export const inboxRecord = record('inbox', {
 });
 export type InboxRecord = ReturnType<typeof inboxRecord.decode>;
 
-/** `last`: the day that was counted last, in days since 1970 by the clock of then. */
-export const daysRecord = record('days', { last: 'number', count: 'number' });
+/** `lately`: the days that were counted last, in days since 1970 by the clock of then. */
+export const daysRecord = record('days', { lately: 'list', count: 'number' });
 
 /** `timerOrder` is the sort key of the message that set the timer. */
 export const talkRecord = record('talk', { greatest: 'number', timerMs: 'number?', timerOrder: 'string?' });

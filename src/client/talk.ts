@@ -102,6 +102,8 @@ type Side = 'own' | 'theirs';
 interface Known {
   readonly side: Side | 'elsewhere';
   readonly atMs: number;
+  /** It was cancelled or has failed: nobody has it. */
+  readonly isNowhere?: boolean;
 }
 
 /** What an own message of this content changes: what is deleted is not sent again either, whichever own device deletes it. */
@@ -147,7 +149,8 @@ export async function talk(ctx: Pick<Context, 'days' | 'db' | 'device' | 'lock' 
     const [sentRow, copied, got] = await Promise.all([keys.sent(id), keys.got(own, id), keys.got(account, id)].map(db.read));
     const sent = sentRow && sentRecord.decode(sentRow);
     const ours = sent === undefined || sent.isControl === true ? copied && readGot(copied) : { atMs: sent.atMs, conversation: sent.to };
-    if (ours !== undefined) return { side: ours.conversation === account ? 'own' : 'elsewhere', atMs: ours.atMs };
+    const isNowhere = sent?.state === 'cancelled' || sent?.state === 'failed';
+    if (ours !== undefined) return { side: ours.conversation === account ? 'own' : 'elsewhere', atMs: ours.atMs, isNowhere };
     return got && { side: 'theirs', atMs: readGot(got).atMs };
   };
   /** Whether `by` may say this of a message. */
@@ -195,13 +198,11 @@ export async function talk(ctx: Pick<Context, 'days' | 'db' | 'device' | 'lock' 
       const { content } = decodeContent(payload);
       const target = targetOf(content);
       const aim = target === undefined ? undefined : await find(account, target);
-      const isFresh = aim !== undefined && ctx.now() - aim.atMs <= limits.targetAgeMs;
+      const isFresh = aim !== undefined && aim.isNowhere !== true && ctx.now() - aim.atMs <= limits.targetAgeMs;
       if (target !== undefined && !(isFresh && mayTalk('own', content, aim.side))) {
         const rule = content.kind === 'reaction' ? 'a message' : 'a message of your own';
-        const days = limits.targetAgeMs / 86_400_000;
-        throw new UsageError('ERR_ARGUMENT', `content.target must be ${rule} in this conversation, at most ${days} days old`, {
-          field: 'content.target',
-        });
+        const where = `in this conversation that this device knows and that was not cancelled, at most ${limits.targetAgeMs / 86_400_000} days old`;
+        throw new UsageError('ERR_ARGUMENT', `content.target must be ${rule} ${where}`, { field: 'content.target' });
       }
       const known = await load(account);
       const order = next(known);

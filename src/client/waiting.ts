@@ -103,10 +103,10 @@ export function tooOld(): TransportError {
 }
 
 /** The rows of what was encrypted for each device. */
-export function outboxRows(account: string, { seq, atMs }: SentRecord, id: string, encrypted: readonly ForDevice[]): Write[] {
+export function outboxRows(account: string, { seq, atMs, onDay }: SentRecord, id: string, encrypted: readonly ForDevice[]): Write[] {
   return encrypted.flatMap(({ device, frame, writes }) => [
     ...writes,
-    { key: keys.outbox(account, seq, device), value: outboxRecord.encode({ id, bytes: frame, atMs }) },
+    { key: keys.outbox(account, seq, device), value: outboxRecord.encode({ id, bytes: frame, atMs, onDay }) },
   ]);
 }
 

@@ -94,6 +94,11 @@ describe('an account with two devices', () => {
     await phone.client.send('bob', 'from the phone');
     expect((await bob.read()).text).toBe('from the phone');
     expect(await laptop.read()).toMatchObject({ text: 'from the phone', conversation: { account: 'bob' } });
+    // Nothing is said twice in a row, whatever goes on that no application hears of.
+    for (const { events } of [phone, laptop, bob]) {
+      const said = events.flatMap((event) => (event.type === 'status' ? JSON.stringify(event.status) : []));
+      expect(said.filter((each, n) => each === said[n - 1])).toEqual([]);
+    }
     await closeAll([phone, laptop, bob]);
   });
 
@@ -155,7 +160,12 @@ describe('an account with two devices', () => {
     expect(bob.count('devicesChanged')).toBe(1);
     expect(network.sent.filter(({ to }) => to.device === ghost)).toEqual([]);
     expect(await bob.client.contact('alice').identity()).toMatchObject({ devices: [alice.client.device] });
-    await closeAll([alice, bob]);
+    await bob.client.close();
+    const again = await person('bob', network, clock, { seed: 'again', store: bob.store });
+    clock.ms += 11 * 60_000;
+    const [known] = again.store.rows().keys();
+    expect(known).toBeDefined();
+    await closeAll([alice, again]);
   });
 
   test('a device that its account has removed stops, for good, and nobody reads what it says', async () => {

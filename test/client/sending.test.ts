@@ -2,10 +2,9 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Client, Message, Sent, SentState } from '../../src/client/types.js';
 import { TransportError } from '../../src/errors.js';
 import { limits, talkLimits } from '../../src/limits.js';
-import { linked } from '../helpers/devices.js';
 import { glassNetwork, offline } from '../helpers/glass-network.js';
 import { coded, usage } from '../helpers/matchers.js';
-import { daily, type GlassStore, glassStore, type Person, person, START } from '../helpers/people.js';
+import { type GlassStore, glassStore, type Person, person, START } from '../helpers/people.js';
 
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
 
@@ -147,66 +146,6 @@ describe('offline', () => {
     expect([...again.store.rows().keys()].filter((key) => /^\["(pending|outbox)"/.test(key))).toEqual([]);
     await Promise.all([again.client.close(), bob.client.close()]);
   });
-});
-
-test.each([
-  ['a sender that did not run for 50 days', 50, true],
-  ['one that has tried on 30 days', 30, true],
-  ['one that has tried on 31 days', 31, false],
-])('what one device has and the carrier does not take for the other, by %s', async (_, days, arrives) => {
-  const time = { ms: START };
-  const network = glassNetwork();
-  const phone = await person('bob', network, time, { seed: 'phone' });
-  const laptop = await linked(phone, network, time, { seed: 'laptop' });
-  const alice = await person('alice', network, time);
-  network.beforeSend = async (_bytes, to) => {
-    if (to.device === laptop.client.device) throw offline();
-  };
-  const sent = await alice.client.send('bob', 'x');
-  await phone.read();
-  await alice.observed((record) => record.kind === 'log' && record.event === 'send-retry');
-  await alice.client.close();
-  await laptop.client.close();
-  await phone.client.close();
-  const said = days < 50 ? await daily(alice, network, time, days) : [];
-  if (days === 50) time.ms += days * 86_400_000;
-  if (arrives) network.beforeSend = async () => {};
-  const again = await person('alice', network, time, { store: alice.store, seed: 'again' });
-  await (await again.client.sent(sent.id))!.until('accepted');
-  const there = await person('bob', network, time, { seed: 'there', store: laptop.store });
-  if (arrives) expect((await there.read()).text).toBe('x');
-  await vi.waitFor(
-    () => expect([...again.store.rows().keys()].filter((key) => /^\["(pending|outbox|unsent)"/.test(key))).toEqual([]),
-    20_000,
-  );
-  expect([...said, ...again.observations].some((record) => record.kind === 'log' && record.event === 'device-not-reached')).toBe(!arrives);
-  await Promise.all([again, there].map(({ client }) => client.close()));
-});
-
-test.each([1, 2])('what is refused for %i devices that were removed meanwhile goes to those that are left', async (count) => {
-  const time = { ms: START };
-  const network = glassNetwork();
-  const laptop = await person('bob', network, time, { seed: 'laptop' });
-  const phones: Person[] = [];
-  for (let i = 0; i < count; i++) phones.push(await linked(laptop, network, time, { seed: `phone ${i}` }));
-  const alice = await person('alice', network, time);
-  await (await alice.client.send('bob', 'before')).until('accepted');
-  await alice.client.close();
-  const gone = phones.map(({ client }) => client.device);
-  // Alice hears nothing of it, and the relay takes nothing for who is gone.
-  network.beforeSend = async (_bytes, to) => {
-    if (to.account === 'alice') throw offline();
-    if (gone.includes(to.device)) throw new TransportError('ERR_REJECTED', 'no such device');
-  };
-  for (const device of gone) await laptop.client.devices.revoke(device);
-  const again = await person('alice', network, time, { store: alice.store, seed: 'again' });
-  const sent = await again.client.send('bob', 'after');
-  await sent.until('accepted');
-  expect((await laptop.read()).text).toBe('before');
-  expect((await laptop.read()).text).toBe('after');
-  expect(await laptop.readAll()).toEqual([]);
-  expect([...again.store.rows().keys()].filter((key) => /^\["(pending|outbox|unsent)"/.test(key))).toEqual([]);
-  await Promise.all([again, laptop, ...phones].map(({ client }) => client.close()));
 });
 
 describe('refusals', () => {

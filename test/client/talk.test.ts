@@ -289,9 +289,18 @@ test('T14: the sending side refuses what would not arrive', async () => {
     if (author !== 'alice')
       await expect(bob.send('alice', idOf(1), saying.reaction)).rejects.toThrow(usage('ERR_ARGUMENT', 'content.target'));
   }
+  for (const state of ['cancelled', 'failed']) {
+    const bob = await device('bob');
+    const record = { to: 'alice', state, atMs: START, seq: 1, waitingFor: [], accepted: 0 };
+    await bob.db.commit([{ key: keys.sent(target), value: sentRecord.encode(record) }]);
+    for (const content of Object.values(saying))
+      await expect(bob.send('alice', idOf(1), content)).rejects.toThrow(usage('ERR_ARGUMENT', 'content.target'));
+  }
   const unknown = await device('bob');
   for (const content of Object.values(saying))
     await expect(unknown.send('alice', idOf(1), content)).rejects.toThrow(usage('ERR_ARGUMENT', 'content.target'));
+  // It may well be one's own, from before this device was linked.
+  await expect(unknown.send('alice', idOf(1), saying.edit)).rejects.toThrow('of your own in this conversation that this device knows');
   for (const author of ['bob', 'other device'] as const) {
     const bob = await knowing(author, 'alice');
     for (const content of Object.values(saying)) expect((await bob.send('alice', idOf(1), content)).order).toBeGreaterThan(5);

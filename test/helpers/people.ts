@@ -168,7 +168,7 @@ export async function daily(before: Person, network: Network, clock: Clock, days
       store: before.store,
       seed: `${before.account} on day ${day}`,
     });
-    const today = (): boolean => daysRecord.decode(store.rows().get('["days"]')!).last === Math.floor(clock.ms / 86_400_000);
+    const today = (): boolean => daysRecord.decode(store.rows().get('["days"]')!).lately.includes(Math.floor(clock.ms / 86_400_000));
     while (!today()) await new Promise((turn) => setImmediate(turn));
     await client.close();
     said.push(...observations);

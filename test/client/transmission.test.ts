@@ -1,0 +1,163 @@
+import { expect, test, vi } from 'vitest';
+import { daysRecord } from '../../src/client/records.js';
+import { TransportError } from '../../src/errors.js';
+import { linked } from '../helpers/devices.js';
+import { type GlassNetwork, glassNetwork, offline } from '../helpers/glass-network.js';
+import { daily, type Person, person, START } from '../helpers/people.js';
+
+vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
+
+const DAY = 86_400_000;
+/** What waits to be encrypted or taken. */
+const left = ({ store }: Person): string[] => [...store.rows().keys()].filter((key) => /^\["(pending|late|outbox|unsent)"/.test(key));
+const online = ({ seen }: Person) => seen('status', ({ status }) => status.state === 'online');
+
+/** The carrier answers this for a device; `undefined`: it takes everything. */
+function refuses(network: GlassNetwork, device: number, error: Error | undefined): void {
+  network.beforeSend = async (_bytes, to) => {
+    if (to.device === device && error !== undefined) throw error;
+  };
+}
+
+test('a device whose mailbox is full keeps no message from the others of its account, and gets all of them once there is room', async () => {
+  const time = { ms: START };
+  const network = glassNetwork();
+  const phone = await person('bob', network, time, { seed: 'phone' });
+  const laptop = await linked(phone, network, time, { seed: 'laptop' });
+  const alice = await person('alice', network, time);
+  refuses(network, laptop.client.device, new TransportError('ERR_REJECTED', 'full', { retryAfterMs: 3_600_000 }));
+  const texts = Array.from({ length: 40 }, (_, i) => `${i}`);
+  for (const text of texts) {
+    await alice.client.send('bob', text);
+    expect((await phone.read()).text).toBe(text);
+  }
+  expect(left(alice).filter((key) => key.startsWith('["outbox"'))).toHaveLength(texts.length);
+  network.beforeSend = async () => {};
+  const last = await alice.client.send('bob', 'last');
+  const got: string[] = [];
+  while (got.length <= texts.length) got.push((await laptop.read()).text);
+  expect(got).toEqual([...texts, 'last']);
+  await last.until('accepted');
+  await Promise.all([phone, laptop, alice].map(({ client }) => client.close()));
+});
+
+test.each([
+  ['goes after 30 days', 30, true],
+  ['is dropped after 31', 31, false],
+])(
+  'a copy that the carrier does not take for one’s own other device waits while its sender is in use, and %s',
+  async (_, days, arrives) => {
+    const time = { ms: START };
+    const network = glassNetwork();
+    const phone = await person('alice', network, time, { seed: 'phone' });
+    const laptop = await linked(phone, network, time, { seed: 'laptop' });
+    const bob = await person('bob', network, time);
+    await (await phone.client.send('bob', 'first')).until('accepted');
+    expect((await laptop.read()).text).toBe('first');
+    await laptop.client.close();
+    refuses(network, laptop.client.device, offline());
+    await (await phone.client.send('bob', 'x')).until('accepted');
+    await phone.observed((record) => record.kind === 'log' && record.event === 'send-retry');
+    expect(left(phone)).toHaveLength(1);
+    await phone.client.close();
+    const said = await daily(phone, network, time, days);
+    refuses(network, laptop.client.device, undefined);
+    const again = await person('alice', network, time, { store: phone.store, seed: 'again' });
+    await vi.waitFor(() => expect(left(again)).toEqual([]), 20_000);
+    const there = await person('alice', network, time, { store: laptop.store, seed: 'there' });
+    if (arrives) expect((await there.read()).text).toBe('x');
+    const isTold = [...said, ...again.observations].some((record) => record.kind === 'log' && record.event === 'device-not-reached');
+    expect(isTold).toBe(!arrives);
+    await Promise.all([again, there, bob].map(({ client }) => client.close()));
+  },
+);
+
+test('T41: a clock that goes to and fro counts no day twice', async () => {
+  const time = { ms: START };
+  const network = glassNetwork();
+  const alice = await person('alice', network, time);
+  await online(alice);
+  await alice.client.close();
+  for (let i = 0; i < 4; i++) {
+    for (const days of [3_650, -3_650]) {
+      await daily(alice, network, time, 1);
+      time.ms += (days - 1) * DAY;
+    }
+  }
+  const row = alice.store.rows().get('["days"]')!;
+  expect(daysRecord.decode(row)).toMatchObject({ count: 3 });
+  const last = await person('alice', network, time, { store: alice.store, seed: 'last' });
+  await last.client.close();
+});
+
+test.each([
+  ['a sender that did not run for 50 days', 50, true],
+  ['one that has tried on 30 days', 30, true],
+  ['one that has tried on 31 days', 31, false],
+])('what one device has and the carrier does not take for the other, by %s', async (_, days, arrives) => {
+  const time = { ms: START };
+  const network = glassNetwork();
+  const phone = await person('bob', network, time, { seed: 'phone' });
+  const laptop = await linked(phone, network, time, { seed: 'laptop' });
+  const alice = await person('alice', network, time);
+  network.beforeSend = async (_bytes, to) => {
+    if (to.device === laptop.client.device) throw offline();
+  };
+  const sent = await alice.client.send('bob', 'x');
+  await phone.read();
+  await alice.observed((record) => record.kind === 'log' && record.event === 'send-retry');
+  await alice.client.close();
+  await laptop.client.close();
+  await phone.client.close();
+  const said = days < 50 ? await daily(alice, network, time, days) : [];
+  if (days === 50) time.ms += days * 86_400_000;
+  if (arrives) network.beforeSend = async () => {};
+  const again = await person('alice', network, time, { store: alice.store, seed: 'again' });
+  await (await again.client.sent(sent.id))!.until('accepted');
+  const there = await person('bob', network, time, { seed: 'there', store: laptop.store });
+  if (arrives) expect((await there.read()).text).toBe('x');
+  await vi.waitFor(
+    () => expect([...again.store.rows().keys()].filter((key) => /^\["(pending|outbox|unsent)"/.test(key))).toEqual([]),
+    20_000,
+  );
+  expect([...said, ...again.observations].some((record) => record.kind === 'log' && record.event === 'device-not-reached')).toBe(!arrives);
+  await Promise.all([again, there].map(({ client }) => client.close()));
+});
+
+test.each([1, 2])('what is refused for %i devices that were removed meanwhile goes to those that are left', async (count) => {
+  const time = { ms: START };
+  const network = glassNetwork();
+  const laptop = await person('bob', network, time, { seed: 'laptop' });
+  const phones: Person[] = [];
+  for (let i = 0; i < count; i++) phones.push(await linked(laptop, network, time, { seed: `phone ${i}` }));
+  const alice = await person('alice', network, time);
+  await (await alice.client.send('bob', 'before')).until('accepted');
+  await alice.client.close();
+  const gone = phones.map(({ client }) => client.device);
+  // Alice hears nothing of it, and the relay takes nothing for who is gone. All but the first answer comes when that has been dealt with.
+  const back = (): Promise<void> => vi.waitFor(() => expect(left(alice).join()).toContain('["pending"'), 20_000);
+  let isFirst = true;
+  let dealtWith: Promise<void> | undefined;
+  network.beforeSend = async (_bytes, to) => {
+    if (to.account === 'alice') throw offline();
+    const isGone = gone.includes(to.device);
+    const isSecond = isGone && !isFirst;
+    isFirst &&= !isGone;
+    if (!isGone || isSecond) {
+      dealtWith ??= back();
+      await dealtWith;
+    }
+    // Who is left has a slow line.
+    for (let i = 0; !isGone && i < 50; i++) await new Promise((turn) => setImmediate(turn));
+    if (isGone) throw new TransportError('ERR_REJECTED', 'no such device');
+  };
+  for (const device of gone) await laptop.client.devices.revoke(device);
+  const again = await person('alice', network, time, { store: alice.store, seed: 'again' });
+  const sent = await again.client.send('bob', 'after');
+  await sent.until('accepted');
+  expect((await laptop.read()).text).toBe('before');
+  expect((await laptop.read()).text).toBe('after');
+  expect(await laptop.readAll()).toEqual([]);
+  expect([...again.store.rows().keys()].filter((key) => /^\["(pending|outbox|unsent)"/.test(key))).toEqual([]);
+  await Promise.all([again, laptop, ...phones].map(({ client }) => client.close()));
+});
