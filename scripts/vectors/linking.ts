@@ -15,6 +15,7 @@ import {
   sealLinkRefusal,
 } from '../../src/identity/linking.js';
 import { seededRng } from '../../src/testing/rng.js';
+import { drawing } from '../../src/vectors/player.js';
 import type { VectorFile } from '../../src/vectors/schema.js';
 import { writer } from '../../src/wire/codec.js';
 import { parseDeviceList } from '../../src/wire/objects.js';
@@ -31,13 +32,13 @@ export function linkingVectors(): VectorFile {
     kind: 'linking',
     section: '5.1',
     description:
-      'Linking a device. The old device: `offer` (from `offerRandom`, the X-Wing seed), `challenge` (to `request`, from `challengeRandom`), then `grant` or `refuse`. The new device: `code` (from `qr` or `typed`), `request` (to `offer`, from `requestRandom`), `confirm` (opens `challenge`), `answer` (opens `answer`). Each operation does its device’s part from the start. `secret` is that of the encapsulation, `answerKeys` are key 32 ‖ nonce 12 ‖ nonce′ 12; slots are hexadecimal.',
+      'Linking a device. The old device: `offer` (from `offerRandom`, the X-Wing seed 32 ‖ r 32), `challenge` (to `request`), then `grant` or `refuse`. The new device: `code` (from `qr` or `typed`), `request` (to `offer`, from `requestRandom`), `confirm` (opens `challenge`), `answer` (opens `answer`). Each operation does its device’s part from the start. `drawn` is r and `commitment` c, `secret` is that of the encapsulation, `answerKeys` are key 32 ‖ nonce 12 ‖ nonce′ 12; slots are hexadecimal.',
     seed,
   });
   const old = generateDevice(ACCOUNT, rng, NOW);
   const keys = generateDeviceKeys(rng);
   const device = { device: keys.device, deviceKey: keys.deviceKey.publicKey, dhKey: keys.dhKey.publicKey };
-  const random = { offerRandom: rng(32), requestRandom: rng(64), challengeRandom: rng(32) };
+  const random = { offerRandom: rng(64), requestRandom: rng(64) };
   give({ account: ACCOUNT, ...device, ...random, oldDevice: old.device, accountKey: old.accountKey.publicKey });
 
   const offered = valid('offer', 'offer', {});
@@ -82,13 +83,13 @@ export function linkingVectors(): VectorFile {
   // Other linkings, whose parts are put into this one.
   const another = generateLinkOffer(ACCOUNT, seededRng(`${seed}, another offer`));
   const others = requestLink(parseLinkCode(another.qr, ACCOUNT), another.offer, ACCOUNT, device, seededRng(`${seed}, request`));
-  const elsewhere = acceptLinkRequest(another, others.request, seededRng(`${seed}, challenge`));
-  const own = generateLinkOffer(ACCOUNT, () => random.offerRandom.slice());
+  const elsewhere = acceptLinkRequest(another, others.request);
+  const own = generateLinkOffer(ACCOUNT, drawing(random.offerRandom).rng);
   const read = parseLinkCode(qr, ACCOUNT);
   const rival = requestLink(read, offer, ACCOUNT, device, seededRng(`${seed}, rival`));
-  const toRival = acceptLinkRequest(own, rival.request, seededRng(`${seed}, challenge`));
-  const anew = acceptLinkRequest(own, request, seededRng(`${seed}, challenged anew`));
-  const accepted = acceptLinkRequest(own, request, () => random.challengeRandom.slice());
+  const toRival = acceptLinkRequest(own, rival.request);
+  const anew = acceptLinkRequest({ ...own, drawn: seededRng(`${seed}, another r`)(32) }, request);
+  const accepted = acceptLinkRequest(own, request);
   const refuse = (
     op: 'request' | 'challenge' | 'confirm',
     name: 'offer' | 'request' | 'challenge',
@@ -99,9 +100,15 @@ export function linkingVectors(): VectorFile {
     invalid(`${op}-${id}`, op, 'ERR_DECRYPT', part.length < 1000 && name === 'request' ? 'T31 T50' : 'T31', description, { [name]: part });
   refuse('request', 'offer', 'other-offer', 'the offer of another code', another.offer);
   const ofCode = hkdfSha512(new Uint8Array(64), qr.slice(-32).slice(0, 14), info('link/offer'), 44);
-  const forged = writer().u8(1).lp16(encodeUtf8(ACCOUNT)!).bytes(another.publicKey).finish();
-  const sealedOver = chachaSeal(ofCode.slice(0, 32), ofCode.slice(32), new Uint8Array(0), forged);
-  refuse('request', 'offer', 'other-key', 'another key, offered by somebody who knows the code', sealedOver);
+  const sealedOver = (publicKey: Uint8Array, commitment: Uint8Array): Uint8Array => {
+    const forged = writer().u8(1).lp16(encodeUtf8(ACCOUNT)!).bytes(publicKey).bytes(commitment).finish();
+    return chachaSeal(ofCode.slice(0, 32), ofCode.slice(32), new Uint8Array(0), forged);
+  };
+  const { commitment } = requestLink(read, offer, ACCOUNT, device, seededRng(`${seed}, request`));
+  const otherKey = sealedOver(another.publicKey, commitment);
+  refuse('request', 'offer', 'other-key', 'another key, offered by somebody who knows the code', otherKey);
+  const otherCommitment = sealedOver(own.publicKey, flipped(commitment));
+  refuse('request', 'offer', 'other-commitment', 'another commitment, offered by somebody who knows the code', otherCommitment);
   const bobs = generateLinkOffer('bob', seededRng(`${seed}, bob’s offer`));
   invalid('request-other-account', 'request', 'ERR_ARGUMENT', 'T31', 'the typed code and the offer of another account', {
     typed: bobs.typed,
@@ -123,13 +130,14 @@ export function linkingVectors(): VectorFile {
   refuse('confirm', 'challenge', 'tag-changed', 'a bit of the tag changed', flipped(challenge));
   refuse('confirm', 'challenge', 'cut', 'cut by a byte', challenge.slice(0, -1));
   refuse('confirm', 'challenge', 'refusal', 'a refusal', refusal);
+  refuse('confirm', 'challenge', 'other-r', 'r does not fit the commitment', anew.challenge);
 
   const grants = (id: string, description: string, part: Uint8Array, code: 'ERR_DECRYPT' | 'ERR_DEVICE_UNTRUSTED' = 'ERR_DECRYPT'): void =>
     invalid(`answer-${id}`, 'answer', code, 'T31', description, { answer: part });
   const accountKey = old.accountKey.publicKey;
   grants('refusal', 'a refusal', refusal, 'ERR_DEVICE_UNTRUSTED');
-  grants('anew', 'after another challenge to this request', sealLinkGrant(anew, accountKey, old.device, deviceList));
-  grants('refusal-anew', 'a refusal after another challenge to this request', sealLinkRefusal(anew));
+  grants('anew', 'after a challenge with another r', sealLinkGrant(anew, accountKey, old.device, deviceList));
+  grants('refusal-anew', 'a refusal after a challenge with another r', sealLinkRefusal(anew));
   grants('changed', 'a bit changed', flipped(answer));
   grants('elsewhere', 'of another linking', sealLinkGrant(elsewhere, accountKey, old.device, deviceList));
   grants('without', 'a list without the new device', sealLinkGrant(accepted, accountKey, old.device, old.deviceList));

@@ -76,7 +76,7 @@ export function linking(
   let shown: Shown | undefined;
 
   const forget = (): void => {
-    if (shown !== undefined) wipe(shown.offer.seed);
+    if (shown !== undefined) wipe(shown.offer.seed, shown.offer.drawn);
     // An answer that is under way still needs them.
     if (shown?.isOver === false && shown.taken !== undefined) wipe(shown.taken.answerKeys);
     shown = undefined;
@@ -148,7 +148,7 @@ export function linking(
   /** The one request that a code is good for. */
   const accept = (link: Shown, bytes: Uint8Array): NonNullable<Shown['taken']> => {
     try {
-      const taken = acceptLinkRequest(link.offer, bytes, ctx.rng);
+      const taken = acceptLinkRequest(link.offer, bytes);
       assertNew(ctx.ownList().entries, taken.entry);
       return taken;
     } catch (error) {

@@ -50,6 +50,7 @@ export const LABELS = [
   'bak/key',
   'sas',
   'link/key',
+  'link/commit',
   'link/slot',
   'link/offer',
   'link/request',

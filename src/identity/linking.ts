@@ -3,7 +3,11 @@
  *
  * The old device, which holds the account key, shows a code; the new one reads it. Through a drop box that anyone may read the old one
  * leaves an offer, the new one a request, the old one a challenge. Both then show one string, and a person compares; the old one leaves a
- * grant or a refusal. The string needs the challenge, which is made once the request is fixed: no request can be searched that fits a string.
+ * grant or a refusal.
+ *
+ * Whoever plays the old device is bound by the offer to the random bytes of its challenge before there is a request, on which the new one's
+ * string depends; whoever plays the new device is bound to its request before it learns those bytes, on which the old one's string depends.
+ * So who stands between two true devices can search for a string on neither side, and has one guess for each code.
  *
  * Pure: knows keys and bytes; knows no drop box, no clock and no store. That a code is used once, and for minutes, is its caller's.
  */
@@ -24,7 +28,8 @@ const VERSION = 1;
 const SALT = new Uint8Array(64);
 const EMPTY = new Uint8Array(0);
 const KEY_BYTES = 32;
-const CHALLENGE_BYTES = 32;
+const DRAWN_BYTES = 32;
+const COMMITMENT_BYTES = 32;
 const NONCE_BYTES = 12;
 const SLOT_BYTES = 16;
 
@@ -39,6 +44,8 @@ export interface LinkOffer extends LinkSlots {
   readonly account: string;
   /** X-Wing seed, 32 bytes; the caller wipes it. */
   readonly seed: Uint8Array;
+  /** What the challenge will say, r, 32 bytes: nobody may know it before the request is taken. The caller wipes it. */
+  readonly drawn: Uint8Array;
   /** X-Wing public key, 1,216 bytes. */
   readonly publicKey: Uint8Array;
   readonly qr: Uint8Array<ArrayBuffer>;
@@ -54,6 +61,8 @@ export interface LinkAsked {
   readonly entry: DeviceEntry;
   /** The old device's X-Wing public key, 1,216 bytes. */
   readonly publicKey: Uint8Array;
+  /** Hash of what the challenge must say, 32 bytes, as the offer had it. */
+  readonly commitment: Uint8Array;
   /** What goes into the request's slot. */
   readonly request: Uint8Array;
   /** Where the old device leaves its challenge: only these two devices know the name beforehand. */
@@ -76,18 +85,26 @@ export interface LinkExchange {
 }
 
 /**
- * The old device's part, first: an ephemeral X-Wing key from 32 bytes of `rng`, the code that names it, and the offer that carries it.
- * The fingerprint is SHA-512/256 of the key and the account.
+ * The old device's part, first: 32 bytes of `rng` for an ephemeral X-Wing key and 32 for the challenge, the offer that carries the key and
+ * a hash of the latter, and the code that names both. The fingerprint is SHA-512/256 of account, key and that hash.
  */
 export function generateLinkOffer(account: string, rng: Rng): LinkOffer {
   const seed = draw(rng, 32);
+  const drawn = draw(rng, DRAWN_BYTES);
   const publicKey = xwingPublicKey(seed);
-  const fingerprint = fingerprintOf(account, publicKey);
+  const commitment = commitmentTo(drawn);
+  const fingerprint = fingerprintOf(account, publicKey, commitment);
   const { key, nonce } = offerKeys(fingerprint);
-  const plaintext = writer().u8(VERSION).account(account).bytes(publicKey, XWING_PUBLIC_KEY_BYTES).finish();
+  const plaintext = writer()
+    .u8(VERSION)
+    .account(account)
+    .bytes(publicKey, XWING_PUBLIC_KEY_BYTES)
+    .bytes(commitment, COMMITMENT_BYTES)
+    .finish();
   return {
     account,
     seed,
+    drawn,
     publicKey,
     qr: encodeLinkQr(account, fingerprint),
     typed: encodeLinkTyped(fingerprint),
@@ -108,7 +125,7 @@ export function parseLinkCode(code: Uint8Array | string, account: string): LinkC
 
 /**
  * The new device's part: asks to be linked as `device`, with its public keys DIK 1,984 bytes and IKx 32. Draws 64 bytes from `rng`.
- * `offer` is what lay in the offer's slot; the key in it must be the one that the code names.
+ * `offer` is what lay in the offer's slot; key and commitment in it must be those that the code names.
  *
  * Throws `ERR_DECRYPT` for an offer that is not of this code, `ERR_ARGUMENT` (`field: 'account'`) for one of another account.
  */
@@ -119,7 +136,7 @@ export function requestLink(
   { device, deviceKey, dhKey }: { readonly device: number; readonly deviceKey: Uint8Array; readonly dhKey: Uint8Array },
   rng: Rng,
 ): LinkAsked {
-  const publicKey = openOffer(code, offer, account);
+  const { publicKey, commitment } = openOffer(code, offer, account);
   const random = draw(rng, 64);
   const { kemCiphertext, kemSharedSecret } = xwingEncapsulate(publicKey, random);
   const { key, nonce } = requestKeys(kemSharedSecret, account, publicKey, kemCiphertext);
@@ -129,24 +146,28 @@ export function requestLink(
   const said = { account, entry, publicKey, request, secret: kemSharedSecret };
   const { slot } = challengeKeys(said);
   wipe(random, key);
-  return { ...said, challengeSlot: slot };
+  return { ...said, commitment, challengeSlot: slot };
 }
 
-/** The new device reads the challenge. Throws `ERR_DECRYPT` for whatever the old device has not made for this request. */
+/**
+ * The new device reads the challenge. Throws `ERR_DECRYPT` for whatever the old device has not made for this request, and for a challenge
+ * that says something else than the offer has committed to.
+ */
 export function openLinkChallenge(asked: LinkAsked, challenge: Uint8Array): LinkExchange {
   const { key, nonce } = challengeKeys(asked);
-  const drawn = parsePart(chachaOpen(key, nonce, EMPTY, challenge), (from) => from.bytes(CHALLENGE_BYTES));
+  const drawn = parsePart(chachaOpen(key, nonce, EMPTY, challenge), (from) => from.bytes(DRAWN_BYTES));
+  if (!equal(commitmentTo(drawn), asked.commitment)) throw decryptFailed();
   return exchangeOf(asked, drawn);
 }
 
 /**
- * The old device reads a request and challenges it with 32 bytes of `rng`: once for each, as what goes into `challengeSlot` has a key for
- * one use. Throws `ERR_DECRYPT` for whatever was not made for this offer, byte for byte, or names bad keys.
+ * The old device reads a request and challenges it. Once for an offer: the challenge gives away what was drawn for it, and whoever knows
+ * that can search for a second request that fits a string. Throws `ERR_DECRYPT` for whatever was not made for this offer, byte for byte, or
+ * names bad keys.
  */
 export function acceptLinkRequest(
-  { account, seed, publicKey }: LinkOffer,
+  { account, seed, drawn, publicKey }: LinkOffer,
   request: Uint8Array,
-  rng: Rng,
 ): LinkExchange & { readonly challengeSlot: string; readonly challenge: Uint8Array } {
   const enc = request.slice(0, XWING_CIPHERTEXT_BYTES);
   const secret = xwingDecapsulate(seed, enc);
@@ -161,8 +182,7 @@ export function acceptLinkRequest(
     if (!isX25519PublicKey(entry.dhKey)) throw decryptFailed();
     const said = { account, entry, publicKey, request, secret };
     const once = challengeKeys(said);
-    const drawn = draw(rng, CHALLENGE_BYTES);
-    const challenge = chachaSeal(once.key, once.nonce, EMPTY, writer().u8(VERSION).bytes(drawn, CHALLENGE_BYTES).finish());
+    const challenge = chachaSeal(once.key, once.nonce, EMPTY, writer().u8(VERSION).bytes(drawn, DRAWN_BYTES).finish());
     return { ...exchangeOf(said, drawn), challengeSlot: once.slot, challenge };
   } finally {
     wipe(secret, key);
@@ -208,20 +228,30 @@ export function openLinkAnswer(
   return { accountKey: granted.accountKey, deviceList, linkedBy };
 }
 
-function openOffer({ fingerprint }: LinkCode, offer: Uint8Array, account: string): Uint8Array {
+function openOffer(
+  { fingerprint }: LinkCode,
+  offer: Uint8Array,
+  account: string,
+): { readonly publicKey: Uint8Array; readonly commitment: Uint8Array } {
   const { key, nonce } = offerKeys(fingerprint);
   const opened = parsePart(chachaOpen(key, nonce, EMPTY, offer), (from) => ({
     account: from.account(),
     publicKey: from.bytes(XWING_PUBLIC_KEY_BYTES),
+    commitment: from.bytes(COMMITMENT_BYTES),
   }));
-  const named = fingerprintOf(opened.account, opened.publicKey).subarray(0, fingerprint.length);
+  const named = fingerprintOf(opened.account, opened.publicKey, opened.commitment).subarray(0, fingerprint.length);
   if (!equal(named, fingerprint)) throw decryptFailed();
   if (opened.account !== account) throw otherAccount();
-  return opened.publicKey;
+  return opened;
 }
 
-function fingerprintOf(account: string, publicKey: Uint8Array): Uint8Array {
-  return sha512_256(info('link/key', encodeUtf8(account)!, publicKey));
+function fingerprintOf(account: string, publicKey: Uint8Array, commitment: Uint8Array): Uint8Array {
+  return sha512_256(info('link/key', encodeUtf8(account)!, publicKey, commitment));
+}
+
+/** c = SHA-512/256(INFO("link/commit", r)). It hides r, which has 256 bits, and nobody finds another r that has it. */
+function commitmentTo(drawn: Uint8Array): Uint8Array {
+  return sha512_256(info('link/commit', drawn));
 }
 
 /** From the 14 bytes that every spelling of a code has. They are worth guessing only if 2¹¹² guesses are. */
@@ -249,7 +279,7 @@ function requestKeys(secret: Uint8Array, account: string, publicKey: Uint8Array,
   return split(hkdfSha512(SALT, secret, info('link/request', encodeUtf8(account)!, publicKey, enc), KEY_BYTES + NONCE_BYTES));
 }
 
-type Said = Omit<LinkAsked, 'challengeSlot'>;
+type Said = Omit<LinkAsked, 'challengeSlot' | 'commitment'>;
 
 /** What every derivation from the secret binds once there is a request: account, the old device's key, the whole request. */
 function fromSaid(
@@ -267,9 +297,9 @@ function challengeKeys(said: Said): OneTimeKey & { readonly slot: string } {
 }
 
 /** What follows from everything that was said, and from the challenge to it. */
-function exchangeOf(said: Said, challenge: Uint8Array): LinkExchange {
-  const digits = fromSaid(said, 'sas', 10, challenge);
-  const keys = fromSaid(said, 'link/grant', KEY_BYTES + 2 * NONCE_BYTES + SLOT_BYTES, challenge);
+function exchangeOf(said: Said, drawn: Uint8Array): LinkExchange {
+  const digits = fromSaid(said, 'sas', 10, drawn);
+  const keys = fromSaid(said, 'link/grant', KEY_BYTES + 2 * NONCE_BYTES + SLOT_BYTES, drawn);
   const answerKeys = keys.slice(0, KEY_BYTES + 2 * NONCE_BYTES);
   const grantSlot = toHex(keys.subarray(answerKeys.length));
   wipe(keys);

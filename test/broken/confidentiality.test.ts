@@ -138,7 +138,7 @@ describe.each(CASES)('with %s broken, %s:', (_what, outcome, breaks) => {
     const publicKeys = { device: fresh.device, deviceKey: fresh.deviceKey.publicKey, dhKey: fresh.dhKey.publicKey };
     const offer = generateLinkOffer('alice', testRng('offer'));
     const asked = requestLink(parseLinkCode(offer.qr, 'alice'), offer.offer, 'alice', publicKeys, testRng('request'));
-    const { challenge } = acceptLinkRequest(offer, asked.request, testRng('challenge'));
+    const { challenge } = acceptLinkRequest(offer, asked.request);
     const honest = openLinkChallenge(asked, challenge);
     breakOnly(breaks);
     const secret = xwingShared(offer.publicKey, asked.request.subarray(0, 1120));

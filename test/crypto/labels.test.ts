@@ -43,6 +43,7 @@ it('the table of labels is frozen', () => {
     'bak/key',
     'sas',
     'link/key',
+    'link/commit',
     'link/slot',
     'link/offer',
     'link/request',

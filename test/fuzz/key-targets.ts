@@ -132,11 +132,11 @@ function linkTarget(): Target {
   const offer = generateLinkOffer('alice', testRng('offer'));
   const code = parseLinkCode(offer.qr, 'alice');
   const asked = requestLink(code, offer.offer, 'alice', keys, testRng('request'));
-  const { challenge } = acceptLinkRequest(offer, asked.request, testRng('challenge'));
+  const { challenge } = acceptLinkRequest(offer, asked.request);
   const exchange = openLinkChallenge(asked, challenge);
   const once = hkdfSha512(new Uint8Array(64), code.fingerprint.subarray(0, 14), info('link/offer'), 44);
   const grantBody = concat(new Uint8Array([1]), old.accountKey.publicKey, new Uint8Array([0, 0, 0, 1]), lp16(old.deviceList));
-  const offerBody = concat(new Uint8Array([1]), lp16(encodeUtf8('alice')!), offer.publicKey);
+  const offerBody = concat(new Uint8Array([1]), lp16(encodeUtf8('alice')!), offer.publicKey, asked.commitment);
   const { answerKeys } = exchange;
   return {
     seeds: oneOf(5),
@@ -151,10 +151,10 @@ function linkTarget(): Target {
       } else if (kind === 1) {
         const sealed = chachaSeal(once.subarray(0, 32), once.subarray(32), EMPTY, edited(offerBody, script));
         const result = refusedAs(['ERR_DECRYPT', 'ERR_ARGUMENT'], () => requestLink(code, sealed, 'alice', keys, testRng('request')));
-        must('code' in result || same(sealed, offer.offer), 'an offer with another key');
+        must('code' in result || same(sealed, offer.offer), 'an offer with another key or commitment');
       } else if (kind === 2) {
         const bytes = edited(asked.request, script);
-        const result = refusedAs(['ERR_DECRYPT'], () => acceptLinkRequest(offer, bytes, testRng('challenge')));
+        const result = refusedAs(['ERR_DECRYPT'], () => acceptLinkRequest(offer, bytes));
         must('code' in result || same(bytes, asked.request), 'a request of another device');
       } else if (kind === 3) {
         const bytes = edited(challenge, script);

@@ -36,7 +36,7 @@ function exchange(seed: string, spelling: 'qr' | 'typed' = 'qr') {
   const offer = generateLinkOffer('alice', testRng(`${seed} old`));
   const code = parseLinkCode(offer[spelling], 'alice');
   const asked = requestLink(code, offer.offer, 'alice', publicKeys, testRng(`${seed} new`));
-  const accepted = acceptLinkRequest(offer, asked.request, testRng(`${seed} challenge`));
+  const accepted = acceptLinkRequest(offer, asked.request);
   return { offer, code, asked, accepted, challenged: openLinkChallenge(asked, accepted.challenge) };
 }
 const grant = (accepted: LinkExchange, list = listWith(accepted.entry)): Uint8Array =>
@@ -64,16 +64,20 @@ describe.each(['qr', 'typed'] as const)('a linking by %s', (spelling) => {
 });
 
 describe('the code', () => {
-  const { qr, typed, publicKey } = generateLinkOffer('alice', testRng('code'));
+  const { qr, typed, publicKey, drawn } = generateLinkOffer('alice', testRng('code'));
 
   test('is version, account and fingerprint; typed, 14 bytes of it and a check byte', () => {
-    const label = encodeUtf8('CYPHR/1 link/key')!;
     const lp16 = (bytes: Uint8Array): Uint8Array => concat(new Uint8Array([bytes.length >> 8, bytes.length & 255]), bytes);
-    const hash = sha512_256(concat(new Uint8Array([label.length]), label, lp16(encodeUtf8('alice')!), lp16(publicKey)));
+    const hashOf = (label: string, ...fields: Uint8Array[]): Uint8Array =>
+      sha512_256(concat(new Uint8Array([label.length]), encodeUtf8(label)!, ...fields.map(lp16)));
+    const hash = hashOf('CYPHR/1 link/key', encodeUtf8('alice')!, publicKey, hashOf('CYPHR/1 link/commit', drawn));
     expect(qr).toEqual(concat(new Uint8Array([1, 0, 5]), encodeUtf8('alice')!, hash));
     expect(typed).toMatch(/^([0-9A-HJKMNP-TV-Z]{4}-){5}[0-9A-HJKMNP-TV-Z]{4}$/);
     expect(readLinkCode(typed)).toEqual({ account: undefined, fingerprint: hash.subarray(0, 14) });
     expect(encodeLinkTyped(new Uint8Array(32))).toBe('0000-0000-0000-0000-0000-0000');
+    const rng = vi.fn(testRng('code'));
+    expect(generateLinkOffer('alice', rng)).toMatchObject({ qr, drawn });
+    expect(rng.mock.calls).toEqual([[32], [32]]);
   });
 
   test('any bytes can be typed, with any case, spacing and look-alikes', () => {
@@ -134,9 +138,7 @@ describe('T31: what lies in between', () => {
     const attacker = requestLink(code, offer.offer, 'alice', theirs, testRng('attacker asks'));
     const again = requestLink(code, offer.offer, 'alice', publicKeys, testRng('asks again'));
     // With the very challenge of the honest linking: the difference is the request's alone.
-    const [theirsTaken, againTaken] = [attacker, again].map(({ request }) =>
-      acceptLinkRequest(offer, request, testRng('honest challenge')),
-    );
+    const [theirsTaken, againTaken] = [attacker, again].map(({ request }) => acceptLinkRequest(offer, request));
     expect(new Set([challenged, theirsTaken!, againTaken!].map(({ confirmation }) => confirmation)).size).toBe(3);
     expect(openLinkChallenge(attacker, theirsTaken!.challenge).confirmation).toBe(theirsTaken!.confirmation);
     // What is said to one is nothing to another: neither the challenge nor the answer.
@@ -144,27 +146,38 @@ describe('T31: what lies in between', () => {
     expect(codeOf(() => openLinkAnswer(challenged, grant(theirsTaken!)))).toBe('ERR_DECRYPT');
   });
 
-  test('a request that was made before the challenge fits no string: each challenge gives another one, and other places and keys', () => {
-    const draws = ['first', 'second', 'third'].map((seed) => acceptLinkRequest(offer, asked.request, testRng(seed)));
-    expect(new Set(draws.map(({ confirmation }) => confirmation)).size).toBe(3);
-    expect(new Set(draws.map(({ grantSlot }) => grantSlot)).size).toBe(3);
-    // The place of the challenge follows from the request alone: the new device must find it.
-    expect(new Set(draws.map(({ challengeSlot }) => challengeSlot))).toEqual(new Set([asked.challengeSlot]));
-    for (const taken of draws) {
-      expect(openLinkChallenge(asked, taken.challenge).confirmation).toBe(taken.confirmation);
+  test('a request fits no string: each r gives another one, and other places and keys, and the code’s own alone is taken', () => {
+    const draws = ['first', 'second', 'third'].map((seed) => {
+      const taken = acceptLinkRequest({ ...offer, drawn: testRng(seed)(32) }, asked.request);
+      expect(codeOf(() => openLinkChallenge(asked, taken.challenge))).toBe('ERR_DECRYPT');
       expect(codeOf(() => openLinkAnswer(challenged, grant(taken)))).toBe('ERR_DECRYPT');
       expect(codeOf(() => openLinkAnswer(challenged, sealLinkRefusal(taken)))).toBe('ERR_DECRYPT');
+      return taken;
+    });
+    const all = [accepted, ...draws];
+    expect(new Set(all.map(({ confirmation }) => confirmation)).size).toBe(4);
+    expect(new Set(all.map(({ grantSlot }) => grantSlot)).size).toBe(4);
+    // The place of the challenge follows from the request alone: the new device must find it.
+    expect(new Set(all.map(({ challengeSlot }) => challengeSlot))).toEqual(new Set([asked.challengeSlot]));
+    expect(openLinkChallenge(asked, accepted.challenge).confirmation).toBe(accepted.confirmation);
+  });
+
+  test('who plays the old device knows what the true one shows, and makes the new one show none of it: r was fixed before the request', () => {
+    const [wanted] = exchange('the true old device').accepted.confirmation;
+    // Mallory's own code, which the new device has read: once there is a request, its digits can be computed for any r.
+    let found: ReturnType<typeof acceptLinkRequest> | undefined;
+    for (let i = 0; found === undefined && i < 1_000; i++) {
+      const taken = acceptLinkRequest({ ...offer, drawn: testRng(`searched ${i}`)(32) }, asked.request);
+      if (taken.confirmation[0] === wanted) found = taken;
     }
-    const rng = vi.fn(testRng('counted'));
-    acceptLinkRequest(offer, asked.request, rng);
-    expect(rng.mock.calls).toEqual([[32]]);
+    expect(codeOf(() => openLinkChallenge(asked, found!.challenge))).toBe('ERR_DECRYPT');
   });
 
   test('the string depends on the account and on the key of the old device', () => {
     const stringOf = (account: string, seed: string): string => {
       const own = generateLinkOffer(account, testRng(seed));
       const { request } = requestLink(parseLinkCode(own.qr, account), own.offer, account, publicKeys, testRng('same'));
-      return acceptLinkRequest(own, request, testRng('same')).confirmation;
+      return acceptLinkRequest({ ...own, drawn: offer.drawn }, request).confirmation;
     };
     const strings = ['alice', 'alicf', 'ALICE'].map((account) => stringOf(account, 'same seed'));
     expect(new Set([...strings, stringOf('alice', 'other seed')]).size).toBe(4);
@@ -181,7 +194,7 @@ describe('T31: what lies in between', () => {
     }
     expect(text).not.toContain(toHex(encodeUtf8(toHex(fingerprint.subarray(0, 8)))!));
     // Nor the drawn bytes, on which the string depends.
-    expect(text).not.toContain(toHex(testRng('honest challenge')(32)));
+    expect(text).not.toContain(toHex(offer.drawn));
     expect(new Set(slots).size).toBe(4);
     for (const slot of slots) expect(slot).toMatch(/^[0-9a-f]{32}$/);
   });
@@ -192,14 +205,25 @@ describe('T31: what lies in between', () => {
       const read = parseLinkCode(offer[spelling], 'alice');
       expect(codeOf(() => requestLink(read, evil.offer, 'alice', publicKeys, testRng('x')))).toBe('ERR_DECRYPT');
     }
-    // Whoever has the code can seal an offer for it, but has no other key with its fingerprint.
-    const keys = hkdfSha512(new Uint8Array(64), readLinkCode(offer.typed).fingerprint, info('link/offer'), 44);
-    const own = chachaOpen(keys.subarray(0, 32), keys.subarray(32), new Uint8Array(0), offer.offer);
-    expect(own).toEqual(concat(new Uint8Array([1, 0, 5]), encodeUtf8('alice')!, offer.publicKey));
-    const forged = chachaSeal(keys.subarray(0, 32), keys.subarray(32), new Uint8Array(0), concat(own.slice(0, 8), evil.publicKey));
-    for (const spelling of ['qr', 'typed'] as const) {
-      const read = parseLinkCode(offer[spelling], 'alice');
-      expect(codeOf(() => requestLink(read, forged, 'alice', publicKeys, testRng('x')))).toBe('ERR_DECRYPT');
+    // Whoever has the code can seal an offer for it, and sees to what the old device is bound, but not the drawn bytes; and has no other
+    // key and no other commitment with its fingerprint.
+    const keysOf = (typed: string): [Uint8Array, Uint8Array] => {
+      const keys = hkdfSha512(new Uint8Array(64), readLinkCode(typed).fingerprint, info('link/offer'), 44);
+      return [keys.subarray(0, 32), keys.subarray(32)];
+    };
+    const own = chachaOpen(...keysOf(offer.typed), new Uint8Array(0), offer.offer);
+    const [start, commitment] = [concat(new Uint8Array([1, 0, 5]), encodeUtf8('alice')!), own.slice(-32)];
+    expect(own).toEqual(concat(start, offer.publicKey, commitment));
+    expect(commitment).toEqual(asked.commitment);
+    expect(toHex(own)).not.toContain(toHex(offer.drawn));
+    const evils = chachaOpen(...keysOf(evil.typed), new Uint8Array(0), evil.offer).slice(-32);
+    const forgeries = [concat(evil.publicKey, commitment), concat(offer.publicKey, evils), concat(evil.publicKey, evils)];
+    for (const each of [...forgeries, concat(offer.publicKey, flip(commitment))]) {
+      const forged = chachaSeal(...keysOf(offer.typed), new Uint8Array(0), concat(start, each));
+      for (const spelling of ['qr', 'typed'] as const) {
+        const read = parseLinkCode(offer[spelling], 'alice');
+        expect(codeOf(() => requestLink(read, forged, 'alice', publicKeys, testRng('x')))).toBe('ERR_DECRYPT');
+      }
     }
   });
 
@@ -210,8 +234,7 @@ describe('T31: what lies in between', () => {
     for (const at of ends(offer.offer)) {
       expect(codeOf(() => requestLink(code, flip(offer.offer, at), 'alice', publicKeys, testRng('x')))).toBe('ERR_DECRYPT');
     }
-    for (const at of ends(asked.request))
-      expect(codeOf(() => acceptLinkRequest(offer, flip(asked.request, at), testRng('x')))).toBe('ERR_DECRYPT');
+    for (const at of ends(asked.request)) expect(codeOf(() => acceptLinkRequest(offer, flip(asked.request, at)))).toBe('ERR_DECRYPT');
     for (let at = 0; at < accepted.challenge.length; at++) {
       expect(codeOf(() => openLinkChallenge(asked, flip(accepted.challenge, at)))).toBe('ERR_DECRYPT');
     }
@@ -220,7 +243,7 @@ describe('T31: what lies in between', () => {
 
   test('a request of an earlier code is refused, and a challenge and an answer of an earlier linking', () => {
     const later = exchange('later');
-    expect(codeOf(() => acceptLinkRequest(later.offer, asked.request, testRng('x')))).toBe('ERR_DECRYPT');
+    expect(codeOf(() => acceptLinkRequest(later.offer, asked.request))).toBe('ERR_DECRYPT');
     expect(codeOf(() => openLinkChallenge(later.asked, accepted.challenge))).toBe('ERR_DECRYPT');
     expect(codeOf(() => openLinkAnswer(later.challenged, grant(accepted)))).toBe('ERR_DECRYPT');
     expect(codeOf(() => openLinkAnswer(later.challenged, sealLinkRefusal(accepted)))).toBe('ERR_DECRYPT');
@@ -255,7 +278,7 @@ describe('T31: what lies in between', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 1400 }), (bytes) => {
         expect(codeOf(() => requestLink(code, bytes, 'alice', publicKeys, testRng('x')))).toBe('ERR_DECRYPT');
-        expect(codeOf(() => acceptLinkRequest(offer, bytes, testRng('x')))).toBe('ERR_DECRYPT');
+        expect(codeOf(() => acceptLinkRequest(offer, bytes))).toBe('ERR_DECRYPT');
         expect(codeOf(() => openLinkChallenge(asked, bytes))).toBe('ERR_DECRYPT');
         expect(codeOf(() => openLinkAnswer(challenged, bytes))).toBe('ERR_DECRYPT');
         expect(codeOf(() => readLinkCode(bytes))).toBe('ERR_ARGUMENT');

@@ -60,7 +60,8 @@ const derive = (secret, label, fields, ...lengths) =>
     ...lengths,
   );
 
-const fingerprintOf = (account, key) => crypto.sha512t256(info('link/key', account, key));
+const commitmentTo = (r) => crypto.sha512t256(info('link/commit', r));
+const fingerprintOf = (account, key, commitment) => crypto.sha512t256(info('link/key', account, key, commitment));
 /** Slots, and key and nonce of the offer, that a code leads to. */
 export function codeKeys(fingerprint) {
   const secret = fingerprint.subarray(0, TYPED);
@@ -69,12 +70,13 @@ export function codeKeys(fingerprint) {
   return { offerSlot, requestSlot, key, nonce };
 }
 
-/** Old device: code and offer of an X-Wing seed. */
-export function makeOffer(account, seed) {
+/** Old device: code and offer of an X-Wing seed, and of the r that it will tell. */
+export function makeOffer(account, seed, r) {
   const publicKey = xwingPublic(seed);
-  const fingerprint = fingerprintOf(account, publicKey);
+  const commitment = commitmentTo(r);
+  const fingerprint = fingerprintOf(account, publicKey, commitment);
   const { key, nonce, offerSlot, requestSlot } = codeKeys(fingerprint);
-  const offer = crypto.chachaSeal(key, nonce, concat(VERSION, lp16(account), publicKey));
+  const offer = crypto.chachaSeal(key, nonce, concat(VERSION, lp16(account), publicKey, commitment));
   return { publicKey, qr: concat(VERSION, lp16(account), fingerprint), typed: typedCode(fingerprint), offerSlot, requestSlot, offer };
 }
 
@@ -85,17 +87,18 @@ function openVersioned(key, nonce, sealed) {
   return reader;
 }
 
-/** New device: whose code it is, and to which key the request goes. */
+/** New device: whose code it is, to which key the request goes, and to which r the old device is bound. */
 export function openOffer(code, offer) {
   const { key, nonce } = codeKeys(code.fingerprint);
   const reader = openVersioned(key, nonce, offer);
-  const [account, publicKey] = [reader.accountId(), reader.take(1216)];
+  const [account, publicKey, commitment] = [reader.accountId(), reader.take(1216), reader.take(32)];
   reader.end();
   const { length } = code.fingerprint;
-  need(equal(fingerprintOf(account, publicKey).subarray(0, length), code.fingerprint), 'ERR_DECRYPT', 'not the offer of this code');
+  const named = fingerprintOf(account, publicKey, commitment).subarray(0, length);
+  need(equal(named, code.fingerprint), 'ERR_DECRYPT', 'not the offer of this code');
   need(code.account === undefined || equal(code.account, account), 'ERR_ARGUMENT', 'an offer of another account');
   need(isXwingKey(publicKey), 'ERR_DECRYPT', 'no key');
-  return { account, publicKey };
+  return { account, publicKey, commitment };
 }
 
 /** Keys of everything behind the request. */
@@ -106,11 +109,11 @@ function afterRequest(account, publicKey, request, ss) {
 }
 
 /** New device: the request of { device, deviceKey, dhKey }, from 64 bytes of randomness. */
-export function makeRequest({ account, publicKey }, { device, deviceKey, dhKey }, randomness) {
+export function makeRequest({ account, publicKey, commitment }, { device, deviceKey, dhKey }, randomness) {
   const { enc, shared } = xwingEncaps(publicKey, randomness);
   const [key, nonce] = derive(shared, 'link/request', [account, publicKey, enc], 32, 12);
   const request = concat(enc, crypto.chachaSeal(key, nonce, concat(VERSION, u32(device), deviceKey, dhKey)));
-  return { request, ...afterRequest(account, publicKey, request, shared) };
+  return { request, commitment, ...afterRequest(account, publicKey, request, shared) };
 }
 /** Old device: who asks. */
 export function openRequest(account, seed, request) {
@@ -127,10 +130,12 @@ export function openRequest(account, seed, request) {
 }
 
 export const makeChallenge = ({ challengeKeys }, r) => crypto.chachaSeal(...challengeKeys, concat(VERSION, r));
-export function openChallenge({ challengeKeys }, challenge) {
+/** New device: r, which must be the one that the old device was bound to. */
+export function openChallenge({ challengeKeys, commitment }, challenge) {
   const reader = openVersioned(...challengeKeys, challenge);
   const r = reader.take(32);
   reader.end();
+  need(equal(commitmentTo(r), commitment), 'ERR_DECRYPT', 'another r than the old device was bound to');
   return r;
 }
 

@@ -70,12 +70,11 @@ export const linkSdk = (seed) =>
     const device = createDevice('independent', Date.now(), random);
     await publish(sdk, device);
     const { account, accountKey } = device.party;
-    const linkSeed = random(32);
-    const made = linking.makeOffer(account, linkSeed);
+    const [linkSeed, r] = [random(32), random(32)];
+    const made = linking.makeOffer(account, linkSeed, r);
     await leave(made.offerSlot, made.offer);
     const joining = sdk.ask('join', { code: made.typed });
     const asked = linking.openRequest(account, linkSeed, await pickUp(made.requestSlot));
-    const r = random(32);
     await leave(asked.challengeSlot, linking.makeChallenge(asked, r));
     const { confirmation } = await joining;
     const confirmed = linking.confirm(asked, r);

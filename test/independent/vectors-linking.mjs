@@ -20,10 +20,13 @@ function newDevice(inputs) {
   const offer = links.openOffer({ ...codeOf(inputs), account: own.account }, unhex(inputs.offer));
   return { own, asked: links.makeRequest(offer, own, unhex(inputs.requestRandom)) };
 }
+/** What the old device draws: the X-Wing seed, then r. */
+const drawnOf = ({ offerRandom }) => crypto.split(unhex(offerRandom), 32, 32);
 /** The old device, up to the request, and what it confirms. */
 function oldDevice(inputs) {
-  const opened = links.openRequest(ascii(inputs.account), unhex(inputs.offerRandom), unhex(inputs.request));
-  return { opened, confirmed: links.confirm(opened, unhex(inputs.challengeRandom)) };
+  const [seed, r] = drawnOf(inputs);
+  const opened = links.openRequest(ascii(inputs.account), seed, unhex(inputs.request));
+  return { opened, r, confirmed: links.confirm(opened, r) };
 }
 const shown = ({ digits, key, nonce, refusalNonce, slot }) => ({
   ...{ confirmation: digits, grantSlot: slot, answerKeys: concat(key, nonce, refusalNonce) },
@@ -42,19 +45,22 @@ const oneFault = (operation) => (inputs) => {
 };
 
 export const linking = {
-  offer: ({ account, offerRandom }) => ({ seed: unhex(offerRandom), ...links.makeOffer(ascii(account), unhex(offerRandom)) }),
+  offer: (inputs) => {
+    const [seed, drawn] = drawnOf(inputs);
+    return { seed, drawn, ...links.makeOffer(ascii(inputs.account), seed, drawn) };
+  },
   code: (inputs) => {
     const { fingerprint } = codeOf(inputs);
     const { offerSlot, requestSlot } = links.codeKeys(fingerprint);
     return { fingerprint, offerSlot, requestSlot };
   },
   request: oneFault((inputs) => {
-    const { request, challengeSlot, ss } = newDevice(inputs).asked;
-    return { request, challengeSlot, secret: ss };
+    const { request, commitment, challengeSlot, ss } = newDevice(inputs).asked;
+    return { request, commitment, challengeSlot, secret: ss };
   }),
   challenge: oneFault((inputs) => {
-    const { opened, confirmed } = oldDevice(inputs);
-    const challenge = links.makeChallenge(opened, unhex(inputs.challengeRandom));
+    const { opened, r, confirmed } = oldDevice(inputs);
+    const challenge = links.makeChallenge(opened, r);
     return { entry: entryOf(opened.asking), challengeSlot: opened.challengeSlot, challenge, ...shown(confirmed) };
   }),
   confirm: oneFault((inputs) => shown(confirmAsNew(inputs).confirmed)),

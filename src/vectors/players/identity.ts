@@ -120,7 +120,7 @@ function askedOf(inputs: Inputs): LinkAsked {
   return requestLink(code, inputs.bytes('offer'), account, device, rngOf(inputs, 'requestRandom'));
 }
 
-const acceptedOf = (inputs: Inputs) => acceptLinkRequest(offerOf(inputs), inputs.bytes('request'), rngOf(inputs, 'challengeRandom'));
+const acceptedOf = (inputs: Inputs) => acceptLinkRequest(offerOf(inputs), inputs.bytes('request'));
 
 /** Section 5.1. Each operation does one device's part up to where it has got, from that device's inputs. */
 export const linking: Player = {
@@ -137,8 +137,8 @@ export const linking: Player = {
       return { fingerprint, offerSlot, requestSlot };
     },
     request(inputs) {
-      const { request, challengeSlot, secret } = askedOf(inputs);
-      return { request, challengeSlot, secret };
+      const { commitment, request, challengeSlot, secret } = askedOf(inputs);
+      return { commitment, request, challengeSlot, secret };
     },
     challenge(inputs) {
       const { entry, challengeSlot, challenge, confirmation, grantSlot, answerKeys } = acceptedOf(inputs);
