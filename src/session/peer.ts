@@ -166,12 +166,18 @@ export function replaced(
   );
   const gone = [...unknown, ...peer.gone].slice(0, sessionLimits.goneSessions);
   const next = { ...peer, sessions, ...incarnationAfter(peer, incarnation), gone };
-  if (activeSession(next) !== undefined) return next;
+  if (activeSession(next) !== undefined) return latest(next, id, nowMs);
   const promote = (other: SessionFacts): SessionFacts => {
     if (same(other.id, id)) return { ...other, status: 'active', retiredAtMs: 0 };
     return other.status === 'active' ? retire(other, 'archived') : other;
   };
   return { ...next, sessions: next.sessions.map(promote) };
+}
+
+/** `peer` in which session `id`, if it is retired, was so last: what has just been read on it must not go with the oldest. */
+function latest(peer: PeerSessions, id: Uint8Array, nowMs: number): PeerSessions {
+  const retire = retiring(peer, nowMs);
+  return changed(peer, id, (session) => (session.status === 'active' ? session : retire(session, session.status)));
 }
 
 /**

@@ -301,6 +301,18 @@ test('T41: at most four retired sessions, the latest of them, whatever the clock
   );
 });
 
+test('a session that was just accepted stays, also where it loses the tie-break, whichever others its hello names', () => {
+  let peer = NO_SESSIONS;
+  for (const n of [11, 12, 13, 14, 15]) peer = expire(accepted(peer, id(n), n)).next;
+  peer = expire(started(died(peer, id(15)), id(1), incarnation(0), 20)).next;
+  for (let names = 0; names < 16; names++) {
+    const named = [12, 13, 14, 15].filter((_, i) => names & (1 << i));
+    const after = expire(replaced(accepted(peer, id(20), 30), id(20), incarnation(0), named.map(id), 30)).next;
+    expect(statuses(after)).toEqual(expect.arrayContaining(['1 active', '20 receiveOnly']));
+    expect(after.sessions).toHaveLength(1 + sessionLimits.archivedCount);
+  }
+});
+
 test('a session that a hello named as replaced before its flight came is lost: it is read, and never sent on', () => {
   const later = replaced(accepted(NO_SESSIONS, id(2), 0), id(2), incarnation(1), [id(1)], 0);
   const after = accepted(later, id(1), 20 * 24 * HOUR);
