@@ -3,7 +3,7 @@
 import { UsageError } from '../errors.js';
 import { decodeContent } from './content.js';
 import type { InboxMessage, SentFacts } from './engine.js';
-import { checkFunction, checkWaitOptions } from './options.js';
+import { checkFunction, checkIterable, checkWaitOptions } from './options.js';
 import { type Parcel, sendParcels } from './parcels.js';
 import { hasReceipts } from './receipts.js';
 import type { Seat } from './seat.js';
@@ -70,8 +70,7 @@ export function devicesView(seat: Seat, newId: () => string): Devices {
     },
     async sendHistory(device, records, options = {}) {
       checkDevice(device);
-      const given = records as Partial<AsyncIterable<unknown> & Iterable<unknown>> | null | undefined;
-      checkFunction(given?.[Symbol.asyncIterator] ?? given?.[Symbol.iterator], 'records');
+      checkIterable(records, 'records');
       const { signal } = checkWaitOptions(options, ['progress']);
       const { progress } = options;
       if (progress !== undefined) checkFunction(progress, 'progress');

@@ -35,7 +35,7 @@ const PAUSE_MS = 5_000;
  *
  * What the other device knows of contacts comes by itself afterwards, encrypted. Messages of before come if its application sends them, by
  * `devices.sendHistory()`. From then on the store is opened by `createClient`, as any other; so too if `client()` rejects once the store
- * is no longer empty.
+ * is no longer empty. On rejection, also of `client()`, the store is left open: try again with the same object, or close it.
  *
  * Throws `ERR_ARGUMENT` (`code`: it is none, or has a typing error; `account`: it is of another account; `store`: it is not empty;
  * `directory`: it has no drop box), `ERR_TIMEOUT` (the code is not good here, or no longer, or nobody answered), `ERR_DEVICE_UNTRUSTED` (another

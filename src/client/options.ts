@@ -142,6 +142,13 @@ export function checkFunction(value: unknown, field: string): void {
   if (typeof value !== 'function') throw wrong(field, 'must be a function');
 }
 
+/** Throws `ERR_ARGUMENT` unless `value` gives elements one after another, be it asynchronously. */
+export function checkIterable(value: unknown, field: string): void {
+  const given = (typeof value === 'object' ? value : undefined) as Partial<AsyncIterable<unknown> & Iterable<unknown>> | null | undefined;
+  if (typeof (given?.[Symbol.asyncIterator] ?? given?.[Symbol.iterator]) !== 'function')
+    throw wrong(field, 'must be an iterable of Uint8Arrays, or an asynchronous one');
+}
+
 const ROOT_KEY_BYTES = 48;
 
 /** A copy of an organisation's public key. Throws `ERR_ARGUMENT`, `ERR_LENGTH`. */

@@ -30,7 +30,7 @@ import type { KeySlot, Store, StoreKey, Write } from '../store/port.js';
 import { parseDeviceList } from '../wire/objects.js';
 import { openClient } from './client.js';
 import { openDatabase, storeCall } from './database.js';
-import { checkFunction, checkOptions, checkPort, checkWaitOptions } from './options.js';
+import { checkFunction, checkIterable, checkOptions, checkPort, checkWaitOptions } from './options.js';
 import { abortReason, clientClock, clientRng } from './platform.js';
 import { contactRecord, greetRecord, keys, record } from './records.js';
 import { deviceRows, publishedList } from './recovery.js';
@@ -52,7 +52,7 @@ const contactEntry = record('export-contact', { account: 'string', contact: 'byt
 /** Options of `exportAccount`. */
 export interface ExportOptions extends TransferOptions {
   /** The application's own records, opaque, at most `limits.historyRecordBytes` each: what `importAccount` gives back, in order. */
-  readonly history?: AsyncIterable<Uint8Array> | undefined;
+  readonly history?: AsyncIterable<Uint8Array> | Iterable<Uint8Array> | undefined;
   /** As in `ClientOptions`. */
   readonly rng?: Rng | undefined;
 }
@@ -114,9 +114,9 @@ export function exportAccount(store: Store, key: KeySlot, options: ExportOptions
   checkTransfer(key, options);
   const { signal, progress } = options;
   const rng = clientRng(options.rng);
-  const given = options.history as Partial<AsyncIterable<Uint8Array>> | null | undefined;
-  if (given !== undefined) checkFunction(given?.[Symbol.asyncIterator], 'history');
-  const history = options.history?.[Symbol.asyncIterator]();
+  const { history: given } = options;
+  if (given !== undefined) checkIterable(given, 'history');
+  const history = given && (Symbol.asyncIterator in given ? given[Symbol.asyncIterator]() : given[Symbol.iterator]());
   const next = entries(store, history);
   let opened: OpenExport | undefined;
   let content: Uint8Array = new Uint8Array(0);
@@ -187,7 +187,10 @@ export function exportAccount(store: Store, key: KeySlot, options: ExportOptions
 }
 
 /** Gives the entries of an export one after another; `undefined` at the end. */
-function entries(store: Store, history: AsyncIterator<Uint8Array> | undefined): () => Promise<Uint8Array | undefined> {
+function entries(
+  store: Store,
+  history: AsyncIterator<Uint8Array> | Iterator<Uint8Array> | undefined,
+): () => Promise<Uint8Array | undefined> {
   let phase: 'account' | 'contacts' | 'history' = 'account';
   let after: StoreKey | undefined;
   let page: { readonly key: StoreKey; readonly value: Uint8Array }[] = [];
@@ -243,10 +246,11 @@ function entries(store: Store, history: AsyncIterator<Uint8Array> | undefined): 
 }
 
 /**
- * Opens the account of an export on this device: a new device takes the place of the one that it came from, which contacts then write
- * to no longer. For an empty store; nothing is written to it before the last byte of `backup` was found authentic, but an empty sealed
- * store is founded at once, with its slot and head, and stays founded when the import fails. Needs the directory.
- * Messages that were queued or not shown where the export was made are not in it.
+ * Opens the account of an export on this device: a new device takes the place of all devices of the account, linked ones included, to
+ * which contacts then write no longer: erase and link those again that are still wanted. For an empty store; nothing is written to it before the last byte of `backup` was
+ * found authentic, but an empty sealed store is founded at once, with its slot and head, and stays founded when the import fails. Needs
+ * the directory. On rejection the store is left open: try again with the same object if it is still empty, else `createClient`, or close
+ * it. Messages that were queued or not shown where the export was made are not in it.
  *
  * Throws `ERR_STORE_KEY` (another key, or a damaged sealed key; `field: 'store'`: the base of a sealed store), `ERR_STORE_CORRUPT` (damaged, cut off, put together from others),
  * `ERR_STORE_VERSION` (of a newer version), `ERR_ARGUMENT` (`account`: the export is another account's; `store`: it is not empty),

@@ -180,7 +180,7 @@ describe('a history for a device that was linked', () => {
     for (const wrong of [alice.client.device, bob.client.device, 1.5, '1' as never])
       await expect(devices.sendHistory(wrong, records)).rejects.toThrow(device);
     await expect(phone.client.devices.sendHistory(alice.client.device, records)).rejects.toMatchObject({ code: 'ERR_DEVICE_UNTRUSTED' });
-    for (const wrong of [undefined, null, 7, {}] as never[])
+    for (const wrong of [undefined, null, 7, {}, 'text'] as never[])
       await expect(devices.sendHistory(phone.client.device, wrong)).rejects.toThrow(usage('ERR_ARGUMENT', 'records'));
     const send = (options: object): Promise<void> => devices.sendHistory(phone.client.device, records, options as never);
     await expect(send(null as never)).rejects.toThrow(usage('ERR_ARGUMENT', 'options'));

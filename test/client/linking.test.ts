@@ -111,6 +111,7 @@ describe('linking a device', () => {
     const link = await alice.client.devices.link();
     const phone = joining('alice', network, clock, link.qr, 'phone');
     const { store } = phone;
+    const close = vi.spyOn(store, 'close');
     const { joined, asked } = await introduced(link, phone);
     expect(store.commits).toBe(0);
     const client = joined.client();
@@ -118,6 +119,7 @@ describe('linking a device', () => {
     await expect(client).rejects.toThrow(coded('ERR_DEVICE_UNTRUSTED'));
     expect(joined.client()).toBe(client);
     expect([store.commits, (await alice.client.devices.list()).length]).toEqual([0, 1]);
+    expect(close).not.toHaveBeenCalled();
     await closeAll(alice);
   });
 

@@ -188,13 +188,7 @@ describe('export and import', () => {
     const history = [0, 1, 65_530, 65_536, 200_000, limits.historyRecordBytes, 5].map((length) =>
       length === 0 ? new Uint8Array(0) : rng(length),
     );
-    const bytes = await collect(
-      exportAccount(alice.store, key(), {
-        history: (async function* () {
-          yield* history;
-        })(),
-      }),
-    );
+    const bytes = await collect(exportAccount(alice.store, key(), { history }));
     await alice.client.close();
     const found: string[] = [];
     const client = await importing(network, streamOf(bytes, 7_777), memoryStore(), { history: (record) => void found.push(toHex(record)) });
@@ -280,8 +274,10 @@ describe('T48, T37: what is not whole and not from this key is refused, and noth
     options: Parameters<typeof importing>[3] = {},
   ): Promise<void> {
     const store = glassStore();
+    const close = vi.spyOn(store, 'close');
     await expect(importing(world.network, bytes, store, options)).rejects.toMatchObject({ code });
     expect(store.commits).toBe(0);
+    expect(close).not.toHaveBeenCalled();
   }
   let world: Awaited<ReturnType<typeof exported>>;
   let whole: ReturnType<typeof parts>;
@@ -453,6 +449,8 @@ describe('abort and misuse', () => {
     expect(() => exportAccount({} as Store, key())).toThrow(usage('ERR_ARGUMENT', 'store'));
     expect(() => exportAccount(store, {} as KeySlot)).toThrow(usage('ERR_ARGUMENT', 'key'));
     expect(() => exportAccount(store, key(), { progress: 5 as never })).toThrow(usage('ERR_ARGUMENT', 'progress'));
+    for (const history of [5, 'text', null, {}])
+      expect(() => exportAccount(store, key(), { history: history as never })).toThrow(/^history must be an iterable/);
     await expect(importAccount(options, {} as never, key())).rejects.toThrow(usage('ERR_ARGUMENT', 'backup'));
     await expect(importAccount(options, streamOf(new Uint8Array(0)), {} as KeySlot)).rejects.toThrow(usage('ERR_ARGUMENT', 'key'));
     await expect(importAccount(options, streamOf(new Uint8Array(0)), key(), { history: [] as never })).rejects.toThrow(
