@@ -8,7 +8,7 @@ import type { Bound, Directory, Transport } from '../transport/port.js';
 
 declare const brand: unique symbol;
 
-/** 32 lowercase hex digits; drawn by the SDK; travels inside the ciphertext only. */
+/** 32 lowercase hex digits; drawn by the SDK; travels inside the ciphertext only. One of your own records is cast (`id as MessageId`): calls check it. */
 export type MessageId = string & { readonly [brand]: 'MessageId' };
 /** Names a group. Groups are not built yet; the type keeps their place. */
 export type GroupId = string & { readonly [brand]: 'GroupId' };
@@ -115,7 +115,7 @@ export interface HistoryOptions {
   readonly progress?: ((recordCount: number) => void) | undefined;
 }
 
-/** How far a message has come. */
+/** How far a message has come: `'read'` may follow without `'delivered'`. */
 export type SentState = 'queued' | 'held' | 'accepted' | 'delivered' | 'read' | 'cancelled' | 'failed';
 
 /** The handle of a message that goes out, or went. */
@@ -164,7 +164,10 @@ export interface Message {
   readonly replayable: boolean;
   /** Your copy is safe: the SDK forgets the plaintext. Idempotent. */
   ack(): Promise<void>;
-  /** The person has seen it: its sender is told, later, if `receipts` is `'delivered-and-read'`. Before `ack()` or after. */
+  /**
+   * The person has seen it: its sender is told, later, if `receipts` is `'delivered-and-read'`. Before `ack()` or after, but by this object
+   * alone: what was acknowledged in an earlier run does not come again, and can't be marked.
+   */
   read(): Promise<void>;
 }
 
@@ -185,6 +188,7 @@ export type ClientStatus =
 /** Facts already committed, in order. */
 export type ClientEvent =
   | { readonly type: 'status'; readonly status: ClientStatus }
+  /** Of what this device sends: own devices hear nothing of each other's progress, and the copies that they get have no receipts. */
   | { readonly type: 'sent'; readonly id: MessageId; readonly state: SentState; readonly error?: AnyCyphrError | undefined }
   | { readonly type: 'identityChanged'; readonly account: string; readonly was: 'unverified' | 'verified' | 'vouched' }
   /**
@@ -198,6 +202,10 @@ export type ClientEvent =
       readonly removed: readonly number[];
       readonly refused: readonly number[];
     }
+  /**
+   * `'first-contact'`: none with that device was there; `'healed'`: in the place of an earlier one; `'recovered'`: after a `recover()` or an
+   * import here or there, and, on a device that was linked, with the others of its account.
+   */
   | { readonly type: 'sessionEstablished'; readonly address: Address; readonly reason: 'first-contact' | 'healed' | 'recovered' }
   | { readonly type: 'prekeysLow'; readonly oneTimeCount: number }
   | { readonly type: 'lastResortUsed'; readonly address: Address }
@@ -253,7 +261,7 @@ export interface SafetyNumber {
   readonly qr: Uint8Array<ArrayBuffer>;
   /** `'match'` verifies; nothing else changes anything. */
   scan(payload: Uint8Array): Promise<'match' | 'mismatch' | 'other-person' | 'unreadable'>;
-  /** The two people say that the digits agree: verified. */
+  /** The two people say that the digits agree: verified. Devices that were linked before are not told: there it is done again. */
   confirmDigits(): Promise<void>;
   /** Go on unverified after a change: the new pin. */
   accept(): Promise<void>;
@@ -322,7 +330,7 @@ export interface Devices {
   fingerprint(): Promise<string>;
 }
 
-/** A code that is shown to a new device: `qr` as bytes for a QR code, `typed` for people. Secret while it is good. */
+/** A code that is shown to a new device: `qr` as bytes for a QR code, `typed` for people and for QR codes read as text. Secret while it is good. */
 export interface Linking {
   readonly qr: Uint8Array<ArrayBuffer>;
   readonly typed: string;
@@ -372,19 +380,21 @@ export interface Client extends AsyncDisposable {
   readonly status: ClientStatus;
   /**
    * Resolves once the message is in this device's store, in the same commit as the ratchet step: it goes out without you, also
-   * after a crash. Rejections mean that nothing happened. One's own account is no recipient: `ERR_ARGUMENT`.
+   * after a crash. Rejections mean that nothing happened. One's own account is no recipient: `ERR_ARGUMENT`. `ERR_LENGTH` beyond
+   * `limits.contentBytes` encoded: of text in UTF-8, about 30 bytes less, which its head costs (of an edit 60). Leave 100.
    */
   send(to: string | Conversation, content: string | Uint8Array | Content, options?: SendOptions): Promise<Sent>;
   /** The handle again, e.g. after a restart; `undefined` for an unknown id. */
   sent(id: string): Promise<Sent | undefined>;
   /**
    * Messages, oldest first; those not acknowledged come again after a crash, and to the next loop: so store them by `id`. One loop at
-   * a time: a second one throws `ERR_ARGUMENT`; one in another tab waits for its turn, which also comes when the leading tab dies.
+   * a time: a second one throws `ERR_ARGUMENT`; one in another tab waits for its turn, which also comes when the leading tab dies. When
+   * the client halts the loop throws that error: start another one after `recover()`.
    */
   messages(options?: ReceiveOptions): AsyncIterable<Message>;
   /** `messages()` with an acknowledgement when `handler` resolves; rejects with what it throws, and that message comes first next time. */
   subscribe(handler: (message: Message) => void | Promise<void>, options?: ReceiveOptions): Promise<void>;
-  /** No I/O. */
+  /** No I/O. The contacts of an account can't be listed: keep their names in your own records. */
   contact(account: string): Contact;
   /** The devices of this account. */
   readonly devices: Devices;
@@ -398,8 +408,8 @@ export interface Client extends AsyncDisposable {
     options?: { signal?: AbortSignal | undefined },
   ): () => void;
   /**
-   * Out of `'halted'`: keeps the account, contacts, pins and the inbox, drops sessions and prekeys, registers a new device, and
-   * encrypts queued messages anew under their ids. Calls wait for it. On rejection the client is halted as before.
+   * Out of `'halted'`: keeps the account, contacts, pins and the inbox, drops sessions and prekeys, registers a new device, and encrypts
+   * queued messages anew under their ids. Calls wait for it; loops have ended, start them anew. On rejection the client is halted as before.
    *
    * Throws `ERR_ARGUMENT` unless the client is halted, `ERR_DEVICE_UNTRUSTED` on a device without the account key, `ERR_STORE_*`; where the
    * account has other devices, which the directory is asked about, also `ERR_OFFLINE`, `ERR_TIMEOUT`, `ERR_REJECTED`, `ERR_ACCOUNT_EXISTS`.

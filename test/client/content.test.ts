@@ -120,6 +120,10 @@ describe('content', () => {
     // 3 bytes announce a length beyond 255, one a short one.
     const most = limits.contentBytes - overhead - 2;
     expect(encode('x'.repeat(most)).length).toBe(limits.contentBytes);
+    // What the docstring of `send()` says of text.
+    expect(most).toBeGreaterThanOrEqual(limits.contentBytes - 30);
+    const edited = 'x'.repeat(limits.contentBytes - 60);
+    expect(encode({ kind: 'edit', target, text: edited }).length).toBeLessThanOrEqual(limits.contentBytes);
     expect(() => encode('x'.repeat(most + 1))).toThrow(
       expect.objectContaining({ code: 'ERR_LENGTH', field: 'content', got: limits.contentBytes + 1, max: limits.contentBytes }),
     );
