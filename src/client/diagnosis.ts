@@ -39,8 +39,10 @@ interface Report {
 
 /** The `undecryptable` events of one client, and what is remembered of each. */
 export interface Troubles {
-  /** The row of one event; `committed` says it. Only the last 100 are remembered, 20 of one account. */
+  /** The row of one event of a contact; `committed` says it. Only the last 100 are remembered, 20 of one account. */
   report(trouble: Trouble): Report;
+  /** The same of a session whose sender no pin confirms: no row, once an hour for an account, and few in all. */
+  unconfirmed(trouble: Trouble): Report;
   /** The same of content that can't be read: nothing if that was said of the account in this hour. Of a stranger no row is written. */
   unreadable(account: string, code: ErrorCode, isStranger: boolean): Report | undefined;
   /** Says one whose sender nobody knows, and remembers it in memory alone: a flood of names must not push out what matters. */
@@ -72,9 +74,14 @@ export async function troubles(ctx: Context): Promise<Troubles> {
     ctx.events.emit({ type: 'undecryptable', reference, ...(from !== undefined && { from }), code, heals });
   const isRecent = ({ atMs }: Remembered): boolean => Math.abs(ctx.now() - atMs) < sessionLimits.unreadableAgainMs;
   const wasSaid = (account: string | undefined, code: ErrorCode): boolean =>
-    [...known, ...strangers.values()].some(
-      (each) => each.account === account && each.code === code && each.session === undefined && isRecent(each),
+    [...known.filter(({ session }) => session === undefined), ...strangers.values()].some(
+      (each) => each.account === account && each.code === code && isRecent(each),
     );
+  /** Says what anybody can bring about under any name: once an hour for an account, and few in all. */
+  const sayRarely = (trouble: Unproven): void => {
+    const alike = [...strangers.values()].filter((each) => each.code === trouble.code && each.heals === trouble.heals && isRecent(each));
+    if (alike.length < sessionLimits.goneReports && !wasSaid(trouble.account, trouble.code)) self.reportStranger(trouble);
+  };
   const self: Troubles = {
     async load(reference) {
       const row = await ctx.db.read(keys.trouble(reference));
@@ -92,10 +99,9 @@ export async function troubles(ctx: Context): Promise<Troubles> {
       say(reference, trouble);
     },
     gone(account, isContact) {
-      const trouble = { account, code: 'ERR_KEY_GONE', heals: isContact ? 'needs-person' : 'never' } as const;
-      const alike = [...strangers.values()].filter((each) => each.code === trouble.code && each.heals === trouble.heals && isRecent(each));
-      if (alike.length < sessionLimits.goneReports && !wasSaid(account, trouble.code)) self.reportStranger(trouble);
+      sayRarely({ account, code: 'ERR_KEY_GONE', heals: isContact ? 'needs-person' : 'never' });
     },
+    unconfirmed: (trouble) => ({ writes: [], committed: () => sayRarely(trouble) }),
     report(trouble) {
       const reference = toHex(ctx.rng(8));
       const row = { ...trouble, atMs: ctx.now() };
@@ -128,7 +134,7 @@ const ADVICE: Partial<Readonly<Record<ErrorCode | 'healthy' | 'healed' | 'unsett
   healthy: 'Nothing is wrong that this client knows of.',
   healed: 'It has healed: a new session is in use, and what the sender still had was sent again.',
   unsettled:
-    'A session is broken whose other side is not confirmed, or has changed its identity: once that is settled, a message to it starts another.',
+    'A session is broken whose other side is not confirmed, or has changed its identity: once that is settled, another takes its place, and what was lost is asked for.',
   unverified: 'Only verified contacts are written to, as the option `trust` says: a person has to verify the contact.',
   ERR_DECRYPT:
     'Messages arrived damaged, or the two sides have drifted apart (a restored copy of a store does that): the session is being replaced, and what was lost is asked for.',

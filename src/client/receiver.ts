@@ -388,6 +388,7 @@ export async function receiver(
     unlisted.delete(account);
     claims
       .settle(account)
+      .then(() => repair.orphaned(account))
       .catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
   });
   return self;

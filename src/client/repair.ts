@@ -58,8 +58,11 @@ export interface Repair {
   ): Promise<Heard>;
   /** What failed on sessions with a device that its account has no more, too little to mean that a session is broken: nobody can be asked. */
   losses(owner: PeerDevice, peer: PeerSessions): Heard;
-  /** Commits these reports for the devices that contacts have no more. */
-  orphaned(): Promise<void>;
+  /**
+   * Looks after what failed where nothing comes that would bring it up, with the devices of one account or of all: commits these reports
+   * for those that contacts have no more, and asks for what failed while nobody had confirmed its sender.
+   */
+  orphaned(...account: string[]): Promise<void>;
   /** Sends again what the other side could not read. */
   readonly retry: ControlHandlers['retry'];
 }
@@ -99,8 +102,12 @@ export function repair(
     sessions.installPeer(owner, rows.peer);
     for (const each of also) each.committed();
   };
-  const trouble = (facts: PeerDevice, session: Uint8Array, code: Trouble['code'], heals: Trouble['heals']): Posted =>
-    troubles.report({ account: facts.account, deviceKeyHash: facts.deviceKeyHash, session, code, heals });
+  const trouble = (facts: PeerDevice, session: Uint8Array, code: Trouble['code'], heals: Trouble['heals'], isStranger = false): Posted =>
+    troubles[isStranger ? 'unconfirmed' : 'report']({ account: facts.account, deviceKeyHash: facts.deviceKeyHash, session, code, heals });
+  const isStranger = async ({ account, accountKeyHash }: LiveSession['facts']): Promise<boolean> => {
+    const contact = await contacts.load(account);
+    return contact === undefined || !equal(contact.pin, accountKeyHash);
+  };
 
   /**
    * `peer`, which goes on where it can't be read, without the session on which it was told so, if nothing was heard there for an hour: it
@@ -162,6 +169,14 @@ export function repair(
     };
   };
 
+  /** What failed on broken sessions with a device before it could be asked: nobody had confirmed it, or its identity was in doubt. */
+  const unconfirmed = (owner: PeerDevice, peer: PeerSessions): Heard => {
+    const open = peer.sessions.filter((session) => isBroken(session) && session.failed.length > 0 && session.askedCount === 0);
+    return {
+      peer: open.reduce((next, { id }) => asked(next, id, ctx.now()), peer),
+      requests: open.map(({ id, failed: missing }) => request(owner, id, missing)),
+    };
+  };
   return {
     losses,
     async failed({ id: hex, facts, state }, frame, error) {
@@ -182,7 +197,7 @@ export function repair(
       if (counted === known && !isUnheard) return;
       const asks = (isNews || isUnheard) && (await mayAsk(facts));
       const also: Posted[] = asks ? [request(facts, id, session.failed)] : [];
-      if (isNews) also.push(trouble(facts, id, error.code, asks ? 'by-itself' : 'needs-person'));
+      if (isNews) also.push(trouble(facts, id, error.code, asks ? 'by-itself' : 'needs-person', await isStranger(facts)));
       await commit(facts, asks ? asked(counted, id, nowMs) : counted, also);
     },
     async replaced({ id: hex, facts }) {
@@ -191,15 +206,16 @@ export function repair(
       const peer = died(known, id);
       if (peer !== known) await commit(facts, peer, [trouble(facts, id, 'ERR_DEVICE_UNTRUSTED', 'never')]);
     },
-    async orphaned() {
-      for (const { key } of await ctx.db.list(['peer'])) {
+    async orphaned(...account) {
+      for (const { key } of await ctx.db.list(['peer', ...account])) {
         if (ctx.life.hasEnded()) return;
         const owner = { account: key[1]!, deviceKeyHash: fromHex(key[2]!)! };
         await ctx.lock(`peer ${owner.account}`, async () => {
           const contact = await contacts.load(owner.account);
-          if (contact === undefined || contact.devices.some((listed) => equal(listed.keyHash, owner.deviceKeyHash))) return;
+          const isListed = contact?.devices.some((listed) => equal(listed.keyHash, owner.deviceKeyHash)) === true;
+          if (contact === undefined || (isListed && !contacts.isSendable(contact))) return;
           const known = await sessions.peer(owner);
-          const { peer, requests } = losses(owner, known);
+          const { peer, requests } = isListed ? unconfirmed(owner, known) : losses(owner, known);
           if (requests.length > 0) await commit(owner, peer, requests);
         });
       }
@@ -211,7 +227,7 @@ export function repair(
       // What the device was asked for there has not come either.
       if (unread !== undefined && !isBroken(unread)) peer = unheard(peer);
       const isForgiven = (find(before, id)?.failed.length ?? 0) > 0 && find(heardOf, id)?.failed.length === 0;
-      const reports = isForgiven ? [trouble(owner, id, 'ERR_DECRYPT', 'never')] : [];
+      const reports = isForgiven ? [trouble(owner, id, 'ERR_DECRYPT', 'never', await isStranger(owner))] : [];
       if (!(await mayAsk(owner))) return { peer, requests: reports };
       const open = unasked(peer, id);
       const requests = open.map((session) => request(owner, session.id, session.failed.slice(session.askedCount)));

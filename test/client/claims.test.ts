@@ -1,16 +1,19 @@
 import { expect, test, vi } from 'vitest';
+import { encodeHello } from '../../src/client/content.js';
 import { TransportError } from '../../src/errors.js';
 import { sessionLimits } from '../../src/limits.js';
 import type { BundleBytes } from '../../src/step.js';
 import { memoryStore } from '../../src/store/memory.js';
 import type { Write } from '../../src/store/port.js';
 import { encodeMsgpack } from '../../src/wire/msgpack.js';
+import { spoilSessions } from '../helpers/broken-session.js';
 import { evilPeer } from '../helpers/evil-peer.js';
 import { type Envelope, type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
 import { glassStore, type Person, person, START } from '../helpers/people.js';
 
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
 
+const HOUR = 3_600_000;
 const FLOOD = 150;
 const BOUND = sessionLimits.claimedCount;
 
@@ -291,5 +294,76 @@ test('T28: what strangers say of messages that never come goes with their claims
   const hers = (): number => [...bob.store.rows().keys()].filter((key) => key.startsWith('["got","alice"')).length;
   await vi.waitFor(() => expect(hers()).toBe(1), { timeout: 20_000 });
   expect(rowCounts(bob)['early']).toBeUndefined();
+  await Promise.all([alice.client.close(), bob.client.close()]);
+});
+
+test('T28: what strangers’ sessions fail at stands in no store, and is told once an hour of each', async () => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const bob = await person('bob', network, clock);
+  const friend = evilPeer('friend', 'friend', START);
+  const [bundle] = (await network.bundles('bob')) as [BundleBytes];
+  network.answer = (account, honest) =>
+    account === 'friend' ? [friend.published()] : account === 'bob' ? honest : unreachable(account, honest);
+  const arrives = async (peer: ReturnType<typeof evilPeer>): Promise<void> => {
+    clock.ms += 2_000;
+    const hello = encodeHello({ incarnation: new Uint8Array(16), replaces: [] });
+    await network.inject(bob.address, peer.flight(bundle, peer.raw(hello, 'control')));
+  };
+  /** Damages `count` messages, and sends one that is sound. */
+  const fails = async (peer: ReturnType<typeof evilPeer>, count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) {
+      const frame = peer.next(peer.text('damaged'));
+      frame[frame.length - 1]! ^= 1;
+      await network.inject(bob.address, frame);
+    }
+    await network.inject(bob.address, peer.next(peer.text('sound')));
+  };
+  const told = (who: string): unknown[] => bob.events.filter((event) => event.type === 'undecryptable' && event.from === who);
+  await arrives(friend);
+  await bob.client.contact('friend').identity();
+  await fails(friend, 1);
+  expect(told('friend')).toMatchObject([{ code: 'ERR_DECRYPT', heals: 'never' }]);
+  const strangers = Array.from({ length: 5 }, (_, i) => evilPeer(`stranger ${i}`, `stranger ${i}`, START));
+  for (const stranger of strangers) {
+    await arrives(stranger);
+    for (let i = 0; i < 20; i++) await fails(stranger, 1);
+    await fails(stranger, 3);
+  }
+  expect(rowCounts(bob)).toMatchObject({ trouble: 1, claimed: 5 });
+  expect(strangers.map(({ device: { account } }) => told(account))).toMatchObject(strangers.map(() => [{ heals: 'never' }]));
+  clock.ms += HOUR;
+  const late = Array.from({ length: 10 }, (_, i) => evilPeer(`late ${i}`, `late ${i}`, START));
+  for (const stranger of late) {
+    await arrives(stranger);
+    await fails(stranger, 3);
+  }
+  // A session that is broken is told of, too, and of all of them a few.
+  const broken = bob.events.filter((event) => event.type === 'undecryptable' && event.heals === 'needs-person');
+  expect(broken).toHaveLength(sessionLimits.goneReports);
+  expect((await bob.client.diagnose((broken[0] as { reference: string }).reference)).advice).toContain('not confirmed');
+  expect(rowCounts(bob)).toMatchObject({ trouble: 1 });
+  await bob.client.close();
+});
+
+test('what failed of a first contact before it was confirmed is asked for once it is, without a word from here', async () => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const before = await person('bob', network, clock);
+  const alice = await person('alice', network, clock);
+  network.answer = (account, honest) => (account === 'alice' ? unreachable(account, honest) : honest);
+  await (await alice.client.send('bob', '0')).until('accepted');
+  await network.settled();
+  await before.client.close();
+  await spoilSessions(before.store);
+  const bob = await person('bob', network, clock, { store: before.store, seed: 'again' });
+  for (const text of ['1', '2', '3']) await (await alice.client.send('bob', text)).until('accepted');
+  expect(await bob.seen('undecryptable')).toMatchObject({ from: 'alice', code: 'ERR_DECRYPT', heals: 'needs-person' });
+  network.answer = (_account, honest) => honest;
+  network.cut(bob.address);
+  const got: string[] = [];
+  for (let i = 0; i < 4; i++) got.push((await bob.read()).text);
+  expect(got.sort()).toEqual(['0', '1', '2', '3']);
+  expect(bob.count('undecryptable')).toBe(1);
   await Promise.all([alice.client.close(), bob.client.close()]);
 });
