@@ -108,14 +108,14 @@ export async function troubles(ctx: Context): Promise<Troubles> {
       const ofAccount = known.filter(({ account }) => account === trouble.account);
       const spent = ofAccount.slice(0, Math.max(0, ofAccount.length + 1 - sessionLimits.troublePerAccount));
       const rest = known.filter((each) => !spent.includes(each));
-      const surplus = [...spent, ...rest.slice(0, Math.max(0, rest.length + 1 - sessionLimits.troubleCount))];
+      while (rest.length >= sessionLimits.troubleCount) spent.push(...rest.splice(oldestOfMost(rest), 1));
       return {
         writes: [
           { key: keys.trouble(reference), value: troubleRecord.encode(row) },
-          ...surplus.map((each): Write => ({ key: keys.trouble(each.reference), value: null })),
+          ...spent.map((each): Write => ({ key: keys.trouble(each.reference), value: null })),
         ],
         committed() {
-          known = [...known.filter((each) => !surplus.includes(each)), { reference, ...row }];
+          known = [...known.filter((each) => !spent.includes(each)), { reference, ...row }];
           say(reference, trouble);
         },
       };
@@ -127,6 +127,14 @@ export async function troubles(ctx: Context): Promise<Troubles> {
     },
   };
   return self;
+}
+
+/** Where the oldest row of the account stands of which there are most: whoever makes many pushes out their own. */
+function oldestOfMost(rows: readonly Pick<Trouble, 'account'>[]): number {
+  const counts = new Map<string, number>();
+  for (const { account } of rows) counts.set(account, (counts.get(account) ?? 0) + 1);
+  const most = Math.max(...counts.values());
+  return rows.findIndex(({ account }) => counts.get(account) === most);
 }
 
 /** One sentence for developers on each cause that has more to say than its class. */

@@ -195,6 +195,14 @@ describe('what became of messages that could not be read', () => {
       expect([events[0]!, ...events.slice(-sessionLimits.troublePerAccount)].every(isKept)).toBe(true);
     });
 
+    test('T28: five accounts that make many push out no other', async () => {
+      const { store, events, say, isKept, open } = await setUp();
+      const all = await open();
+      await say(all.report({ account: 'bob', code: 'ERR_DECRYPT', heals: 'never' }));
+      for (let i = 0; i < 150; i++) await say(all.report({ account: `mallory ${i % 5}`, code: 'ERR_DECRYPT', heals: 'never' }));
+      expect([rowCount(store, 'trouble'), isKept(events[0]!)]).toEqual([sessionLimits.troubleCount, true]);
+    });
+
     test('T28: two of an account go into one commit, also where old ones make room', async () => {
       const { store, events, say, open } = await setUp();
       const all = await open();
