@@ -1,6 +1,6 @@
-/** Devices that a directory shows and no account key has signed: they are none, and that is said once. */
+/** Devices that a directory shows and no account key has signed: they are none, and each is told once in a run, by number and key. */
 
-import { equal } from '../bytes.js';
+import { equal, toHex } from '../bytes.js';
 import { isCyphrError } from '../errors.js';
 import { keyHash, listsUnder } from '../identity/index.js';
 import type { BundleBytes } from '../step.js';
@@ -17,27 +17,28 @@ export type RefuseGhosts = (account: string, bundles: readonly BundleBytes[], id
 export function ghosts(ctx: Context): RefuseGhosts {
   const refused = new Set<string>();
 
-  /** Whether a list that comes with the bundle names its device. */
-  const wasListed = ({ address, identity: bytes }: BundleBytes, identity: Uint8Array): boolean => {
-    try {
-      const deviceHash = keyHash(bytes.subarray(bytes.length - identity.length));
-      return listsUnder(identity, [bytes]).some(({ entries }) =>
-        entries.some((entry) => entry.device === address.device && equal(entry.keyHash, deviceHash)),
-      );
-    } catch (error) {
-      if (isCyphrError(error)) return false;
-      throw error;
-    }
-  };
-
   return (account, bundles, identity, listed) => {
-    const found = bundles
-      .filter(({ address }) => !listed.some(({ device }) => device === address.device))
-      .filter(({ address }) => !refused.has(`${address.device} ${account}`))
-      .filter((bundle) => !wasListed(bundle, identity))
-      .map(({ address }) => address.device);
-    if (found.length === 0) return;
-    for (const device of found) if (refused.size < REFUSED_MAX) refused.add(`${device} ${account}`);
-    ctx.events.emit({ type: 'devicesChanged', account, added: [], removed: [], refused: found });
+    const found = new Set<number>();
+    for (const { address, identity: bytes } of bundles) {
+      // Where a device's key stands; it is as long as the account's.
+      const hash = keyHash(bytes.subarray(-identity.length));
+      const isNamed = (entries: readonly DeviceEntry[]): boolean =>
+        entries.some((entry) => entry.device === address.device && equal(entry.keyHash, hash));
+      const name = `${address.device} ${toHex(hash)} ${account}`;
+      if (isNamed(listed) || refused.has(name) || listsIn(bytes, identity).some(({ entries }) => isNamed(entries))) continue;
+      if (refused.size < REFUSED_MAX) refused.add(name);
+      found.add(address.device);
+    }
+    if (found.size > 0) ctx.events.emit({ type: 'devicesChanged', account, added: [], removed: [], refused: [...found] });
   };
+}
+
+/** The list that comes with a device, if the account key has signed it. */
+function listsIn(bytes: Uint8Array, identity: Uint8Array): ReturnType<typeof listsUnder> {
+  try {
+    return listsUnder(identity, [bytes]);
+  } catch (error) {
+    if (isCyphrError(error)) return [];
+    throw error;
+  }
 }

@@ -193,7 +193,7 @@ export type ClientEvent =
   | { readonly type: 'identityChanged'; readonly account: string; readonly was: 'unverified' | 'verified' | 'vouched' }
   /**
    * The account's own key says that these devices came or went; on one's own account, too. `refused`: devices that the directory showed
-   * and that key did not sign, each told once: nothing is ever encrypted for them.
+   * and that key did not sign, each told once in a run, by number and key: nothing is ever encrypted for them.
    */
   | {
       readonly type: 'devicesChanged';

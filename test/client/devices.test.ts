@@ -135,7 +135,10 @@ describe('an account with two devices', () => {
     await closeAll([phone, laptop, bob]);
   });
 
-  test('T30: a device that the directory adds is told once, and nothing is encrypted for it', async () => {
+  test.each([
+    ['a number of its own', 77],
+    ['a number that the list names', undefined],
+  ])('T30: a device that the directory adds under %s is told once in a run, and nothing is encrypted for it', async (_, number) => {
     const clock = { ms: START };
     const network = hostileNetwork();
     const alice = await person('alice', network, clock);
@@ -143,7 +146,7 @@ describe('an account with two devices', () => {
     // Eve's device, under Alice's name, account key and list: all that a directory can put together.
     await person('eve', network, clock);
     const [eve] = await network.bundles('eve');
-    const ghost = 77;
+    const ghost = number ?? alice.client.device;
     network.answer = (account, bundles) => {
       const [own] = bundles;
       if (account !== 'alice' || own === undefined || eve === undefined) return bundles;
@@ -158,13 +161,23 @@ describe('an account with two devices', () => {
     await bob.client.contact('alice').safetyNumber();
     expect(await bob.seen('devicesChanged')).toMatchObject({ account: 'alice', added: [], removed: [], refused: [ghost] });
     expect(bob.count('devicesChanged')).toBe(1);
-    expect(network.sent.filter(({ to }) => to.device === ghost)).toEqual([]);
+    // Nobody has answered for more than a week: the directory is asked.
+    const asked = async (who: Person, text: string): Promise<void> => {
+      const before = network.fetches.length;
+      clock.ms += 8 * 86_400_000;
+      await who.client.send('alice', text);
+      expect((await alice.read()).text).toBe(text);
+      await vi.waitFor(() => expect(network.fetches.slice(before)).toContain('alice'), { timeout: 20_000 });
+      await network.settled();
+    };
+    await asked(bob, 'a week later');
+    expect(bob.count('devicesChanged')).toBe(1);
     expect(await bob.client.contact('alice').identity()).toMatchObject({ devices: [alice.client.device] });
     await bob.client.close();
     const again = await person('bob', network, clock, { seed: 'again', store: bob.store });
-    clock.ms += 11 * 60_000;
-    const [known] = again.store.rows().keys();
-    expect(known).toBeDefined();
+    await asked(again, 'another week later');
+    expect(await again.seen('devicesChanged')).toMatchObject({ refused: [ghost] });
+    expect(network.sent.filter(({ to }) => to.device === ghost)).toHaveLength(number === undefined ? 5 : 0);
     await closeAll([alice, again]);
   });
 
