@@ -108,6 +108,8 @@ export const sessionLimits = {
   unlistedFlights: 4,
   /** How often the directory is asked whether a pinned identity has changed, because a first flight says so. */
   identityCheckMs: DAY_MS,
+  /** Of how many identities of one account it is asked in that time: a contact may change twice in a day, forged flights cost no more. */
+  identityChecks: 4,
   /** How often the directory is asked for a newer list or set of one account, at most. */
   listRefetchMs: 10 * MINUTE_MS,
   /** Sessions of a peer device that it named as replaced before their flights came, and of which that is remembered. */

@@ -54,7 +54,7 @@ export interface Contacts {
   isSendable(contact: KnownContact | undefined): contact is KnownContact;
   /**
    * Whether a message that came from this identity may be shown now: it is the pin, or was when the message came. With `device`, for
-   * what came before there was a pin: only if the pinned account's list names that device.
+   * what came before there was a pin: only if the pinned account's list names that device, by its number, which is drawn at random.
    */
   mayShow(account: string, accountKeyHash: Uint8Array, device?: number): boolean;
   /** Asks the directory, verifies, pins at first use. `take`: whose one-time prekeys to hand out. Throws `ERR_NO_SESSION` for an unknown account. */
@@ -90,8 +90,6 @@ export interface Contacts {
   onPinned(listener: (account: string) => void): void;
 }
 
-/** Identities of which it is remembered that the directory was asked. */
-const COMPARED_MAX = 1_000;
 /** Identities of one contact that are remembered, so that what they wrote can still be shown. */
 const FORMER_PINS = 8;
 
@@ -118,8 +116,8 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   for (const { key, value } of await ctx.db.list(['contact'])) known.set(key[1]!, withPin(contactRecord.decode(value)));
 
   const save = async (account: string, record: ContactRecord, others: readonly Write[] = []): Promise<KnownContact> => {
-    const { identity, sinceMs, verified, list, changedTo, changedList, former, statement } = record;
-    const stored = { identity, sinceMs, verified, list, changedTo, changedList, former, statement };
+    const { identity, sinceMs, verified, list, changedTo, changedList, changedByOwn, former, unasked, statement } = record;
+    const stored = { identity, sinceMs, verified, list, changedTo, changedList, changedByOwn, former, unasked, statement };
     // Read before it is stored: what can't be must never stand in the store.
     const contact = withPin(stored);
     await ctx.db.commit([{ key: keys.contact(account), value: contactRecord.encode(stored) }, ...others]);
@@ -140,7 +138,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   const savePin = async (
     account: string,
     { pin, former = [] }: KnownContact,
-    next: Pick<ContactRecord, 'identity' | 'list' | 'verified' | 'statement'>,
+    next: Pick<ContactRecord, 'identity' | 'list' | 'verified' | 'statement' | 'unasked'>,
   ): Promise<KnownContact> => {
     const devices = await ctx.db.list(['contact-device', account]);
     return save(
@@ -170,7 +168,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     const mayGoOn = !contact.verified && (ctx.settings.trust === 'warn' || organisation.confirms(contact, offered, accountKeyHash));
     const statement = organisation.kept(contact.statement, offered, accountKeyHash);
     const next = mayGoOn
-      ? await savePin(account, contact, { identity, list, verified: false, statement })
+      ? await savePin(account, contact, { identity, list, verified: false, statement, unasked: true })
       : isNews
         ? await save(account, { ...contact, changedTo: identity, changedList: list })
         : contact;
@@ -215,8 +213,8 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     const agreed = verified.filter(({ accountKeyHash }) => equal(accountKeyHash, first.accountKeyHash));
     if (agreed.length !== verified.length) ctx.observer.log('warn', 'directory-conflict');
     const isChanged = before !== undefined && !isPinned(first);
-    // One's own account has one identity, and it is not the directory's to change.
-    if (isChanged && isOwn(account)) throw changedError();
+    // One's own account has one identity, and it is not the directory's to change; nor is what the device that linked this one has said.
+    if (isChanged && (isOwn(account) || before.changedByOwn === true)) throw changedError();
     const contact = isChanged ? await identityChanged(account, before, first, offered) : before;
     const lists = agreed.map(({ list }) => list);
     const told = before === undefined ? claimed.of(account, first.accountKeyHash) : undefined;
@@ -247,19 +245,20 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
       await own.adopt(newest);
       return sound.filter(({ address }) => address.device !== ctx.device().device);
     }
-    // Where the directory shows the pinned identity (again) there is nothing left to decide; a device can't say that of itself.
+    // Where the directory shows the pinned identity (again) there is nothing left to decide of what it had shown; a device can't say that of itself.
+    const isDecided = !isTold && contact?.changedByOwn !== true;
     const statement = organisation.kept(contact?.statement, offered, first.accountKeyHash);
     const record: ContactRecord =
       contact === undefined
         ? { identity: first.accountKey, sinceMs: ctx.now(), verified: false, list: newest.bytes, former: [], statement }
-        : { ...contact, list: newest.bytes, ...(isTold ? {} : { changedTo: undefined, changedList: undefined }), statement };
+        : { ...contact, list: newest.bytes, ...(isDecided ? { changedTo: undefined, changedList: undefined } : {}), statement };
     await save(account, record, deviceWrites);
     for (const listener of verifiedListeners) listener(account, sound);
     return sound;
   };
 
-  /** When the directory was last asked whether a pinned identity has changed. */
-  const comparedAtMs = new Map<string, number>();
+  /** By account and identity: when the directory was last asked whether the pinned one has changed. */
+  const comparedAtMs = new Map<string, Map<string, number>>();
   const askedAtMs = new Map<string, number>();
   const askFor = (account: string, newest = 0): void => {
     const nowMs = ctx.now();
@@ -363,17 +362,19 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     askFor,
     async standing(account, identity) {
       const nowMs = ctx.now();
-      // By identity too: a forged flight must not speak for the true one that comes later.
-      const name = `${account} ${toHex(keyHash(identity))}`;
-      const lastMs = comparedAtMs.get(name);
-      if (lastMs === undefined || Math.abs(nowMs - lastMs) > sessionLimits.identityCheckMs) {
-        comparedAtMs.set(name, nowMs);
-        if (comparedAtMs.size > COMPARED_MAX) comparedAtMs.delete(comparedAtMs.keys().next().value as string);
+      const compared = comparedAtMs.get(account) ?? new Map<string, number>();
+      comparedAtMs.set(account, compared);
+      for (const [each, atMs] of compared) if (Math.abs(nowMs - atMs) > sessionLimits.identityCheckMs) compared.delete(each);
+      // By identity too: a forged flight must not speak for the true one that comes later, nor many of them ask as often as they come.
+      const name = toHex(keyHash(identity));
+      if (!compared.has(name) && compared.size < sessionLimits.identityChecks) {
+        compared.set(name, nowMs);
         try {
           await self.refresh(account, []);
         } catch (error) {
-          if (!isCyphrError(error) || error.code !== 'ERR_IDENTITY_CHANGED') {
-            comparedAtMs.delete(name);
+          // That it shows another one, or knows no such account any more, is an answer.
+          if (!isCyphrError(error) || (error.code !== 'ERR_IDENTITY_CHANGED' && error.code !== 'ERR_NO_SESSION')) {
+            compared.delete(name);
             return 'waits';
           }
         }

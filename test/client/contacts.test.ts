@@ -1,5 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import type { ClientOptions } from '../../src/client/types.js';
+import { sessionLimits } from '../../src/limits.js';
+import { evilPeer } from '../helpers/evil-peer.js';
 import { glassNetwork } from '../helpers/glass-network.js';
 import { hostileNetwork } from '../helpers/hostile-network.js';
 import { coded } from '../helpers/matchers.js';
@@ -164,6 +166,59 @@ describe('T32: a changed identity', () => {
     await bob.client.send('alice', 'from the new one');
     expect(await alice.seen('identityChanged')).toMatchObject({ account: 'bob', was: 'verified' });
     await expect(alice.client.send('bob', 'x')).rejects.toThrow(coded('ERR_IDENTITY_CHANGED'));
+    await close();
+  });
+});
+
+describe('T32: first flights under the name of a contact', () => {
+  async function known() {
+    const clock = { ms: START };
+    const network = hostileNetwork();
+    const [alice, bob] = await Promise.all([person('alice', network, clock), person('bob', network, clock)]);
+    await bob.client.send('alice', 'hello');
+    await alice.read();
+    const [bundle] = await network.bundles('alice');
+    const before = network.fetches.length;
+    const asked = (): number => network.fetches.slice(before).filter((account) => account === 'bob').length;
+    /** Answers whether the flight was taken off the relay. */
+    const flight = (from: ReturnType<typeof evilPeer>, text = 'hi'): Promise<boolean> => {
+      clock.ms += 2_000;
+      return network.inject(alice.address, from.flight(bundle!, from.text(text)));
+    };
+    const forged = (name: string) => evilPeer('bob', name, clock.ms);
+    return { clock, network, alice, asked, flight, forged, close: () => Promise.all([alice.client.close(), bob.client.close()]) };
+  }
+
+  test.each([
+    ['that shows the pinned one', false],
+    ['that has forgotten the account', true],
+  ])('ask a directory %s for a few identities a day, once for each, however many come', async (_, isForgotten) => {
+    const { clock, network, alice, asked, flight, forged, close } = await known();
+    if (isForgotten) network.answer = (account, honest) => (account === 'bob' ? [] : honest);
+    const peers = Array.from({ length: 2 * sessionLimits.identityChecks }, (_, i) => forged(`forged ${i}`));
+    for (const peer of peers.slice(0, 2)) for (let i = 0; i < 2; i++) expect(await flight(peer)).toBe(true);
+    expect(asked()).toBe(2);
+    for (const peer of peers) expect(await flight(peer)).toBe(true);
+    expect(asked()).toBe(sessionLimits.identityChecks);
+    clock.ms += sessionLimits.identityCheckMs;
+    expect(await flight(peers.at(-1)!)).toBe(true);
+    expect(asked()).toBe(sessionLimits.identityChecks + 1);
+    expect(await trustOf(alice, 'bob')).toBe('unverified');
+    await close();
+  });
+
+  test('of a contact who changes twice within a day, also after a forged one: both are asked for', async () => {
+    const { network, alice, flight, forged, close } = await known();
+    expect(await flight(forged('forged'))).toBe(true);
+    for (const name of ['second', 'third']) {
+      const bob = forged(name);
+      network.answer = (account, honest) => (account === 'bob' ? [bob.published()] : honest);
+      expect(await flight(bob, `from the ${name}`)).toBe(false);
+    }
+    expect(alice.count('identityChanged')).toBe(2);
+    await (await alice.client.contact('bob').safetyNumber()).accept();
+    expect(await alice.read()).toMatchObject({ text: 'from the third', trust: 'unverified' });
+    expect(await alice.readAll()).toEqual([]);
     await close();
   });
 });

@@ -15,7 +15,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   prekeys: ['published', 'sets', 'batches', 'units', 'id', 'hash', 'seq', 'profiles', 'issued', 'superseded', 'notAfter'],
   seen: ['set', 'ot', 'init'],
   publish: ['identity', 'signedSet', 'batchId', 'batchHead', 'batchEntries'],
-  contact: ['identity', 'sinceMs', 'verified', 'list', 'changedTo', 'changedList', 'former', 'statement'],
+  contact: ['identity', 'sinceMs', 'verified', 'list', 'changedTo', 'changedList', 'changedByOwn', 'former', 'unasked', 'statement'],
   'device-of-contact': ['setSeq', 'setHash', 'setId', 'sealKey', 'verFloor'],
   peer: [
     ...['sessions', 'id', 'initiatedByUs', 'createdAtMs', 'answeredAtMs', 'status', 'retiredAtMs', 'dead', 'suspect'],
