@@ -50,6 +50,8 @@ export function transmission(
   const { db, transport } = ctx;
   /** How many envelopes of a message are with the carrier. */
   const inFlight = new Map<string, number>();
+  /** Why a message was refused for good for a device, while it is with the carrier for others: these say whether it has failed. */
+  const refusals = new Map<string, AnyCyphrError>();
 
   /** Whether the account's newest list lacks a device that stood in it when a message was encrypted. */
   const isReplaced = async (account: string, device: number): Promise<boolean> => {
@@ -83,12 +85,14 @@ export function transmission(
     } catch (error) {
       if (!isForGood(error)) throw error;
       if (error.code === 'ERR_REJECTED' && (await hasLeft(account, device)) && (await encryptAgain(account, id, device))) return;
-      await finish(id, 'failed', error);
+      refusals.set(id, error);
     } finally {
       const count = inFlight.get(id)! - 1;
       if (count === 0) inFlight.delete(id);
       else inFlight.set(id, count);
     }
+    const why = inFlight.has(id) ? undefined : refusals.get(id);
+    if (why !== undefined && refusals.delete(id)) await finish(id, 'failed', why);
   };
 
   const transmit = async (account: string): Promise<void> => {

@@ -32,12 +32,14 @@ async function ways() {
   const db = await openDatabase(memoryStore(), { rng, now: () => 0, onCommit: () => {}, onLost: () => {} });
   let seq = 0;
   const shown: string[] = [];
+  const lock = mutex();
   const ctx = {
     db,
     rng,
     life: life(),
-    lock: mutex(),
+    lock,
     now: () => START,
+    days: { today: () => 1, sinceMs: () => 0 },
     nextSeq: () => ++seq,
     settings: { receipts: 'delivered' },
     device: () => ({ account: 'bob' }),
@@ -47,12 +49,15 @@ async function ways() {
   const inbox = {
     write: (at: number): Write => ({ key: ['inbox', String(at)], value: new Uint8Array(1) }),
     added: (_seq: number, { id }: { id: string }) => void shown.push(id),
+    claimedOf: async () => [],
   } as unknown as Inbox;
   const way = arrivals(ctx, await talk(ctx), await receipts(ctx, everybody, (() => {}) as never), inbox);
   const commits: (readonly Write[])[] = [];
   return {
+    lock,
     shown,
     commits,
+    confirm: () => way.confirm('alice', async (rows) => void commits.push(rows)),
     take: async (what: Arrival, isClaimed = false) =>
       (
         await way.take(what, isClaimed, async (rows) => {
@@ -97,4 +102,16 @@ test('before its sender is confirmed, a message leaves nothing but itself', asyn
     ['got', 'inbox'],
     ['got', 'inbox'],
   ]);
+});
+
+test('no message comes into a conversation while its earlier ones are being confirmed, nor the other way round', async () => {
+  const bob = await ways();
+  let goOn = (): void => {};
+  const held = bob.lock('talk alice', () => new Promise<void>((resolve) => (goOn = resolve)));
+  const both = Promise.all([bob.take(message), bob.confirm()]);
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect(bob.commits).toEqual([]);
+  goOn();
+  await Promise.all([held, both]);
+  expect(bob.commits.map(spaces)).toEqual([['got', 'inbox', 'receipt', 'talk'], []]);
 });

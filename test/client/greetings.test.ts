@@ -1,5 +1,10 @@
 import { expect, test, vi } from 'vitest';
+import { greetings } from '../../src/client/greetings.js';
+import { greetRecord } from '../../src/client/records.js';
 import { recoverStore } from '../../src/client/recovery.js';
+import { TransportError } from '../../src/errors.js';
+import { keyHash } from '../../src/identity/index.js';
+import type { Write } from '../../src/store/port.js';
 import { glassNetwork, offline } from '../helpers/glass-network.js';
 import { type Person, person, START } from '../helpers/people.js';
 import { testRng } from '../helpers/rng.js';
@@ -76,4 +81,95 @@ test('a greeting that the relay can’t take now goes out later, and is forgotte
   expect((await down.read()).text).toBe('there you are');
   expect([...alice.store.rows().keys()]).not.toContain('["greet","bob"]');
   await Promise.all([down, bob].map(({ client }) => client.close()));
+});
+
+test('an account with more devices than the hour has sessions to spare is greeted later: no keys are taken for it', async () => {
+  let spareCount = 1;
+  const taken: unknown[] = [];
+  const contact = { devices: [{ device: 1 }, { device: 2 }] };
+  const contacts = {
+    load: async () => contact,
+    assertSendable() {},
+    refresh: async (...asked: unknown[]) => {
+      taken.push(asked);
+      return [];
+    },
+  };
+  const value = greetRecord.encode({ isStarted: false, hellos: [] });
+  const db = { list: async () => [{ key: ['greet', 'bob'], value }], read: async () => value, commit: async () => {} };
+  const encryption = { usable: async () => undefined, assertMayStart: async () => {}, spareCount: () => spareCount };
+  const { start } = await greetings({ db, lock } as never, contacts as never, encryption as never);
+  await start('bob');
+  expect(taken).toEqual([]);
+  spareCount = 2;
+  await start('bob');
+  expect(taken).toEqual([['bob', [1, 2]]]);
+});
+
+const filled = (lengthBytes: number, value: number): Uint8Array => new Uint8Array(lengthBytes).fill(value);
+const lock = (_: string, task: () => unknown): unknown => task();
+
+test('a greeting is forgotten device by device, as the relay takes it; an answer meanwhile leaves nothing to note', async () => {
+  const hello = (device: number) => ({ device, bytes: filled(1, device) });
+  const rows = new Map([['bob', greetRecord.encode({ isStarted: true, hellos: [hello(1), hello(2)] })]]);
+  const db = {
+    list: async () => [...rows].map(([account, value]) => ({ key: ['greet', account], value })),
+    read: async ([, account]: readonly string[]) => rows.get(account!),
+    async commit([write]: readonly Write[]) {
+      rows.set(write!.key[1]!, write!.value!.slice());
+    },
+  };
+  const sent: number[] = [];
+  let onSend = (device: number): void => {
+    if (device === 2) throw new TransportError('ERR_OFFLINE', 'down');
+  };
+  const transport = {
+    async send({ device }: { device: number }) {
+      onSend(device);
+      sent.push(device);
+    },
+  };
+  const open = () => greetings({ db, lock, transport, life: { race: (task: unknown) => task } } as never, {} as never, {} as never);
+  const first = await open();
+  await expect(first.transmit('bob')).rejects.toMatchObject({ code: 'ERR_OFFLINE' });
+  const second = await open();
+  expect([first.isDue('bob'), second.isDue('bob')]).toEqual([true, true]);
+  onSend = () => {};
+  await second.transmit('bob');
+  expect([sent, second.isDue('bob'), (await open()).isDue('bob')]).toEqual([[1, 2], false, false]);
+
+  rows.set('carol', greetRecord.encode({ isStarted: true, hellos: [hello(3)] }));
+  onSend = () => void rows.delete('carol');
+  await (await open()).transmit('carol');
+  expect([...rows.keys()]).toEqual(['bob']);
+});
+
+test('nobody is greeted with keys of another identity or another device than are listed by now', async () => {
+  const [pin, key] = [filled(64, 1), filled(1_984, 2)];
+  const address = { account: 'bob', device: 1 };
+  const bundles = [
+    { address, accountKeyHash: filled(64, 9), deviceKey: key },
+    { address, accountKeyHash: pin, deviceKey: filled(1_984, 9) },
+    { address: { ...address, device: 2 }, accountKeyHash: pin, deviceKey: key },
+  ];
+  const contact = { pin, devices: [{ device: 1, keyHash: keyHash(key) }] };
+  const contacts = { load: async () => contact, assertSendable() {}, refresh: async () => bundles };
+  const value = greetRecord.encode({ isStarted: false, hellos: [] });
+  const started: unknown[] = [];
+  const db = { list: async () => [{ key: ['greet', 'bob'], value }], read: async () => value, commit: async () => {} };
+  const encryption = {
+    usable: async () => undefined,
+    assertMayStart: async () => {},
+    spareCount: () => 9,
+    async onNewSession(_contact: unknown, bundle: unknown) {
+      started.push(bundle);
+      return { frame: new Uint8Array(), writes: [], install() {} };
+    },
+  };
+  const { start } = await greetings({ db, lock } as never, contacts as never, encryption as never);
+  await start('bob');
+  expect(started).toEqual([]);
+  bundles.push({ address, accountKeyHash: pin, deviceKey: key });
+  await start('bob');
+  expect(started).toEqual([bundles.at(-1)]);
 });

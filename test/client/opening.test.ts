@@ -2,7 +2,7 @@ import { createClient } from '@cyphr/e2ee';
 import { memoryStore } from '@cyphr/e2ee/store/memory';
 import { memoryNetwork } from '@cyphr/e2ee/transport/memory';
 import { expect, test, vi } from 'vitest';
-import { keys, metaRecord } from '../../src/client/records.js';
+import { keys, metaRecord, pendingRecord, sentRecord } from '../../src/client/records.js';
 import { TransportError } from '../../src/errors.js';
 import type { Store } from '../../src/store/port.js';
 import { crashingStore } from '../../src/testing/crashing-store.js';
@@ -249,4 +249,20 @@ test('records refuse what they did not write', () => {
   for (const record of [{ account: 'alice' }, { ...meta, account: 5 }, { ...meta, more: 1 }]) {
     expect(() => metaRecord.decode(encodeRecord('meta', 2, record))).toThrow(coded('ERR_STORE_CORRUPT'));
   }
+});
+
+test('what an earlier run left waiting of the protocol’s own is nothing that the application hears of', async () => {
+  const network = glassNetwork();
+  const clock = { ms: START };
+  const { client, store } = await person('alice', network, clock);
+  await client.close();
+  const [id, seq] = ['01'.repeat(16), 7];
+  const waits = { to: 'bob', state: 'queued', atMs: START, seq, waitingFor: [], accepted: 0, isControl: true };
+  await store.commit([
+    { key: keys.sent(id), value: sentRecord.encode(waits) },
+    { key: keys.pending('bob', seq), value: pendingRecord.encode({ id, payload: new Uint8Array(1), control: 'any', atMs: START }) },
+  ]);
+  const again = await person('alice', network, clock, { store, seed: 'again' });
+  expect(again.client.status).toMatchObject({ queuedCount: 0 });
+  await again.client.close();
 });

@@ -232,6 +232,8 @@ describe('receipts that come', () => {
     for (const n of [1, 2]) await alice.sent(n, 'bob');
     await alice.told('mallory', { delivered: [bytesOf(1)], read: [bytesOf(1)] });
     await alice.told('bob', { delivered: [bytesOf(99)] });
+    await alice.sent(3, 'bob', { isControl: true });
+    await alice.told('bob', { delivered: [bytesOf(3)] });
     expect([await alice.state(1), await alice.state(99), alice.events]).toEqual(['accepted', undefined, []]);
     expect(await alice.db.list(['told'])).toEqual([]);
     await alice.told('bob', { delivered: [bytesOf(1), bytesOf(1)] });

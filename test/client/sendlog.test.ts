@@ -135,6 +135,16 @@ describe('what is over is over', () => {
     expect(await isPast({ db, now: () => clock.ms }, idOf(1), START)).toBe(true);
   });
 
+  test('that it was encrypted once more prolongs nothing', async () => {
+    await add(1, [name(phone, 1)]);
+    clock.ms += 47 * HOUR;
+    await add(1, [name(phone, 2)]);
+    clock.ms += HOUR;
+    expect(await taken(bob(phone), [2])).toEqual([idOf(1)]);
+    clock.ms += 1;
+    expect(await taken(bob(phone), [2])).toEqual([]);
+  });
+
   test('a message that was to disappear is not sent again once it has', async () => {
     const record = { to: 'bob', state: 'accepted', atMs: START, seq: 1, waitingFor: [], accepted: 1, acceptedAtMs: clock.ms };
     await add(1, [name(phone, 7)]);
@@ -178,13 +188,15 @@ describe('what is over is over', () => {
   test('of 1,000 messages and more the last 1,000 are kept, in the store and after a restart', async () => {
     for (let n = 0; n < sessionLimits.sendLogCount + 20; n++) {
       clock.ms += 1;
-      await add(n, [name(phone, n)]);
+      // By age, not by id.
+      await add(9_999 - n, [name(phone, n)]);
     }
+    expect(log.namesIn(filled(16, 5))).toHaveLength(sessionLimits.sendLogCount);
     const rows = [...store.rows().keys()].filter((key) => key.startsWith('["log"'));
     expect(rows).toHaveLength(sessionLimits.sendLogCount);
     for (let again = 0; again < 2; again++) {
       expect(await taken(bob(phone), [0, 19])).toEqual([]);
-      expect(await taken(bob(phone), [20, 1019])).toEqual([idOf(20), idOf(1019)]);
+      expect(await taken(bob(phone), [20, 1019])).toEqual([idOf(9_979), idOf(8_980)]);
       log = await open();
     }
     await add(5000, [name(phone, 5000)]);

@@ -285,6 +285,26 @@ test('T09: a directory without one-time prekeys: the flight is told to be replay
   await close();
 });
 
+test('T09: nor is its replay accepted after a restart, once its session is gone', async () => {
+  const { network, people, close } = await world('alice', 'bob');
+  const [alice, bob] = people as [Person, Person];
+  network.answer = (_account, honest) => honest.map(({ oneTime: _taken, ...bundle }) => bundle);
+  await alice.client.send('bob', 'pay once');
+  await bob.read();
+  await network.settled();
+  await bob.client.close();
+  // As sessions go that newer ones have pushed out.
+  for (const space of ['session', 'tag', 'peer'] as const) {
+    const rows = await bob.store.list([space], 10);
+    await bob.store.commit(rows.map(({ key }) => ({ key, value: null })));
+  }
+  const again = await person('bob', network, { ms: START }, { store: bob.store, seed: 'again' });
+  for (const { bytes } of [...network.sent]) await network.inject(again.address, bytes);
+  expect(again.dropped()).toEqual(['ERR_DUPLICATE']);
+  expect(again.count('sessionEstablished')).toBe(0);
+  await Promise.all([again.client.close(), close()]);
+});
+
 test('T09: a relay that denies all one-time prekeys can’t make the device keep more and more of them', async () => {
   const { network, people, close } = await world('bob');
   const [bob] = people as [Person];

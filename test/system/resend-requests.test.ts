@@ -109,7 +109,10 @@ describe('T28: requests to send again', () => {
       [id, [{ ...name, n: 'x' }]],
       [id, [7]],
     ];
-    for (const [session, missing] of wrong) await flight(request(session, missing));
+    for (const [session, missing] of wrong) {
+      await flight(request(session, missing));
+      expect(sessionsWith(alice.store, 'mallory').some(({ dead }) => dead)).toBe(false);
+    }
     // One about the session in which it comes itself, too.
     const own = sessionsWith(alice.store, 'mallory').find(({ status }) => status === 'active')!;
     await network.inject(alice.address, mallory.next(mallory.raw(request(own.id, [name]), 'control')));
