@@ -17,7 +17,7 @@ import { openClient } from './client.js';
 import { openDatabase, storeCall } from './database.js';
 import { noDropBox } from './linking.js';
 import { checkOptions } from './options.js';
-import { abortable, clientClock, clientRng, timer } from './platform.js';
+import { clientClock, clientRng, type Endable, endingWith, timer } from './platform.js';
 import { bindDirectory, isRefusedForGood } from './ports.js';
 import { greetRecord, keys } from './records.js';
 import { deviceRows } from './recovery.js';
@@ -64,27 +64,28 @@ export async function joinWith({ code, ...options }: JoinOptions, makeRng: (give
   const box = dropBoxOf(options);
   const untilMs = now() + linkLimits.codeMs;
 
-  const offer = await abortable(box.pickUp(read.offerSlot, { signal }), signal);
+  const patience = waiting(signal);
+  const offer = await patience((options) => box.pickUp(read.offerSlot, options));
   if (offer === undefined) throw new TransportError('ERR_TIMEOUT', 'no device shows this code: it has expired, or is of another relay');
   const made = generateDeviceKeys(rng);
   const { dhKey } = entryOf(made);
   const asked = requestLink(read, offer, account, { device: made.device, deviceKey: made.deviceKey.publicKey, dhKey }, rng);
-  const pickUp = (slot: string): Promise<Uint8Array> => leftIn(box, slot, untilMs, now, signal);
+  const isLate = (): boolean => now() >= untilMs;
   const refused = (error: unknown): never => {
     if (!isRefusedForGood(error)) throw error;
     throw new TrustError('ERR_DEVICE_UNTRUSTED', 'another device has asked with this code: it is good for one', { cause: error });
   };
   let exchange: LinkExchange;
   try {
-    await abortable(box.leave(read.requestSlot, asked.request, { signal }), signal).catch(refused);
-    exchange = openLinkChallenge(asked, await pickUp(asked.challengeSlot));
+    await patience((options) => box.leave(read.requestSlot, asked.request, options)).catch(refused);
+    exchange = openLinkChallenge(asked, await leftIn(box, asked.challengeSlot, patience, isLate));
   } finally {
     wipe(asked.secret);
   }
 
   const open = async (): Promise<Client> => {
     try {
-      const { accountKey, deviceList, linkedBy } = openLinkAnswer(exchange, await pickUp(exchange.grantSlot));
+      const { accountKey, deviceList, linkedBy } = openLinkAnswer(exchange, await leftIn(box, exchange.grantSlot, waiting(signal), isLate));
       const joined: DeviceSecrets = {
         ...made,
         account,
@@ -112,19 +113,37 @@ function dropBoxOf({ account, directory }: ClientOptions): DropBox {
   return { leave, pickUp };
 }
 
-/** Waits for what the other device leaves in a slot, as long as a code is good, over a network that may fail meanwhile. */
-async function leftIn(box: DropBox, slot: string, untilMs: number, now: Now, signal: AbortSignal | undefined): Promise<Uint8Array> {
+type Patience = <T>(call: Endable<T>) => Promise<T>;
+
+/** Makes calls for as long as a code is good, from now on and whatever the clock says: what has not ended by then is `ERR_TIMEOUT`. */
+function waiting(signal: AbortSignal | undefined): Patience {
+  const late = new AbortController();
+  timer(() => late.abort(), linkLimits.codeMs);
+  return (call) =>
+    endingWith([signal, late.signal], call).catch((error: unknown) => {
+      throw signal?.aborted !== true && late.signal.aborted ? unanswered() : error;
+    });
+}
+
+/** Waits for what the other device leaves in a slot, over a network that may fail meanwhile. */
+async function leftIn(box: DropBox, slot: string, patience: Patience, isLate: () => boolean): Promise<Uint8Array> {
+  const pause = (ms: number): Promise<void> => patience(() => new Promise((resolve) => void timer(resolve, ms)));
   for (;;) {
     try {
-      const found = await abortable(box.pickUp(slot, { signal }), signal);
+      const found = await patience((options) => box.pickUp(slot, options));
       if (found !== undefined) return found;
-      await abortable(new Promise<void>((resolve) => void timer(resolve, linkLimits.emptyMs)), signal);
+      await pause(linkLimits.emptyMs);
     } catch (error) {
-      if (signal?.aborted === true || !isCyphrError(error) || error.action !== 'retry') throw error;
-      await abortable(new Promise<void>((resolve) => void timer(resolve, PAUSE_MS)), signal);
+      if (!isCyphrError(error) || error.action !== 'retry') throw error;
+      // Throws at once where it was the patience that has ended.
+      await pause(PAUSE_MS);
     }
-    if (now() >= untilMs) throw new TransportError('ERR_TIMEOUT', 'the other device did not answer', { max: linkLimits.codeMs });
+    if (isLate()) throw unanswered();
   }
+}
+
+function unanswered(): TransportError {
+  return new TransportError('ERR_TIMEOUT', 'the other device did not answer', { max: linkLimits.codeMs });
 }
 
 /** Makes the store that of a linked device, which greets the others of its account: one commit. */

@@ -26,7 +26,7 @@ import type { ControlEffect, ControlOf, ControlSender } from './control.js';
 import type { Calls } from './engine.js';
 import type { Outbox } from './outbox.js';
 import type { OwnList } from './own-list.js';
-import { abortable, timer } from './platform.js';
+import { abortable, type Endable, endingWith, timer } from './platform.js';
 import { isRefusedForGood } from './ports.js';
 import { bySchema, type ContactRecord, contactRecord, grantRecord, keys, shareRecord } from './records.js';
 import type { Repair } from './repair.js';
@@ -53,7 +53,9 @@ export interface Linking {
 interface Shown {
   readonly id: string;
   readonly offer: LinkOffer;
-  readonly expiresAtMs: number;
+  readonly madeAtMs: number;
+  /** Aborts once the code is forgotten: what its request waits for is then waited for no longer. */
+  readonly ended: AbortController;
   asked?: Promise<LinkExchange> | undefined;
   /** The request that was taken. Challenged once: what has been left in the drop box can't be replaced. */
   taken?: ReturnType<typeof acceptLinkRequest>;
@@ -75,13 +77,15 @@ export function linking(
   const { directory } = ctx;
   let shown: Shown | undefined;
 
-  const forget = (): void => {
-    if (shown !== undefined) wipe(shown.offer.seed, shown.offer.drawn);
+  const forget = (link = shown): void => {
+    if (link === undefined || link !== shown) return;
+    wipe(link.offer.seed, link.offer.drawn);
     // An answer that is under way still needs them.
-    if (shown?.isOver === false && shown.taken !== undefined) wipe(shown.taken.answerKeys);
+    if (!link.isOver && link.taken !== undefined) wipe(link.taken.answerKeys);
     shown = undefined;
+    link.ended.abort();
   };
-  ctx.life.onEnd(forget);
+  ctx.life.onEnd(() => forget());
 
   const pause = (signal?: AbortSignal, ms = PAUSE_MS): Promise<void> => {
     let stop = (): void => {};
@@ -100,47 +104,48 @@ export function linking(
   /** The linking of that name, while its code is good. */
   const current = (id: string): Shown => {
     assertPrimary(ctx);
-    if (shown?.id !== id || shown.isOver || ctx.now() >= shown.expiresAtMs) throw expired();
+    if (shown?.id !== id || shown.isOver) throw expired();
+    const ageMs = ctx.now() - shown.madeAtMs;
+    // A clock that was set back says nothing about the age of a code.
+    if (ageMs < 0 || ageMs >= linkLimits.codeMs) throw expired();
     return shown;
   };
 
-  /** One call to the drop box; `undefined` if the network failed, or nothing came for a while. */
-  const attempt = async <T>(
-    call: (options: { signal: AbortSignal }) => Promise<T>,
-    signal: AbortSignal | undefined,
-  ): Promise<T | undefined> => {
-    const over = new AbortController();
-    const end = (): void => over.abort();
-    const unlisten = ctx.life.onEnd(end);
-    signal?.addEventListener('abort', end, { once: true });
+  /** One call to the drop box, which ends with the code. */
+  const whileShown = <T>(link: Shown, signal: AbortSignal | undefined, call: Endable<T>): Promise<T> =>
+    endingWith([signal, link.ended.signal], call).catch((error: unknown) => {
+      // Says why, as an abort of ours has no reason of its own.
+      if (signal?.aborted !== true && link.ended.signal.aborted) current(link.id);
+      throw error;
+    });
+
+  /** One such call; `undefined` if the network failed, or nothing came for a while. */
+  const attempt = async <T>(link: Shown, signal: AbortSignal | undefined, call: Endable<T>): Promise<T | undefined> => {
     try {
-      return await abortable(ctx.life.race(call(over)), signal);
+      return await whileShown(link, signal, call);
     } catch (error) {
-      if (over.signal.aborted || !isCyphrError(error) || error.action !== 'retry') throw error;
+      if (signal?.aborted === true || link.ended.signal.aborted || !isCyphrError(error) || error.action !== 'retry') throw error;
       await pause(signal);
       return undefined;
-    } finally {
-      unlisten();
-      signal?.removeEventListener('abort', end);
     }
   };
 
   const request = async (link: Shown, signal: AbortSignal | undefined): Promise<LinkExchange> => {
     const { leave, pickUp } = dropBox();
     while (link.taken === undefined) {
-      const found = await attempt((options) => pickUp(link.offer.requestSlot, options), signal);
+      const found = await attempt(link, signal, (options) => pickUp(link.offer.requestSlot, options));
       current(link.id);
       if (found !== undefined) link.taken = accept(link, found);
       else await pause(signal, linkLimits.emptyMs);
     }
     const { taken } = link;
-    const leaveChallenge = async (options: { signal: AbortSignal }): Promise<true> => {
+    const leaveChallenge: Endable<true> = async (options) => {
       await leave(taken.challengeSlot, taken.challenge, options).catch((error: unknown) => {
         throw isRefusedForGood(error) ? spoilt(link, error) : error;
       });
       return true;
     };
-    while ((await attempt(leaveChallenge, signal)) === undefined) current(link.id);
+    while ((await attempt(link, signal, leaveChallenge)) === undefined) current(link.id);
     current(link.id);
     return taken;
   };
@@ -271,10 +276,12 @@ export function linking(
         assertRoom(ctx.ownList().entries);
         forget();
         const offer = generateLinkOffer(ctx.device().account, ctx.rng);
-        const link: Shown = { id: offer.offerSlot, offer, expiresAtMs: ctx.now() + linkLimits.codeMs, isOver: false };
+        const link: Shown = { id: offer.offerSlot, offer, madeAtMs: ctx.now(), ended: new AbortController(), isOver: false };
         shown = link;
-        await abortable(ctx.life.race(leave(offer.offerSlot, offer.offer, { signal })), signal);
-        return { id: link.id, qr: offer.qr, typed: offer.typed, expiresAtMs: link.expiresAtMs };
+        // Whatever the clock says, and also while nothing looks at it.
+        timer(() => forget(link), linkLimits.codeMs);
+        await whileShown(link, signal, (options) => leave(offer.offerSlot, offer.offer, options));
+        return { id: link.id, qr: offer.qr, typed: offer.typed, expiresAtMs: link.madeAtMs + linkLimits.codeMs };
       },
       async linkRequest({ id }, signal) {
         const link = current(id);
@@ -300,7 +307,7 @@ export function linking(
           throw error;
         }
         wipe(exchange.answerKeys);
-        if (shown === link) forget();
+        forget(link);
       },
       async revoke({ device }) {
         assertPrimary(ctx);

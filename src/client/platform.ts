@@ -141,6 +141,24 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefine
   });
 }
 
+/** A call that its signal can end. */
+export type Endable<T> = (options: { readonly signal: AbortSignal }) => Promise<T>;
+
+/** Makes a call that ends with the first of `signals` that aborts: its own signal aborts, and this rejects with the reason of that one. */
+export async function endingWith<T>(signals: readonly (AbortSignal | undefined)[], call: Endable<T>): Promise<T> {
+  const over = new AbortController();
+  const end = (): void => over.abort();
+  for (const each of signals) {
+    if (each?.aborted === true) throw abortReason(each);
+    each?.addEventListener('abort', end, { once: true });
+  }
+  try {
+    return await signals.reduce((made, each) => abortable(made, each), call(over));
+  } finally {
+    for (const each of signals) each?.removeEventListener('abort', end);
+  }
+}
+
 /** Runs tasks of one name in call order, those of different names side by side. */
 export type Mutex = <T>(name: string, task: () => Promise<T>) => Promise<T>;
 

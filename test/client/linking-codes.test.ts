@@ -1,37 +1,58 @@
 /** What a code is good for, and what a drop box can do with what lies in it. */
 
-import { describe, expect, test } from 'vitest';
-import { parseLinkCode } from '../../src/identity/linking.js';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { generateDeviceKeys } from '../../src/identity/index.js';
+import { openLinkChallenge, parseLinkCode, requestLink } from '../../src/identity/linking.js';
 import { linkLimits } from '../../src/limits.js';
 import { memoryNetwork } from '../../src/transport/memory.js';
-import type { Directory, Network } from '../../src/transport/port.js';
+import type { Directory, Login, Network } from '../../src/transport/port.js';
 import { introduced, joining } from '../helpers/devices.js';
 import { glassNetwork } from '../helpers/glass-network.js';
 import { type Person, person, START } from '../helpers/people.js';
+import { testRng } from '../helpers/rng.js';
 
 /** Version, 32 bytes drawn, tag: nothing else in a drop box is as long. */
 const CHALLENGE_BYTES = 49;
 
 type Leave = NonNullable<Directory['leave']>;
+type Over = (inner: Directory) => Partial<Directory>;
 
-/** `leaving`: how the drop box takes a challenge. */
-const world = async (leaving?: (slot: string, challenge: Uint8Array, leave: Leave) => Promise<void>) => {
+/** `over`: what the drop box does in another way. */
+const world = async (over: Over = () => ({})) => {
   const inner = memoryNetwork();
-  const network: Network = {
-    ...inner,
-    directory: (login) => {
-      const directory = inner.directory(login);
-      const leave: Leave = (slot, bytes, options) =>
-        leaving === undefined || bytes.length !== CHALLENGE_BYTES
-          ? directory.leave!(slot, bytes, options)
-          : leaving(slot, bytes, (...call) => directory.leave!(...call));
-      return { ...directory, leave };
-    },
+  const directory = (login: Login): Directory => {
+    const honest = inner.directory(login);
+    return { ...honest, ...over(honest) };
   };
+  const network: Network = { ...inner, directory };
   const clock = { ms: START };
-  const alice = await person('alice', network, clock);
-  return { network, clock, alice };
+  return { network, clock, alice: await person('alice', network, clock) };
 };
+/** How the drop box takes a challenge. */
+const challenged =
+  (leaving: (slot: string, challenge: Uint8Array, leave: Leave) => Promise<void>): Over =>
+  ({ leave }) => ({
+    leave: (slot, bytes, options) =>
+      bytes.length === CHALLENGE_BYTES ? leaving(slot, bytes, (...call) => leave!(...call)) : leave!(slot, bytes, options),
+  });
+/** Where the drop box does not answer; `calls` are the signals of what it was asked there. */
+const mute = (isMute: (slot: string, call: 'leave' | 'pickUp') => boolean): { readonly calls: (AbortSignal | undefined)[]; over: Over } => {
+  const calls: (AbortSignal | undefined)[] = [];
+  const never = (signal?: AbortSignal): Promise<never> => {
+    calls.push(signal);
+    return new Promise(() => {});
+  };
+  const over: Over = ({ leave, pickUp }) => ({
+    leave: (slot, bytes, options) => (isMute(slot, 'leave') ? never(options?.signal) : leave!(slot, bytes, options)),
+    pickUp: (slot, options) => (isMute(slot, 'pickUp') ? never(options?.signal) : pickUp!(slot, options)),
+  });
+  return { calls, over };
+};
+/** From now on time passes by `vi.advanceTimersByTimeAsync` alone. */
+const holdTimers = () => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+afterEach(() => {
+  vi.useRealTimers();
+});
 const coded = (code: string) => expect.objectContaining({ code });
 const closeAll = (...people: readonly Person[]) => Promise.all(people.map(({ client }) => client.close()));
 
@@ -103,6 +124,119 @@ describe('T31: codes', () => {
     await closeAll(alice);
   });
 
+  test('a clock that is set back makes no code good for longer', async () => {
+    const { network, clock, alice } = await world();
+    const link = await alice.client.devices.link();
+    const { asked } = await introduced(link, joining('alice', network, clock, link.qr, 'phone'));
+    clock.ms = START - 1;
+    await expect(asked.confirm()).rejects.toThrow(coded('ERR_TIMEOUT'));
+    clock.ms -= 10 * 86_400_000;
+    await expect(asked.confirm()).rejects.toThrow(coded('ERR_TIMEOUT'));
+    await expect(link.request()).rejects.toThrow(coded('ERR_TIMEOUT'));
+    expect((await alice.client.devices.list()).length).toBe(1);
+    await closeAll(alice);
+  });
+
+  test('a code is over ten minutes after it was made, also where the clock stands still', async () => {
+    const { network, clock, alice } = await world();
+    holdTimers();
+    const link = await alice.client.devices.link();
+    const { asked } = await introduced(link, joining('alice', network, clock, link.qr, 'phone'));
+    await vi.advanceTimersByTimeAsync(linkLimits.codeMs - 1);
+    expect((await link.request()).confirmation).toBe(asked.confirmation);
+    await vi.advanceTimersByTimeAsync(1);
+    await expect(asked.confirm()).rejects.toThrow(coded('ERR_TIMEOUT'));
+    await expect(link.request()).rejects.toThrow(coded('ERR_TIMEOUT'));
+    // A code that is shown later has its own ten minutes.
+    const later = await alice.client.devices.link();
+    const again = await introduced(later, joining('alice', network, clock, later.qr, 'again'));
+    await again.asked.confirm();
+    expect((await alice.client.devices.list()).length).toBe(2);
+    vi.useRealTimers();
+    await closeAll(alice);
+  });
+
+  test.each(['request', 'challenge'] as const)(
+    'a request ends with its code, where the drop box does not answer about the %s',
+    async (part) => {
+      let requestSlot = '';
+      const { calls, over } = mute((slot, call) =>
+        part === 'request' ? slot === requestSlot && call === 'pickUp' : requestSlot !== '' && slot !== requestSlot && call === 'leave',
+      );
+      const { network, clock, alice } = await world(over);
+      holdTimers();
+      const link = await alice.client.devices.link();
+      ({ requestSlot } = parseLinkCode(link.qr, 'alice'));
+      const stop = new AbortController();
+      const { join } = joining('alice', network, clock, link.qr, 'phone', stop);
+      join.catch(() => {});
+      const outcome = link.request().then(
+        () => 'asked',
+        (error) => error.code,
+      );
+      await vi.waitFor(() => expect(calls.length).toBe(1), { timeout: 20_000 });
+      await vi.advanceTimersByTimeAsync(linkLimits.codeMs);
+      expect(await outcome).toBe('ERR_TIMEOUT');
+      expect(calls.map((signal) => signal?.aborted)).toEqual([true]);
+      stop.abort();
+      vi.useRealTimers();
+      await closeAll(alice);
+    },
+  );
+
+  test('a new code ends the request of the one before at once, and a client that closes does', async () => {
+    let isMute = false;
+    const { calls, over } = mute((_, call) => isMute && call === 'pickUp');
+    const { alice } = await world(over);
+    const first = await alice.client.devices.link();
+    isMute = true;
+    const waiting = first.request();
+    waiting.catch(() => {});
+    await vi.waitFor(() => expect(calls.length).toBe(1), { timeout: 20_000 });
+    const second = await alice.client.devices.link();
+    await expect(waiting).rejects.toThrow(coded('ERR_TIMEOUT'));
+    const further = second.request();
+    further.catch(() => {});
+    await vi.waitFor(() => expect(calls.length).toBe(2), { timeout: 20_000 });
+    await closeAll(alice);
+    await expect(further).rejects.toThrow(coded('ERR_CLOSED'));
+    expect(calls.map((signal) => signal?.aborted)).toEqual([true, true]);
+  });
+
+  test.each(['offer', 'request', 'challenge', 'answer'] as const)(
+    'a new device waits ten minutes for a drop box that does not answer about the %s',
+    async (part) => {
+      let slots: ReturnType<typeof parseLinkCode> | undefined;
+      let isAsked = false;
+      const partOf = (slot: string, call: string): string => {
+        if (slot === slots?.offerSlot) return 'offer';
+        if (slot === slots?.requestSlot) return call === 'leave' ? 'request' : '';
+        return call === 'leave' || slots === undefined ? '' : isAsked ? 'answer' : 'challenge';
+      };
+      const { calls, over } = mute((slot, call) => partOf(slot, call) === part);
+      const { network, clock, alice } = await world(over);
+      const link = await alice.client.devices.link();
+      slots = parseLinkCode(link.qr, 'alice');
+      holdTimers();
+      const request = link.request();
+      request.catch(() => {});
+      const { join, store } = joining('alice', network, clock, link.qr, 'phone');
+      const outcome = join
+        .then((joined) => {
+          isAsked = true;
+          return joined.client();
+        })
+        .catch((error) => error.code);
+      await vi.waitFor(() => expect(calls.length).toBe(1), { timeout: 20_000 });
+      await vi.advanceTimersByTimeAsync(linkLimits.codeMs);
+      expect(await outcome).toBe('ERR_TIMEOUT');
+      expect(calls.map((signal) => signal?.aborted)).toEqual([true]);
+      expect(store.commits).toBe(0);
+      vi.useRealTimers();
+      await closeAll(alice);
+    },
+  );
+
   test('a new code ends the one before, and a client that closes ends them all', async () => {
     const { network, clock, alice } = await world();
     const [first, second] = [await alice.client.devices.link(), await alice.client.devices.link()];
@@ -154,10 +288,12 @@ describe('T31: codes', () => {
   test.each(['swapped', 'put there first'] as const)('a challenge that the relay has %s is refused, and nobody is linked', async (how) => {
     const forged = new Uint8Array(CHALLENGE_BYTES).fill(7);
     // It knows where the challenge will lie, as it sees the new device ask for it.
-    const { network, clock, alice } = await world(async (slot, challenge, leave) => {
-      await leave(slot, forged);
-      if (how === 'put there first') await leave(slot, challenge);
-    });
+    const { network, clock, alice } = await world(
+      challenged(async (slot, challenge, leave) => {
+        await leave(slot, forged);
+        if (how === 'put there first') await leave(slot, challenge);
+      }),
+    );
     const link = await alice.client.devices.link();
     const { join, store } = joining('alice', network, clock, link.qr, 'phone');
     const request = link.request();
@@ -174,10 +310,12 @@ describe('T31: codes', () => {
 
   test('a challenge of another linking of the same two devices is refused', async () => {
     const challenges: Uint8Array[] = [];
-    const { network, clock, alice } = await world(async (slot, challenge, leave) => {
-      challenges.push(challenge);
-      await leave(slot, challenges[0]!);
-    });
+    const { network, clock, alice } = await world(
+      challenged(async (slot, challenge, leave) => {
+        challenges.push(challenge);
+        await leave(slot, challenges[0]!);
+      }),
+    );
     const former = await alice.client.devices.link();
     const { joined, asked } = await introduced(former, joining('alice', network, clock, former.qr, 'phone'));
     expect(joined.confirmation).toBe(asked.confirmation);
@@ -191,13 +329,56 @@ describe('T31: codes', () => {
     await closeAll(alice);
   });
 
+  test('a code takes one request and tells its r once, whatever the drop box shows later, the clock says and its person asks again', async () => {
+    let requestSlot = '';
+    const requests: Uint8Array[] = [];
+    const told: Uint8Array[] = [];
+    let shown = 0;
+    const { network, clock, alice } = await world((inner) => ({
+      pickUp: async (slot, options) => (slot === requestSlot ? requests[shown++] : inner.pickUp!(slot, options)),
+      async leave(slot, bytes, options) {
+        if (bytes.length === CHALLENGE_BYTES) told.push(bytes);
+        if (told.length === 1) throw new Error('the answer was lost');
+        return inner.leave!(slot, bytes, options);
+      },
+    }));
+    const link = await alice.client.devices.link();
+    const code = parseLinkCode(link.qr, 'alice');
+    requestSlot = code.requestSlot;
+    const anyone = network.directory({ address: { account: 'mallory', device: 1 }, prove: () => Promise.reject(new Error('no login')) });
+    const offer = (await anyone.pickUp!(code.offerSlot))!;
+    const asked = ['first', 'rival'].map((seed) => {
+      const { device, deviceKey, dhKey } = generateDeviceKeys(testRng(seed));
+      return requestLink(code, offer, 'alice', { device, deviceKey: deviceKey.publicKey, dhKey: dhKey.publicKey }, testRng(`${seed} asks`));
+    });
+    requests.push(...asked.map(({ request }) => request));
+
+    const [stop, reason] = [new AbortController(), new Error('enough')];
+    const waiting = link.request(stop);
+    waiting.catch(() => {});
+    await vi.waitFor(() => expect(told.length).toBe(1), { timeout: 20_000 });
+    stop.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    for (const ms of [START + linkLimits.codeMs, START - 1]) {
+      clock.ms = ms;
+      await expect(link.request()).rejects.toThrow(coded('ERR_TIMEOUT'));
+    }
+    clock.ms = START;
+    expect((await link.request()).confirmation).toBe(openLinkChallenge(asked[0]!, told[0]!).confirmation);
+    expect([shown, told.length]).toEqual([1, 2]);
+    expect(told[1]).toEqual(told[0]);
+    await closeAll(alice);
+  });
+
   test('a challenge is drawn once for a request: one whose acknowledgement was lost is left again as it is', async () => {
     const challenges: Uint8Array[] = [];
-    const { network, clock, alice } = await world(async (slot, challenge, leave) => {
-      challenges.push(challenge);
-      await leave(slot, challenge);
-      if (challenges.length === 1) throw new Error('the answer was lost');
-    });
+    const { network, clock, alice } = await world(
+      challenged(async (slot, challenge, leave) => {
+        challenges.push(challenge);
+        await leave(slot, challenge);
+        if (challenges.length === 1) throw new Error('the answer was lost');
+      }),
+    );
     const link = await alice.client.devices.link();
     const [stop, reason] = [new AbortController(), new Error('enough')];
     const first = link.request(stop);
