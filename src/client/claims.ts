@@ -46,7 +46,7 @@ export async function claims(
   inbox: Inbox,
   arrivals: Arrivals,
   onDropped: (account: string) => void,
-  onSettled: () => Promise<void>,
+  onSettled: (account: string) => Promise<void>,
 ): Promise<Claims> {
   /** By session, oldest first: a Map keeps the order of arrival. */
   const claimed = new Map<string, Claim>();
@@ -138,7 +138,7 @@ export async function claims(
     isAsking: () => asking.size > 0,
     async settle(account) {
       await ctx.lock(`peer ${account}`, () => settleLocked(account));
-      await onSettled();
+      await onSettled(account);
     },
   };
   return self;

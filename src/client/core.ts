@@ -198,7 +198,9 @@ export async function openCore(
     own.onChanged((isNews) => {
       maintain();
       // First messages of a device that the list names by now may wait.
-      receiver.retry().catch((error: unknown) => watch.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
+      receiver
+        .retry(device.account)
+        .catch((error: unknown) => watch.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
       history.stir();
       if (isNews)
         lists.tellAll().catch((error: unknown) => watch.log('info', 'telling-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));

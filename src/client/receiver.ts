@@ -22,12 +22,12 @@ import { claims as openClaims } from './claims.js';
 import type { Contacts, KnownContact } from './contacts.js';
 import type { Context } from './context.js';
 import type { Control, ControlEffect, ControlHandlers, ControlSender } from './control.js';
+import { deferred, Later } from './deferred.js';
 import type { Troubles } from './diagnosis.js';
 import type { Greetings } from './greetings.js';
 import type { Inbox } from './inbox.js';
 import type { Keyring } from './keyring.js';
 import { type Opened, readPlaintext } from './opened.js';
-import { emitter, timer } from './platform.js';
 import { keys } from './records.js';
 import type { Repair } from './repair.js';
 import type { LiveSession, Sessions } from './sessions.js';
@@ -36,8 +36,8 @@ import type { LiveSession, Sessions } from './sessions.js';
 export interface Receiver {
   /** Handles one envelope to the end. Rejects only if the store failed; then the envelope is not acknowledged. */
   receive(delivery: Delivery): Promise<void>;
-  /** Tries again what had to wait: for a token, or for a pin. */
-  retry(): Promise<void>;
+  /** Tries again what waits for news of this account, such as a pin or a list. */
+  retry(account: string): Promise<void>;
   /** Asks who the senders of unconfirmed first messages are; called when the connection is up. */
   confirmAll(): void;
   /** Whether a sender is being asked for: messages may be shown soon that can't be yet. */
@@ -75,37 +75,18 @@ export async function receiver(
   onHeard: (from: ControlSender, said: Opened['lists']) => Promise<void>,
   onSessionReady: (account: string) => void,
 ): Promise<Receiver> {
-  /** Envelopes that can't be handled yet: they stay with the relay, and are tried again from here. */
-  let deferred: { readonly delivery: Delivery; readonly why: Later['why'] }[] = [];
-  /** More had to wait than are kept here: the carrier still has them. */
-  let isStranding = false;
-  const stranded = emitter<void>();
-  let cancelTimer = (): void => {};
-  let flightTokens: number = sessionLimits.unknownFlightsPerMinute;
-  let flightTokensAtMs = ctx.now();
-
   /** First flights, by account, that wait for a fresh list to name their devices. */
   const unlisted = new Map<string, Set<string>>();
   /** Whether one more may: a few devices are linked while the account key is away, and what waits is not acknowledged. */
   const mayWait = (account: string, initId: string): boolean => {
-    const waiting = unlisted.get(account) ?? new Set();
-    if (waiting.size < sessionLimits.unlistedFlights) unlisted.set(account, waiting.add(initId));
-    return waiting.has(initId);
+    const flights = unlisted.get(account) ?? new Set();
+    if (flights.size < sessionLimits.unlistedFlights) unlisted.set(account, flights.add(initId));
+    return flights.has(initId);
   };
 
-  /** One flight of an unknown sender; at most 30 a minute are looked at, since each costs signatures. */
-  const takeFlightToken = (): boolean => {
-    const nowMs = ctx.now();
-    const elapsedMs = Math.max(0, nowMs - flightTokensAtMs);
-    flightTokensAtMs = nowMs;
-    flightTokens = Math.min(
-      sessionLimits.unknownFlightsPerMinute,
-      flightTokens + (elapsedMs * sessionLimits.unknownFlightsPerMinute) / 60_000,
-    );
-    if (flightTokens < 1) return false;
-    flightTokens -= 1;
-    return true;
-  };
+  /** Whether the carrier keeps what else comes from senders whom nobody has confirmed. */
+  const isFull = (): boolean => inbox.unconfirmedCount() >= sessionLimits.claimedMessages;
+  const later = deferred(ctx, (delivery) => take(delivery, true), isFull);
 
   /** The rows and effects of one decrypted message on a session, old or new. */
   const deliver = async (
@@ -199,7 +180,7 @@ export async function receiver(
     if (only !== undefined && id !== only) throw decryptFailed();
     const account = await sessions.accountOf(id);
     if (account === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
-    if ((await contacts.load(account)) === undefined && inbox.unconfirmedCount() >= sessionLimits.claimedMessages) throw new Later('pin');
+    if ((await contacts.load(account)) === undefined && isFull()) throw new Later('room');
     await ctx.lock(`peer ${account}`, async () => {
       const live = await sessions.load(id);
       if (live === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
@@ -227,13 +208,13 @@ export async function receiver(
       const outcome = await ctx.lock(`peer ${init.account}`, () => ctx.lock('prekeys', () => acceptOnce(init)));
       if (outcome === 'accepted') break;
       if (outcome instanceof Uint8Array) {
-        flightTokens += 1;
+        later.giveBack();
         const id = toHex(outcome);
         if ((await sessions.accountOf(id)) === undefined) throw new ReplayError('ERR_DUPLICATE', 'this first flight was accepted before');
         return receiveRatchet(init.ratchetMessage, id);
       }
       // The pin stands. Whether the identity has changed is the directory's to say, and a person's to accept; meanwhile it waits.
-      if ((await contacts.standing(init.account, init.accountKey)) === 'waits') throw new Later('pin');
+      if ((await contacts.standing(init.account, init.accountKey)) === 'waits') throw new Later('pin', init.account);
     }
     keyring.used();
     if ((await contacts.load(init.account)) !== undefined) return;
@@ -246,7 +227,7 @@ export async function receiver(
     const seen = findSeen(keyring.prekeys(), init);
     if (seen !== undefined) return seen.sessionId;
     const contact = await contacts.load(init.account);
-    if (contact === undefined && inbox.unconfirmedCount() >= sessionLimits.claimedMessages) throw new Later('pin');
+    if (contact === undefined && isFull()) throw new Later('room');
     try {
       await acceptFlight(init, contact);
       return 'accepted';
@@ -265,7 +246,7 @@ export async function receiver(
     // A device that only a list past its freshness names: its account says so anew, or it waits with the relay.
     const known = contact && (await contacts.load(init.account));
     if (known !== undefined && ctx.now() > peer.list.freshUntil && isReplaced(known, peer) && mayWait(init.account, toHex(initId)))
-      throw new Later('pin');
+      throw new Later('list', init.account);
     const state = acceptRatchet(secrets);
     wipe(secrets.rootKey, secrets.headerKeyA, secrets.nextHeaderKeyB, secrets.sckaSecret, secrets.signedPrekey.secretKey);
     const { account, device } = peer.address;
@@ -296,7 +277,7 @@ export async function receiver(
     if (replayable) ctx.events.emit({ type: 'lastResortUsed', address: peer.address });
   };
 
-  const open = async (bytes: Uint8Array): Promise<void> => {
+  const open = async (bytes: Uint8Array, again: boolean): Promise<void> => {
     const type = frameType(bytes);
     if (type === FRAME_INIT) throw new DecodeError('ERR_DECODE', 'an unsealed first flight');
     if (type !== FRAME_SEALED) return receiveRatchet(bytes);
@@ -307,26 +288,14 @@ export async function receiver(
     }
     if (bytes.length > wireLimits.sealedBytes)
       throw new DecodeError('ERR_TOO_LARGE', 'no sealed frame is that long', { got: bytes.length });
-    if (!takeFlightToken()) throw new Later('flights');
+    // Each may cost signatures.
+    if (!later.takeToken(again)) throw new Later('flights');
     const { account, device } = ctx.device();
     const inner = openFrame(keyring.prekeys(), { account, device }, bytes);
     if (frameType(inner) === FRAME_INIT) return receiveInit(inner);
     // Only what belongs to a session of ours is no flight of a stranger.
-    if ((await sessions.byTag(ratchetTag(inner))) !== undefined) flightTokens += 1;
+    if ((await sessions.byTag(ratchetTag(inner))) !== undefined) later.giveBack();
     return receiveRatchet(inner);
-  };
-
-  const defer = (delivery: Delivery, why: Later['why']): void => {
-    // After a new connection the same envelope comes again.
-    deferred = deferred.filter((other) => other.delivery.id !== delivery.id);
-    if (deferred.length < sessionLimits.claimedCount) deferred.push({ delivery, why });
-    else isStranding = true;
-    if (why !== 'flights') return;
-    cancelTimer();
-    cancelTimer = timer(
-      () => void self.retry().catch(() => ctx.observer.log('warn', 'retry-failed')),
-      60_000 / sessionLimits.unknownFlightsPerMinute,
-    );
   };
 
   /** If this fails the envelope comes again, and is recognised. Not waited for: the next envelope need not. */
@@ -335,45 +304,43 @@ export async function receiver(
     ack().catch(() => ctx.observer.log('debug', 'ack-failed'));
   };
 
+  const take = async (delivery: Delivery, again: boolean): Promise<void> => {
+    try {
+      const outcome = await ctx.observer.span('receive', () => unlessLater(open(delivery.bytes, again)), {
+        paddedBytes: delivery.bytes.length,
+      });
+      if (outcome instanceof Later) return later.add(delivery, outcome);
+    } catch (error) {
+      if (ctx.life.hasEnded() || error instanceof StoreError) throw error;
+      // A fault of ours is no reason to lose the envelope, nor to take no other: it stays with the relay.
+      if (!isCyphrError(error) || error.action === 'report') return ctx.observer.log('error', 'envelope-kept', 'ERR_BUG');
+      ctx.observer.log('info', 'envelope-dropped', error.code);
+    }
+    acknowledge(delivery);
+  };
+
   const self: Receiver = {
     async receive(delivery) {
-      try {
-        const outcome = await ctx.observer.span('receive', () => unlessLater(open(delivery.bytes)), {
-          paddedBytes: delivery.bytes.length,
-        });
-        if (outcome instanceof Later) return defer(delivery, outcome.why);
-      } catch (error) {
-        if (ctx.life.hasEnded() || error instanceof StoreError) throw error;
-        // A fault of ours is no reason to lose the envelope, nor to take no other: it stays with the relay.
-        if (!isCyphrError(error) || error.action === 'report') return ctx.observer.log('error', 'envelope-kept', 'ERR_BUG');
-        ctx.observer.log('info', 'envelope-dropped', error.code);
-      }
-      acknowledge(delivery);
+      // After a new connection the same envelope comes again: what it waits for has not happened meanwhile.
+      if (!later.has(delivery)) await take(delivery, false);
     },
-    async retry() {
-      const again = deferred;
-      deferred = [];
-      unlisted.clear();
-      for (let entry = again.shift(); entry !== undefined && !ctx.life.hasEnded(); entry = again.shift()) {
-        try {
-          await self.receive(entry.delivery);
-        } catch (error) {
-          // The store failed: the carrier is asked again for this one and the rest, as the loop does for its own.
-          stranded.emit();
-          throw error;
-        }
-      }
-      if (!isStranding || deferred.some(({ why }) => why === 'flights')) return;
-      isStranding = false;
-      stranded.emit();
+    retry(account) {
+      unlisted.delete(account);
+      return later.retry(account);
     },
-    onStranded: stranded.listen,
-    confirmAll: () => claims.confirmAll(),
+    onStranded: later.onStranded,
+    confirmAll() {
+      claims.confirmAll();
+      // What the directory could not be asked then it may answer now.
+      for (const account of later.unpinned()) {
+        contacts
+          .refresh(account, [])
+          .then(() => self.retry(account))
+          .catch((error: unknown) => ctx.observer.log('info', 'list-refresh-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
+      }
+    },
     isAsking: () => claims.isAsking(),
-    close() {
-      cancelTimer();
-      deferred = [];
-    },
+    close: () => later.close(),
   };
   const claims = await openClaims(
     ctx,
@@ -382,25 +349,15 @@ export async function receiver(
     inbox,
     arrivals,
     (account) => troubles.reportStranger({ account, code: 'ERR_DEVICE_UNTRUSTED', heals: 'never' }),
-    () => self.retry(),
+    (account) => self.retry(account),
   );
   contacts.onPinned((account) => {
-    unlisted.delete(account);
     claims
       .settle(account)
       .then(() => repair.orphaned(account))
       .catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
   });
   return self;
-}
-
-/** Not now: too many unknown flights in this minute, or somebody has to say whose identity it is. */
-class Later extends Error {
-  readonly why: 'flights' | 'pin';
-  constructor(why: 'flights' | 'pin') {
-    super('not now');
-    this.why = why;
-  }
 }
 
 /** `Later` as a result: it is no failure. */

@@ -37,6 +37,8 @@ import type { LiveSession, PeerDevice, Sessions } from './sessions.js';
 
 /** Before a request is made again, because the other side has gone on as if it had not come. */
 const ASK_AGAIN_MS = 3_600_000;
+/** Sessions of which it is remembered that all was sent again: more than are started here in a day. */
+const SENT_AGAIN_MAX = 1_000;
 
 /** The repair of one client's sessions. Callers hold the lock of the account. */
 export interface Repair {
@@ -82,8 +84,12 @@ export function repair(
   log: SendLog,
   outbox: Pick<Outbox, 'post' | 'postAgain'>,
 ): Repair {
-  /** Sessions of which everything was sent again. */
+  /** Sessions from here that were never answered, and of which everything was sent again: oldest first, and few can be made in a day. */
   const sentAgain = new Set<string>();
+  const noteSentAgain = (session: Uint8Array): void => {
+    sentAgain.add(toHex(session));
+    if (sentAgain.size > SENT_AGAIN_MAX) sentAgain.delete(sentAgain.values().next().value as string);
+  };
   const find = (peer: PeerSessions, id: Uint8Array): SessionFacts | undefined => peer.sessions.find((each) => compare(each.id, id) === 0);
 
   /** Whether the device may be written to unasked: it is one of the pinned account, about which nothing has to be decided. */
@@ -134,12 +140,11 @@ export function repair(
   const onForsaken = async (owner: LiveSession['facts'], peer: PeerSessions, id: Uint8Array): Promise<Posted[]> => {
     const posts: Posted[] = [];
     for (const { id: session } of forsaken(peer, id, ctx.now())) {
-      const name = toHex(session);
-      if (sentAgain.has(name)) continue;
+      if (sentAgain.has(toHex(session))) continue;
       const names = log.namesIn(session);
       for (let at = 0; at < names.length; at += sessionLimits.requestedMessages)
         posts.push(await again(owner, session, names.slice(at, at + sessionLimits.requestedMessages)));
-      posts.push({ writes: [], committed: () => sentAgain.add(name) });
+      posts.push({ writes: [], committed: () => noteSentAgain(session) });
     }
     return posts;
   };
@@ -232,7 +237,8 @@ export function repair(
       const open = unasked(peer, id);
       const requests = open.map((session) => request(owner, session.id, session.failed.slice(session.askedCount)));
       // The device has the session that it names: what it asks for is sent again, and nothing else.
-      if (told !== undefined && find(peer, told.session) !== undefined) sentAgain.add(toHex(told.session));
+      const named = told && find(peer, told.session);
+      if (named?.initiatedByUs === true && named.answeredAtMs === null) noteSentAgain(named.id);
       requests.push(...(await onForsaken(owner, peer, id)));
       // Of a session that had broken by itself it was said when it did.
       const wasWhole = (session: SessionFacts): boolean => {

@@ -1,0 +1,134 @@
+/**
+ * Envelopes that can't be handled yet: for want of a token, of room, or of news of an account. They stay with the carrier.
+ *
+ * What waits for a token is tried as these come; what waits for news only with the news, so that waiting uses up nothing. Knows what an
+ * envelope waits for, not what is in it.
+ */
+
+import { sessionLimits } from '../limits.js';
+import type { Delivery } from '../transport/port.js';
+import type { Context } from './context.js';
+import { emitter, timer } from './platform.js';
+
+/** Envelopes of which it is remembered that they wait for more than a token: as many as the reference relay keeps for one device. */
+const WAITING_MAX = 10_000;
+
+/**
+ * Not now: too many flights in this minute; no room for more of senders whom nobody has confirmed; or of `account` the directory or a
+ * person has to say whose identity it is, or a fresh list whose device.
+ */
+export class Later extends Error {
+  readonly why: 'flights' | 'room' | 'pin' | 'list';
+  readonly account: string | undefined;
+  constructor(why: Later['why'], account?: string) {
+    super('not now');
+    this.why = why;
+    this.account = account;
+  }
+}
+
+/** What waits for one client. */
+export interface Deferred {
+  /** Takes one of 30 tokens a minute. What is tried `again` comes before what has just come. */
+  takeToken(again: boolean): boolean;
+  giveBack(): void;
+  add(delivery: Delivery, later: Later): void;
+  /** Whether this envelope waits already; its newest delivery is the one that is kept. */
+  has(delivery: Delivery): boolean;
+  /** Tries again what waits for news of this account, and what waits for room if there is some. Rejects only if the store failed. */
+  retry(account: string): Promise<void>;
+  /** Accounts of which the directory, or a person, has to say whose identity it is. */
+  unpinned(): Set<string>;
+  /** Calls back when the carrier should be asked again for what it was left with; returns how not to. */
+  onStranded(listener: () => void): () => void;
+  close(): void;
+}
+
+/** What waits in `ctx`. `take` tries an envelope again, `isFull` tells whether there is no room. */
+export function deferred(ctx: Context, take: (delivery: Delivery) => Promise<void>, isFull: () => boolean): Deferred {
+  /** By the carrier's ids, oldest first. Few are kept to be tried from here; of others it is only known that they wait, and for what. */
+  const waiting = new Map<string, { readonly later: Later; readonly delivery: Delivery | undefined }>();
+  /** Some that may be tried were not kept: the carrier has to be asked for them. */
+  let isStranding = false;
+  const stranded = emitter<void>();
+  let cancelTimer: (() => void) | undefined;
+  const perMinute: number = sessionLimits.unknownFlightsPerMinute;
+  let tokens = perMinute;
+  let tokensAtMs = ctx.now();
+
+  const hasToken = (): boolean => {
+    const nowMs = ctx.now();
+    tokens = Math.min(perMinute, tokens + (Math.max(0, nowMs - tokensAtMs) * perMinute) / 60_000);
+    tokensAtMs = nowMs;
+    return tokens >= 1;
+  };
+  const waitingFor = (why: Later['why']): string[] => [...waiting].flatMap(([id, { later }]) => (later.why === why ? [id] : []));
+
+  const tryAgain = async (ids: readonly string[]): Promise<void> => {
+    const again = ids.flatMap((id) => waiting.get(id) ?? []);
+    for (const id of ids) waiting.delete(id);
+    for (const { delivery } of again) {
+      if (ctx.life.hasEnded()) return;
+      if (delivery === undefined) isStranding = true;
+      else await take(delivery);
+    }
+  };
+  /** Tries these, and flights for which there are tokens, and has the carrier asked for what it was left with. */
+  const run = async (ids: readonly string[]): Promise<void> => {
+    try {
+      await tryAgain(ids);
+      for (let [flight] = waitingFor('flights'); flight !== undefined && hasToken(); [flight] = waitingFor('flights'))
+        await tryAgain([flight]);
+    } catch (error) {
+      // The store failed: the carrier is asked again for this one and the rest, as the loop does for its own.
+      stranded.emit();
+      throw error;
+    }
+    if (waitingFor('flights').length > 0) return awaitToken();
+    if (!isStranding || ctx.life.hasEnded()) return;
+    isStranding = false;
+    stranded.emit();
+  };
+  const awaitToken = (): void => {
+    cancelTimer ??= timer(() => {
+      cancelTimer = undefined;
+      void run([]).catch(() => ctx.observer.log('warn', 'retry-failed'));
+    }, 60_000 / perMinute);
+  };
+
+  return {
+    takeToken(again) {
+      if (!hasToken() || (!again && waitingFor('flights').length > 0)) return false;
+      tokens -= 1;
+      return true;
+    },
+    giveBack() {
+      tokens += 1;
+    },
+    add(delivery, later) {
+      const isFlight = later.why === 'flights';
+      const alike = [...waiting.values()].filter((each) => each.delivery !== undefined && (each.later.why === 'flights') === isFlight);
+      // Behind a flight that was left with the carrier those that follow are left, too, so that it is not overtaken for ever.
+      const isKept = alike.length < sessionLimits.claimedCount && !(isFlight && isStranding);
+      if (isKept || !isFlight) waiting.set(delivery.id, { later, delivery: isKept ? delivery : undefined });
+      else isStranding = true;
+      if (waiting.size > WAITING_MAX) waiting.delete(waiting.keys().next().value as string);
+      if (isFlight) awaitToken();
+    },
+    has(delivery) {
+      const known = waiting.get(delivery.id);
+      if (known?.delivery !== undefined) waiting.set(delivery.id, { ...known, delivery });
+      return known !== undefined;
+    },
+    retry(account) {
+      const news = [...waiting].flatMap(([id, { later }]) => (later.account === account ? [id] : []));
+      return run([...news, ...(isFull() ? [] : waitingFor('room'))]);
+    },
+    unpinned: () => new Set(waitingFor('pin').flatMap((id) => waiting.get(id)?.later.account ?? [])),
+    onStranded: stranded.listen,
+    close() {
+      cancelTimer?.();
+      waiting.clear();
+    },
+  };
+}
