@@ -148,11 +148,11 @@ export type Endable<T> = (options: { readonly signal: AbortSignal }) => Promise<
 export async function endingWith<T>(signals: readonly (AbortSignal | undefined)[], call: Endable<T>): Promise<T> {
   const over = new AbortController();
   const end = (): void => over.abort();
-  for (const each of signals) {
-    if (each?.aborted === true) throw abortReason(each);
-    each?.addEventListener('abort', end, { once: true });
-  }
   try {
+    for (const each of signals) {
+      if (each?.aborted === true) throw abortReason(each);
+      each?.addEventListener('abort', end, { once: true });
+    }
     return await signals.reduce((made, each) => abortable(made, each), call(over));
   } finally {
     for (const each of signals) each?.removeEventListener('abort', end);
