@@ -93,11 +93,14 @@ export const sessionLimits = {
   silenceMs: 7 * DAY_MS,
   /** Reports of messages that could not be read, kept for `diagnose`; oldest dropped first. */
   troubleCount: 100,
-  /** Of these, those about one account: nobody pushes out what is known of others. */
+  /** Of these, those about one account. Of too many the oldest of the account goes that has most: a few push out nothing of others. */
   troublePerAccount: 20,
   /** Content of one account that can't be read is said again, for the same reason, after so long. */
   unreadableAgainMs: HOUR_MS,
-  /** Events in that time about first messages for keys that are gone, which anybody can make: of contacts, and as many of others. */
+  /**
+   * Events in that time of what anybody can make: of first messages for keys that are gone, those of contacts, and as many of others; and of
+   * sessions that fail while nobody has confirmed who their sender is.
+   */
   goneReports: 8,
   /** Sessions of senders that the directory has not confirmed; above, the oldest goes. Also how many of them it is asked about at once. */
   claimedCount: 64,

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { concat } from '../../src/bytes.js';
 import { compositeSign } from '../../src/crypto/composite.js';
 import type { ErrorCode } from '../../src/errors.js';
@@ -31,6 +31,8 @@ let set: SignedSetFields;
 beforeAll(async () => {
   network = hostileNetwork();
   bob = await person('bob', network, clock);
+  // What a client writes when it begins.
+  await vi.waitFor(() => expect(bob.store.rows().has('["days"]')).toBe(true), { timeout: 20_000 });
   [bundle] = (await network.bundles('bob')) as [BundleBytes];
   set = parseSignedSet(bundle.signedSet);
 });
