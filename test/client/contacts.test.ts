@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import type { ClientOptions } from '../../src/client/types.js';
+import { TransportError } from '../../src/errors.js';
 import { sessionLimits } from '../../src/limits.js';
 import { evilPeer } from '../helpers/evil-peer.js';
 import { glassNetwork } from '../helpers/glass-network.js';
@@ -204,6 +205,18 @@ describe('T32: first flights under the name of a contact', () => {
     expect(await flight(peers.at(-1)!)).toBe(true);
     expect(asked()).toBe(sessionLimits.identityChecks + 1);
     expect(await trustOf(alice, 'bob')).toBe('unverified');
+    await close();
+  });
+
+  test('stay with the relay while the directory does not answer, and that counts for nothing', async () => {
+    const { network, alice, asked, flight, forged, close } = await known();
+    network.answer = () => Promise.reject(new TransportError('ERR_OFFLINE', 'down'));
+    for (let i = 0; i <= sessionLimits.identityChecks; i++) expect(await flight(forged(`forged ${i}`))).toBe(false);
+    expect(asked()).toBe(sessionLimits.identityChecks + 1);
+    const bob = forged('second');
+    network.answer = (account, honest) => (account === 'bob' ? [bob.published()] : honest);
+    expect(await flight(bob)).toBe(false);
+    expect(await trustOf(alice, 'bob')).toBe('changed');
     await close();
   });
 
