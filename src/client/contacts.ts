@@ -257,8 +257,9 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     return sound;
   };
 
-  /** By account and identity: when the directory was last asked whether the pinned one has changed. */
-  const comparedAtMs = new Map<string, Map<string, number>>();
+  /** By account and identity: when the directory was last asked whether the pinned one has changed, and whether it has said so. */
+  type Question = { readonly atMs: number; readonly hasSaid: Promise<boolean> };
+  const questions = new Map<string, Map<string, Question>>();
   const askedAtMs = new Map<string, number>();
   const askFor = (account: string, newest = 0): void => {
     const nowMs = ctx.now();
@@ -362,22 +363,24 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     askFor,
     async standing(account, identity) {
       const nowMs = ctx.now();
-      const compared = comparedAtMs.get(account) ?? new Map<string, number>();
-      comparedAtMs.set(account, compared);
-      for (const [each, atMs] of compared) if (Math.abs(nowMs - atMs) > sessionLimits.identityCheckMs) compared.delete(each);
+      const compared = questions.get(account) ?? new Map<string, Question>();
+      questions.set(account, compared);
+      for (const [each, { atMs }] of compared) if (Math.abs(nowMs - atMs) > sessionLimits.identityCheckMs) compared.delete(each);
       // By identity too: a forged flight must not speak for the true one that comes later, nor many of them ask as often as they come.
       const name = toHex(keyHash(identity));
       if (!compared.has(name) && compared.size < sessionLimits.identityChecks) {
-        compared.set(name, nowMs);
-        try {
-          await self.refresh(account, []);
-        } catch (error) {
+        const hasSaid = self.refresh(account, []).then(
+          () => true,
           // That it shows another one, or knows no such account any more, is an answer.
-          if (!isCyphrError(error) || (error.code !== 'ERR_IDENTITY_CHANGED' && error.code !== 'ERR_NO_SESSION')) {
-            compared.delete(name);
-            return 'waits';
-          }
-        }
+          (error: unknown) => isCyphrError(error) && (error.code === 'ERR_IDENTITY_CHANGED' || error.code === 'ERR_NO_SESSION'),
+        );
+        compared.set(name, { atMs: nowMs, hasSaid });
+      }
+      // Of several flights that come meanwhile none is judged before the directory has answered.
+      const question = compared.get(name);
+      if (question !== undefined && !(await question.hasSaid)) {
+        if (compared.get(name) === question) compared.delete(name);
+        return 'waits';
       }
       const contact = find(account);
       if (contact !== undefined && equal(contact.identity, identity)) return 'pinned';

@@ -1,12 +1,20 @@
 import { describe, expect, test, vi } from 'vitest';
+import { contacts } from '../../src/client/contacts.js';
+import type { Context } from '../../src/client/context.js';
+import { mutex } from '../../src/client/platform.js';
+import { contactRecord, deviceRecord } from '../../src/client/records.js';
 import type { ClientOptions } from '../../src/client/types.js';
 import { TransportError } from '../../src/errors.js';
-import { sessionLimits } from '../../src/limits.js';
+import { generateDevice, identityBytes, keyHash, type VerifiedDeviceList, verifyDeviceList } from '../../src/identity/index.js';
+import { keyLimits, sessionLimits } from '../../src/limits.js';
+import { generatePrekeys } from '../../src/pqxdh/prekeys.js';
+import type { BundleBytes } from '../../src/step.js';
 import { evilPeer } from '../helpers/evil-peer.js';
 import { glassNetwork } from '../helpers/glass-network.js';
 import { hostileNetwork } from '../helpers/hostile-network.js';
 import { coded } from '../helpers/matchers.js';
 import { type Person, person, START } from '../helpers/people.js';
+import { testRng } from '../helpers/rng.js';
 
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
 
@@ -246,4 +254,134 @@ test('pinned-only: nothing leaves before the contact is verified, then it does',
   await (await alice.client.contact('bob').safetyNumber()).confirmDigits();
   expect((await bob.read()).text).toBe('secret');
   await close();
+});
+
+/** What a directory shows of a device that is made from `seed`. */
+function shown(account: string, seed: string): BundleBytes & { readonly accountKey: Uint8Array; readonly list: VerifiedDeviceList } {
+  const made = generateDevice(account, testRng(seed), START);
+  const { signedSet } = generatePrekeys(made, testRng(`prekeys of ${seed}`), START).out;
+  const accountKey = made.accountKey.publicKey;
+  return {
+    ...{ address: { account, device: made.device }, identity: identityBytes(made), signedSet },
+    ...{ accountKey, list: verifyDeviceList(made.deviceList, accountKey) },
+  };
+}
+
+/** Contacts of alice's device, which has pinned bob, on a store whose reads and a directory whose answers are a test's. */
+async function alone(trust: ClientOptions['trust'] = 'block') {
+  const pinned = shown('bob', 'pinned');
+  const record = { identity: pinned.accountKey, sinceMs: START, verified: false, list: pinned.list.bytes, former: [] };
+  const row = contactRecord.encode(record);
+  const port = {
+    read: async (): Promise<Uint8Array | undefined> => undefined,
+    fetch: async (_account: string): Promise<readonly BundleBytes[]> => [],
+  };
+  const events: unknown[] = [];
+  const ctx = {
+    now: () => START,
+    settings: { trust },
+    lock: mutex(),
+    device: () => ({ account: 'alice' }),
+    db: {
+      list: async ([space]: readonly string[]) => (space === 'contact' ? [{ key: ['contact', 'bob'], value: row, rev: 1 }] : []),
+      read: () => port.read(),
+      commit: async (writes: unknown) => void events.push(writes),
+    },
+    life: { race: (task: Promise<unknown>) => task, assertOpen() {} },
+    events: { emit: (event: unknown) => void events.push(event) },
+    observer: { span: (_: string, task: () => unknown) => task(), log() {} },
+    directory: { fetch: (account: string) => port.fetch(account) },
+  } as unknown as Context;
+  const { identity, list: bytes } = record;
+  const own = {
+    contact: () => ({ ...record, account: 'alice', identity, list: bytes, verified: true, pin: keyHash(identity), devices: [] }),
+  };
+  return { pinned, port, events, contacts: await contacts(ctx, own as never) };
+}
+
+test('of two first messages of another identity neither is judged before the directory has answered', async () => {
+  const { port, contacts } = await alone();
+  let refuse = (_reason: Error): void => {};
+  port.fetch = () => new Promise((_, reject) => (refuse = reject));
+  const { accountKey: other } = shown('bob', 'other');
+  const judged = Promise.all([contacts.standing('bob', other), contacts.standing('bob', other)]);
+  refuse(new TransportError('ERR_OFFLINE', 'no directory'));
+  expect(await judged).toEqual(['waits', 'waits']);
+});
+
+test('what a person says while the directory’s answer is being looked at stands', async () => {
+  const { pinned, port, contacts } = await alone();
+  port.fetch = async () => [pinned];
+  let goOn = (): void => {};
+  const isReading = new Promise<void>((reads) => {
+    port.read = () => {
+      reads();
+      return new Promise((resolve) => (goOn = () => resolve(undefined)));
+    };
+  });
+  const refreshed = contacts.refresh('bob', []);
+  await isReading;
+  const settled = contacts.calls.settle({ account: 'bob', identity: pinned.accountKey, verified: true });
+  goOn();
+  await Promise.all([refreshed, settled]);
+  expect(await contacts.load('bob')).toMatchObject({ verified: true });
+});
+
+test('what a device says of its own keys is not what the directory shows', async () => {
+  const { pinned, port, contacts } = await alone();
+  const { device } = pinned.address;
+  port.fetch = async () => [pinned];
+  await contacts.told(pinned);
+  expect(contacts.keysOf('bob', device)).toBeUndefined();
+  await contacts.refresh('bob', []);
+  expect(contacts.keysOf('bob', device)).toBe('sound');
+});
+
+test('T11: one’s own account has one identity, whatever a directory shows: nothing is written, nothing said', async () => {
+  const { port, events, contacts } = await alone();
+  port.fetch = async () => [shown('alice', 'false alice')];
+  await expect(contacts.refresh('alice', [])).rejects.toThrow(coded('ERR_IDENTITY_CHANGED'));
+  expect(events).toEqual([]);
+});
+
+test('T11: a list under another account key is none of the contact’s', async () => {
+  const { pinned, events, contacts } = await alone();
+  await contacts.learn('bob', { ...shown('bob', 'other').list, version: pinned.list.version + 1 });
+  expect(await contacts.load('bob')).toMatchObject({ list: pinned.list.bytes });
+  expect(events).toEqual([]);
+});
+
+test('T11: a forged first message does not speak for the true one of another identity that comes later', async () => {
+  const { pinned, port, contacts } = await alone();
+  port.fetch = async () => [pinned];
+  await expect(contacts.standing('bob', shown('bob', 'forged').accountKey)).rejects.toThrow(coded('ERR_IDENTITY_CHANGED'));
+  const other = shown('bob', 'other');
+  port.fetch = async () => [other];
+  expect(await contacts.standing('bob', other.accountKey)).toBe('waits');
+});
+
+test('of identities that a contact had before the last eight are remembered', async () => {
+  const { pinned, port, contacts } = await alone('warn');
+  const later = Array.from({ length: 9 }, (_, i) => shown('bob', `number ${i}`));
+  for (const each of later) {
+    port.fetch = async () => [each];
+    await contacts.refresh('bob', []);
+  }
+  expect(contacts.mayShow('bob', keyHash(pinned.accountKey))).toBe(false);
+  expect(later.map(({ accountKey }) => contacts.mayShow('bob', keyHash(accountKey)))).not.toContain(false);
+});
+
+test('a set that should have been replaced by now is asked for again', async () => {
+  const { port, contacts } = await alone();
+  const asked: string[] = [];
+  port.fetch = async (account) => {
+    asked.push(account);
+    return [];
+  };
+  const set = { setHash: new Uint8Array(), setId: new Uint8Array(), sealKey: new Uint8Array(), verFloor: 1 };
+  for (const ageMs of [keyLimits.setRotationMs, keyLimits.setRotationMs + 1]) {
+    port.read = async () => deviceRecord.encode({ ...set, setSeq: START - ageMs });
+    expect(await contacts.sealingSet({ account: 'bob', device: 1 })).toMatchObject(set);
+    expect(asked).toHaveLength(ageMs > keyLimits.setRotationMs ? 1 : 0);
+  }
 });

@@ -7,8 +7,9 @@ import type { Context } from '../../src/client/context.js';
 import type { ControlSender } from '../../src/client/control.js';
 import { linking } from '../../src/client/linking.js';
 import { type ContactRecord, contactRecord } from '../../src/client/records.js';
-import { type DeviceSecrets, generateDevice, keyHash } from '../../src/identity/index.js';
+import { type DeviceSecrets, generateDevice, keyHash, relist } from '../../src/identity/index.js';
 import type { Network } from '../../src/transport/port.js';
+import { parseDeviceList } from '../../src/wire/objects.js';
 import { linked as linkedTo } from '../helpers/devices.js';
 import { evilPeer } from '../helpers/evil-peer.js';
 import { type Envelope, hostileNetwork } from '../helpers/hostile-network.js';
@@ -201,6 +202,16 @@ test('T32: one who accepts the word of the other device against the truth is ask
   expect((await mallory.read()).text).toBe('once more');
   expect(await trustOf(laptop)).toBe('unverified');
   await Promise.all([phone, bob, mallory, laptop].map(({ client }) => client.close()));
+});
+
+test('of the same identity the newer list counts, and whatever was verified on either device', () => {
+  const newer = relist(bob, parseDeviceList(bob.deviceList).entries, NOW + 1, testRng('newer')).deviceList;
+  const pinned = (verified: boolean, list: Uint8Array): KnownContact => ({
+    ...{ ...record, verified, list, account: 'bob', vouched: false, pin: keyHash(record.identity), devices: [] },
+    ...{ listVersion: parseDeviceList(list).version, listHash: new Uint8Array(8) },
+  });
+  expect(merged(pinned(false, newer), record)).toMatchObject({ list: newer, verified: true });
+  expect(merged(pinned(true, bob.deviceList), { ...record, verified: false, list: newer })).toMatchObject({ list: newer, verified: true });
 });
 
 test('a linked device takes over what a device of its account sends', async () => {
