@@ -298,7 +298,7 @@ export interface Devices {
    * made, and while this client is open. Nobody should get one over the phone or from a page: whoever reads a code can ask.
    *
    * Throws `ERR_DEVICE_UNTRUSTED` without the account key, `ERR_ARGUMENT` (`directory`: it has no drop box), `ERR_LENGTH` for a 65th device,
-   * `ERR_OFFLINE` and what else the directory says, or `signal.reason`.
+   * `ERR_OFFLINE` and what else the directory says, `ERR_TIMEOUT` if it says nothing while the code is good, or `signal.reason`.
    */
   link(options?: { signal?: AbortSignal | undefined }): Promise<Linking>;
   /**

@@ -184,6 +184,19 @@ describe('T31: codes', () => {
     },
   );
 
+  test('a code that the drop box does not take is none after ten minutes', async () => {
+    const { calls, over } = mute((_, call) => call === 'leave');
+    const { alice } = await world(over);
+    holdTimers();
+    const outcome = alice.client.devices.link().catch((error) => error.code);
+    await vi.waitFor(() => expect(calls.length).toBe(1), { timeout: 20_000 });
+    await vi.advanceTimersByTimeAsync(linkLimits.codeMs);
+    expect(await outcome).toBe('ERR_TIMEOUT');
+    expect(calls.map((signal) => signal?.aborted)).toEqual([true]);
+    vi.useRealTimers();
+    await closeAll(alice);
+  });
+
   test('a new code ends the request of the one before at once, and a client that closes does', async () => {
     let isMute = false;
     const { calls, over } = mute((_, call) => isMute && call === 'pickUp');
