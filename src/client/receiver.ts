@@ -245,8 +245,11 @@ export async function receiver(
     await contacts.learn(init.account, peer.list);
     // A device that only a list past its freshness names: its account says so anew, or it waits with the relay.
     const known = contact && (await contacts.load(init.account));
-    if (known !== undefined && ctx.now() > peer.list.freshUntil && isReplaced(known, peer) && mayWait(init.account, toHex(initId)))
+    if (known !== undefined && ctx.now() > peer.list.freshUntil && isReplaced(known, peer) && mayWait(init.account, toHex(initId))) {
+      // Its account may have said so already, to the directory alone.
+      contacts.askFor(init.account);
       throw new Later('list', init.account);
+    }
     const state = acceptRatchet(secrets);
     wipe(secrets.rootKey, secrets.headerKeyA, secrets.nextHeaderKeyB, secrets.sckaSecret, secrets.signedPrekey.secretKey);
     const { account, device } = peer.address;

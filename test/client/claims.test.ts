@@ -1,5 +1,7 @@
 import { expect, test, vi } from 'vitest';
+import { claims } from '../../src/client/claims.js';
 import { encodeHello } from '../../src/client/content.js';
+import { mutex } from '../../src/client/platform.js';
 import { TransportError } from '../../src/errors.js';
 import { sessionLimits } from '../../src/limits.js';
 import type { BundleBytes } from '../../src/step.js';
@@ -366,4 +368,84 @@ test('what failed of a first contact before it was confirmed is asked for once i
   expect(got.sort()).toEqual(['0', '1', '2', '3']);
   expect(bob.count('undecryptable')).toBe(1);
   await Promise.all([alice.client.close(), bob.client.close()]);
+});
+
+/** Claims without a client: what is asked and dropped is noted. */
+async function alone(unconfirmed: readonly string[] = []) {
+  const pinned = new Set<string>();
+  const asked: string[] = [];
+  const dropped: [account: string, device: number | undefined][] = [];
+  const looked: unknown[] = [];
+  const none = (): void => {};
+  const contacts = {
+    load: async (account: string) => (pinned.has(account) ? {} : undefined),
+    mayShow: (account: string, [isTrue]: Uint8Array) => pinned.has(account) && isTrue === 1,
+    async refresh(account: string) {
+      asked.push(account);
+      throw new TransportError('ERR_OFFLINE', 'no directory');
+    },
+  };
+  const sessions = {
+    async removal({ account, deviceKeyHash }: { account: string; deviceKeyHash: Uint8Array }) {
+      dropped.push([account, deviceKeyHash[0]]);
+      return { writes: [], install: none };
+    },
+  };
+  const unconfirmedOf = (...of: readonly unknown[]): number[] => {
+    looked.push(of);
+    return [];
+  };
+  const inbox = { removal: () => [], removed: none, settled: none, stir: none, unconfirmed: () => new Set(unconfirmed), unconfirmedOf };
+  const arrivals = {
+    confirm: (_: string, commit: (rows: readonly Write[]) => Promise<void>) => commit([]),
+    without: async () => ({ writes: [], committed: none }),
+  };
+  const ctx = { lock: mutex(), db: { list: async () => [], commit: async () => {} }, observer: { log: none } };
+  const self = await claims(ctx as never, contacts as never, sessions as never, inbox as never, arrivals as never, none, async () => {});
+  let count = 0;
+  const add = (account: string, device: number, isTrue = false) => {
+    count += 1;
+    const facts = { account, device, accountKeyHash: filled(isTrue ? 1 : 0), deviceKeyHash: filled(device), createdAtMs: count };
+    self.added({ id: count.toString(16).padStart(32, '0'), facts } as never);
+    return facts;
+  };
+  return { self, add, pinned, asked, dropped, looked };
+}
+const filled = (value: number): Uint8Array => new Uint8Array(64).fill(value);
+
+test('of too many claims the oldest goes, with its own messages; one whose account was pinned meanwhile is settled', async () => {
+  const { self, add, pinned, dropped, looked } = await alone();
+  add('true one', 1, true);
+  const oldest = add('nobody 0', 2);
+  for (let i = 1; i < BOUND; i++) add(`nobody ${i}`, 2);
+  pinned.add('true one');
+  await self.trim();
+  expect(dropped).toEqual([]);
+  looked.length = 0;
+  add('one more', 2);
+  await self.trim();
+  expect(dropped).toEqual([['nobody 0', 2]]);
+  expect(looked).toEqual([['nobody 0', oldest]]);
+});
+
+test('every false device that claims a pinned account goes, and the true one stays', async () => {
+  const { self, add, pinned, dropped } = await alone();
+  add('alice', 1, true);
+  for (const device of [2, 3, 3]) add('alice', device);
+  pinned.add('alice');
+  await self.settle('alice');
+  expect(dropped).toEqual([
+    ['alice', 2],
+    ['alice', 3],
+  ]);
+});
+
+test('everybody who is not confirmed is asked about, once at a time', async () => {
+  const { self, add, asked } = await alone(['of messages', 'of both']);
+  add('of a session', 1);
+  add('of both', 1);
+  for (let i = 0; i < 3; i++) self.confirmAll();
+  expect(self.isAsking()).toBe(true);
+  await vi.waitFor(() => expect(self.isAsking()).toBe(false), { timeout: 20_000 });
+  expect(asked.sort()).toEqual(['of a session', 'of both', 'of messages']);
 });

@@ -284,6 +284,29 @@ describe('an account with two devices', () => {
     await closeAll([phone, laptop, bob]);
   });
 
+  test('a device that only a list past its freshness names is asked about: its account may have told the directory alone', async () => {
+    const clock = { ms: START };
+    const network = hostileNetwork();
+    const first = await person('alice', network, clock, { seed: 'phone' });
+    const bob = await person('bob', network, clock);
+    await bob.client.send('alice', 'hello');
+    await first.read();
+    await Promise.all([first, bob].map(({ client }) => client.close()));
+    const { store, list } = await joined(first, clock, 'laptop');
+    await list();
+    clock.ms += 8 * 86_400_000;
+    const laptop = await person('alice', network, clock, { seed: 'laptop again', store });
+    await published(laptop);
+    await (await laptop.client.send('bob', 'who am I?')).until('accepted');
+    const count = network.published.filter(({ address }) => address.account === 'alice').length;
+    const phone = await person('alice', network, clock, { seed: 'phone again', store: first.store });
+    await network.publication('alice', count + 1);
+    await phone.client.close();
+    const again = await person('bob', network, clock, { seed: 'bob again', store: bob.store });
+    expect((await again.read()).text).toBe('who am I?');
+    await closeAll([laptop, again]);
+  });
+
   test('a device that was listed and never published keys keeps no message from the others', async () => {
     const clock = { ms: START };
     const network = memoryNetwork();

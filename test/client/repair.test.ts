@@ -1,8 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { decodeFacts, encodeFacts } from '../../src/client/records.js';
 import { recoverStore } from '../../src/client/recovery.js';
+import { repair } from '../../src/client/repair.js';
 import { TransportError } from '../../src/errors.js';
 import { sessionLimits } from '../../src/limits.js';
+import { NO_SESSIONS, type SessionFacts } from '../../src/session/peer.js';
+import type { MessageName } from '../../src/step.js';
 import { rowCount, sessionsWith, spoilSessions } from '../helpers/broken-session.js';
 import { linked } from '../helpers/devices.js';
 import { type Envelope, type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
@@ -11,6 +14,7 @@ import { type Clock, type Person, person, START } from '../helpers/people.js';
 import { testRng } from '../helpers/rng.js';
 
 const HOUR = 3_600_000;
+const filled = (lengthBytes: number, value: number): Uint8Array => new Uint8Array(lengthBytes).fill(value);
 const clock: Clock = { ms: START };
 let network: HostileNetwork;
 beforeEach(() => {
@@ -180,6 +184,17 @@ describe('a broken session mends by itself', () => {
     await closed(alice, bob);
   });
 
+  test('whoever may not be written to is asked for nothing: a person is needed', async () => {
+    const { alice, bob: before } = await talking();
+    await before.client.close();
+    const bob = await person('bob', network, clock, { store: before.store, seed: 'bob again', trust: 'pinned-only' });
+    corrupting('bob', 3);
+    await sendAll(alice, 'bob', ['1', '2', '3']);
+    expect(await bob.seen('undecryptable')).toMatchObject({ from: 'alice', code: 'ERR_DECRYPT', heals: 'needs-person' });
+    expect(rowCount(bob.store, 'pending')).toBe(0);
+    await closed(alice, bob);
+  });
+
   test('a device that restarts between the failures counts on', async () => {
     const { alice, bob: before } = await talking();
     corrupting('bob', 3);
@@ -296,6 +311,47 @@ test('what failed once on a session with a device that its account has no more i
     { from: 'alice', code: 'ERR_DECRYPT', heals: 'never' },
   ]);
   await closed(recovered, last);
+});
+
+describe('of what failed in a session that is over', () => {
+  const name = (n: number): MessageName => ({ tag: new Uint8Array(16), n });
+  const facts = { initiatedByUs: false, createdAtMs: 1, answeredAtMs: 1, retiredAtMs: 0, suspect: false, askedAtMs: 1 } as const;
+  const idle = { ...facts, dead: false, failed: [name(9)], askedCount: 0 };
+  const broken: SessionFacts = {
+    ...idle,
+    id: filled(16, 1),
+    status: 'archived',
+    dead: true,
+    failed: [name(1), name(2), name(3)],
+    askedCount: 2,
+  };
+  const active: SessionFacts = { ...idle, id: filled(16, 2), status: 'active' };
+  const peer = { ...NO_SESSIONS, sessions: [active, broken] };
+  const owner = { account: 'alice', accountKeyHash: filled(64, 3), deviceKeyHash: filled(64, 4) };
+  const alone = (isSendable = true) => {
+    const contact = { pin: owner.accountKeyHash, devices: [{ keyHash: owner.deviceKeyHash }] };
+    const contacts = { load: async () => contact, isSendable: () => isSendable, onVerified() {} };
+    const what = (said: unknown) => ({ writes: [], committed() {}, said });
+    const outbox = { post: (_: string, control: unknown) => what(control) };
+    return repair({ now: () => START } as never, contacts as never, {} as never, { report: what } as never, {} as never, outbox as never);
+  };
+
+  test('only that is asked for which was not asked for', async () => {
+    const { requests, peer: after } = await alone().heard(owner as never, peer, peer, active.id);
+    expect(requests).toMatchObject([{ said: { t: 'retry', session: broken.id, missing: [name(3)] } }]);
+    expect(after.sessions).toMatchObject([{ askedCount: 0 }, { askedCount: 3, askedAtMs: START }]);
+  });
+
+  test('nothing is asked for where nothing may be written', async () => {
+    const { requests, peer: after } = await alone(false).heard(owner as never, peer, peer, active.id);
+    expect([requests, after]).toEqual([[], peer]);
+  });
+
+  test('what was told when the session broke is not told again once the device is gone', () => {
+    const { requests, peer: after } = alone().losses(owner, peer);
+    expect(requests).toMatchObject([{ said: { session: active.id, code: 'ERR_DECRYPT', heals: 'never' } }]);
+    expect(alone().losses(owner, after).requests).toEqual([]);
+  });
 });
 
 test('facts of sessions as stores of before hold them: nothing failed, nothing was asked for', () => {
