@@ -77,7 +77,8 @@ export async function joinWith({ code, ...options }: JoinOptions, makeRng: (give
   };
   let exchange: LinkExchange;
   try {
-    await patience((options) => box.leave(read.requestSlot, asked.request, options)).catch(refused);
+    // The same bytes again are no second request: all that was lost may be the answer to the first.
+    await insisting(() => patience((options) => box.leave(read.requestSlot, asked.request, options)).catch(refused), patience, isLate);
     exchange = openLinkChallenge(asked, await leftIn(box, asked.challengeSlot, patience, isLate));
   } finally {
     wipe(asked.secret);
@@ -125,19 +126,28 @@ function waiting(signal: AbortSignal | undefined): Patience {
     });
 }
 
-/** Waits for what the other device leaves in a slot, over a network that may fail meanwhile. */
-async function leftIn(box: DropBox, slot: string, patience: Patience, isLate: () => boolean): Promise<Uint8Array> {
-  const pause = (ms: number): Promise<void> => patience(() => new Promise((resolve) => void timer(resolve, ms)));
+const pause = (ms: number, patience: Patience): Promise<void> => patience(() => new Promise((resolve) => void timer(resolve, ms)));
+
+/** Makes a call over a network that may fail meanwhile, until it succeeds. */
+async function insisting<T>(call: () => Promise<T>, patience: Patience, isLate: () => boolean): Promise<T> {
   for (;;) {
     try {
-      const found = await patience((options) => box.pickUp(slot, options));
-      if (found !== undefined) return found;
-      await pause(linkLimits.emptyMs);
+      return await call();
     } catch (error) {
       if (!isCyphrError(error) || error.action !== 'retry') throw error;
       // Throws at once where it was the patience that has ended.
-      await pause(PAUSE_MS);
+      await pause(PAUSE_MS, patience);
     }
+    if (isLate()) throw unanswered();
+  }
+}
+
+/** Waits for what the other device leaves in a slot. */
+async function leftIn(box: DropBox, slot: string, patience: Patience, isLate: () => boolean): Promise<Uint8Array> {
+  for (;;) {
+    const found = await insisting(() => patience((options) => box.pickUp(slot, options)), patience, isLate);
+    if (found !== undefined) return found;
+    await pause(linkLimits.emptyMs, patience);
     if (isLate()) throw unanswered();
   }
 }

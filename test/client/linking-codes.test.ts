@@ -1,7 +1,10 @@
 /** What a code is good for, and what a drop box can do with what lies in it. */
 
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { generateDeviceKeys } from '../../src/identity/index.js';
+import { life } from '../../src/client/life.js';
+import { linking } from '../../src/client/linking.js';
+import { TransportError } from '../../src/errors.js';
+import { type DeviceSecrets, generateDevice, generateDeviceKeys, verifyDeviceList } from '../../src/identity/index.js';
 import { openLinkChallenge, parseLinkCode, requestLink } from '../../src/identity/linking.js';
 import { linkLimits } from '../../src/limits.js';
 import { memoryNetwork } from '../../src/transport/memory.js';
@@ -68,6 +71,32 @@ describe('T31: codes', () => {
     await expect(link.request()).rejects.toThrow(coded('ERR_TIMEOUT'));
     expect((await alice.client.devices.list()).length).toBe(2);
     await expect(joining('alice', network, clock, link.qr, 'replayed').join).rejects.toThrow(coded('ERR_DEVICE_UNTRUSTED'));
+    await closeAll(alice);
+  });
+
+  test('a request whose acknowledgement was lost is left again as it is, and uses the code up for nobody', async () => {
+    let requestSlot: string | undefined;
+    const requests: Uint8Array[] = [];
+    const over: Over = ({ leave }) => ({
+      async leave(slot, bytes, options) {
+        await leave!(slot, bytes, options);
+        if (slot !== requestSlot) return;
+        requests.push(bytes);
+        if (requests.length === 1) throw new TransportError('ERR_OFFLINE', 'no answer');
+      },
+    });
+    const { network, clock, alice } = await world(over);
+    const link = await alice.client.devices.link();
+    requestSlot = parseLinkCode(link.qr, 'alice').requestSlot;
+    holdTimers();
+    const both = introduced(link, joining('alice', network, clock, link.qr, 'phone'));
+    for (let second = 0; second < 20; second++) await vi.advanceTimersByTimeAsync(1_000);
+    const { joined, asked } = await both;
+    vi.useRealTimers();
+    expect(requests).toEqual([requests[0], requests[0]]);
+    expect(asked.confirmation).toBe(joined.confirmation);
+    await asked.confirm();
+    await (await joined.client()).close();
     await closeAll(alice);
   });
 
@@ -407,4 +436,43 @@ describe('T31: codes', () => {
     await (await joined.client()).close();
     await closeAll(alice);
   });
+});
+
+/** One device's linking alone, asked by a device with these keys. */
+async function asked(made: (own: DeviceSecrets) => DeviceSecrets) {
+  const rng = testRng('linking');
+  const own = generateDevice('alice', rng, START);
+  const box: Record<'offer' | 'request', Uint8Array> = { offer: new Uint8Array(), request: new Uint8Array() };
+  const directory = {
+    async leave(_slot: string, bytes: Uint8Array) {
+      box.offer = bytes;
+    },
+    pickUp: async () => box.request,
+  };
+  const list = verifyDeviceList(own.deviceList, own.accountKey.publicKey);
+  const ctx = { directory, rng, now: () => START, life: life(), device: () => own, ownList: () => list };
+  const none = {} as never;
+  const { calls } = linking(ctx as never, none, none, none, none, none, none, none);
+  const { id, qr } = await calls.linkOpen({});
+  const { device, deviceKey, dhKey } = made(own);
+  const asks = { device, deviceKey: deviceKey.publicKey, dhKey: dhKey.publicKey };
+  box.request = requestLink(parseLinkCode(qr, 'alice'), box.offer, 'alice', asks, rng).request;
+  return { calls, id, close: () => ctx.life.close() };
+}
+
+test.each([
+  ['number', (own: DeviceSecrets) => ({ ...generateDevice('alice', testRng('new'), START), device: own.device })],
+  ['key', (own: DeviceSecrets) => ({ ...own, device: 7 })],
+])('T31: a request with the %s of a device that the account has is refused before a person is asked', async (_, made) => {
+  const { calls, id, close } = await asked(made);
+  await expect(calls.linkRequest({ id })).rejects.toThrow(coded('ERR_DEVICE_UNTRUSTED'));
+  close();
+});
+
+test('T31: a request is answered once, however fast somebody is', async () => {
+  const { calls, id, close } = await asked(() => generateDevice('alice', testRng('new'), START));
+  await calls.linkRequest({ id });
+  const answers = await Promise.allSettled([false, true].map((isConfirmed) => calls.linkAnswer({ id, isConfirmed })));
+  expect(answers).toMatchObject([{ status: 'fulfilled' }, { status: 'rejected', reason: { code: 'ERR_TIMEOUT' } }]);
+  close();
 });
