@@ -11,7 +11,7 @@ import { encodeMsgpack } from '../../src/wire/msgpack.js';
 import { spoilSessions } from '../helpers/broken-session.js';
 import { evilPeer } from '../helpers/evil-peer.js';
 import { type Envelope, type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
-import { glassStore, type Person, person, START } from '../helpers/people.js';
+import { counted, glassStore, type Person, person, START } from '../helpers/people.js';
 
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
 
@@ -63,7 +63,7 @@ test('T28: a flood of names that nobody has leaves nothing but the marks of its 
   const alice = await person('alice', network, clock);
   const [bundle] = (await network.bundles('bob')) as [BundleBytes];
   await network.publication('bob', 1);
-  await vi.waitFor(() => expect(rowCounts(bob)['days']).toBe(1), 20_000);
+  await counted(bob, clock.ms);
   const { generation: _generation, publish: _publish, ...before } = rowCounts(bob);
   for (let i = 0; i < FLOOD; i++) {
     clock.ms += 2_000; // a token for a flight

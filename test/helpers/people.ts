@@ -159,6 +159,16 @@ export async function person(
   };
 }
 
+/** Once today is counted a device that is left alone writes nothing more. */
+export async function counted({ store }: Pick<Person, 'store'>, nowMs: number): Promise<void> {
+  const today = Math.floor(nowMs / 86_400_000);
+  for (;;) {
+    const row = store.rows().get('["days"]');
+    if (row !== undefined && daysRecord.decode(row).lately.includes(today)) return;
+    await new Promise((turn) => setImmediate(turn));
+  }
+}
+
 /** Opens a device on each of the next days, and closes it once that is counted. Answers all that it said to its observer. */
 export async function daily(before: Person, network: Network, clock: Clock, days: number): Promise<Observation[]> {
   const said: Observation[] = [];
@@ -168,8 +178,7 @@ export async function daily(before: Person, network: Network, clock: Clock, days
       store: before.store,
       seed: `${before.account} on day ${day}`,
     });
-    const today = (): boolean => daysRecord.decode(store.rows().get('["days"]')!).lately.includes(Math.floor(clock.ms / 86_400_000));
-    while (!today()) await new Promise((turn) => setImmediate(turn));
+    await counted({ store }, clock.ms);
     await client.close();
     said.push(...observations);
   }

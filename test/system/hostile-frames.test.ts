@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { concat } from '../../src/bytes.js';
 import { compositeSign } from '../../src/crypto/composite.js';
 import type { ErrorCode } from '../../src/errors.js';
@@ -18,7 +18,7 @@ import { besidesFailures } from '../helpers/broken-session.js';
 import { type EvilPeer, evilPeer } from '../helpers/evil-peer.js';
 import { forge, skipAhead } from '../helpers/forge.js';
 import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
-import { type Person, person, START } from '../helpers/people.js';
+import { counted, type Person, person, START } from '../helpers/people.js';
 import { flip, testRng } from '../helpers/rng.js';
 
 const rng = testRng('hostile frames');
@@ -32,7 +32,7 @@ beforeAll(async () => {
   network = hostileNetwork();
   bob = await person('bob', network, clock);
   // What a client writes when it begins.
-  await vi.waitFor(() => expect(bob.store.rows().has('["days"]')).toBe(true), { timeout: 20_000 });
+  await counted(bob, START);
   [bundle] = (await network.bundles('bob')) as [BundleBytes];
   set = parseSignedSet(bundle.signedSet);
 });

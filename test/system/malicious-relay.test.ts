@@ -4,7 +4,7 @@ import { parseSignedSet } from '../../src/wire/objects.js';
 import { besidesFailures } from '../helpers/broken-session.js';
 import { evilPeer } from '../helpers/evil-peer.js';
 import { type Envelope, hostileNetwork } from '../helpers/hostile-network.js';
-import { type Person, person, START } from '../helpers/people.js';
+import { counted, type Person, person, START } from '../helpers/people.js';
 import { flip, testRng } from '../helpers/rng.js';
 
 /** Alice and bob, who have written to each other, on a relay that the test controls. */
@@ -94,6 +94,7 @@ test('T17, T50: bits flipped, ends cut off: one error for all, nothing changes b
     kept.push(envelope);
     return [];
   };
+  await counted(bob, clock.ms);
   const attack = async (): Promise<void> => {
     const { bytes } = kept.at(-1)!;
     const before = besidesFailures(bob.store);
@@ -125,6 +126,7 @@ test('T17, T50: bits flipped, ends cut off: one error for all, nothing changes b
 test('T12: what was meant for bob says nothing to carol', async () => {
   const { network, clock, alice, bob, close } = await conversation();
   const carol = await person('carol', network, clock);
+  await counted(carol, clock.ms);
   const before = carol.store.dump();
   for (const { bytes } of network.sent) expect(await network.inject(carol.address, bytes)).toBe(true);
   expect(carol.store.dump()).toBe(before);
@@ -226,6 +228,7 @@ test('T28: first flights beyond 30 a minute wait with the relay, cost nothing, a
   const [bundle] = await network.bundles('bob');
   const { setId, sealKey } = parseSignedSet(bundle!.signedSet);
   const rng = testRng('flood');
+  await counted(bob, clock.ms);
   const before = bob.store.dump();
   const answers: boolean[] = [];
   for (let i = 0; i < 40; i++) {
