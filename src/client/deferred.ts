@@ -37,8 +37,8 @@ export interface Deferred {
   has(delivery: Delivery): boolean;
   /** Tries again what waits for news of this account, and what waits for room if there is some. Rejects only if the store failed. */
   retry(account: string): Promise<void>;
-  /** Accounts of which the directory, or a person, has to say whose identity it is. */
-  unpinned(): Set<string>;
+  /** Accounts of which there has to be news: whose identity it is, or a fresh list. */
+  accounts(why: 'pin' | 'list'): Set<string>;
   /** Calls back when the carrier should be asked again for what it was left with; returns how not to. */
   onStranded(listener: () => void): () => void;
   close(): void;
@@ -124,7 +124,7 @@ export function deferred(ctx: Context, take: (delivery: Delivery) => Promise<voi
       const news = [...waiting].flatMap(([id, { later }]) => (later.account === account ? [id] : []));
       return run([...news, ...(isFull() ? [] : waitingFor('room'))]);
     },
-    unpinned: () => new Set(waitingFor('pin').flatMap((id) => waiting.get(id)?.later.account ?? [])),
+    accounts: (why) => new Set(waitingFor(why).flatMap((id) => waiting.get(id)?.later.account ?? [])),
     onStranded: stranded.listen,
     close() {
       cancelTimer?.();

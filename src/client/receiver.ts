@@ -335,7 +335,8 @@ export async function receiver(
     confirmAll() {
       claims.confirmAll();
       // What the directory could not be asked then it may answer now.
-      for (const account of later.unpinned()) {
+      for (const account of later.accounts('list')) contacts.askFor(account);
+      for (const account of later.accounts('pin')) {
         contacts
           .refresh(account, [])
           .then(() => self.retry(account))

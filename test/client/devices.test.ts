@@ -6,7 +6,7 @@ import { keys } from '../../src/client/records.js';
 import { deviceRows } from '../../src/client/recovery.js';
 import { TransportError } from '../../src/errors.js';
 import { type DeviceSecrets, decodeDevice, encodeDevice, entryOf, generateDeviceKeys, relist } from '../../src/identity/index.js';
-import { linkLimits } from '../../src/limits.js';
+import { linkLimits, sessionLimits } from '../../src/limits.js';
 import { decodePrekeys, deviceKeys } from '../../src/pqxdh/prekeys.js';
 import type { Write } from '../../src/store/port.js';
 import { memoryNetwork } from '../../src/transport/memory.js';
@@ -284,7 +284,10 @@ describe('an account with two devices', () => {
     await closeAll([phone, laptop, bob]);
   });
 
-  test('a device that only a list past its freshness names is asked about: its account may have told the directory alone', async () => {
+  test.each([
+    ['when it writes', false],
+    ['with the next connection', true],
+  ])('of a device that only a list past its freshness names its account may have told the directory alone: asked %s', async (_, waits) => {
     const clock = { ms: START };
     const network = hostileNetwork();
     const first = await person('alice', network, clock, { seed: 'phone' });
@@ -298,11 +301,16 @@ describe('an account with two devices', () => {
     const laptop = await person('alice', network, clock, { seed: 'laptop again', store });
     await published(laptop);
     await (await laptop.client.send('bob', 'who am I?')).until('accepted');
+    const open = (): Promise<Person> => person('bob', network, clock, { seed: 'bob again', store: bob.store });
+    const early = waits ? await open() : undefined;
+    await early?.observed((record) => record.kind === 'span' && record.name === 'directory.fetch');
     const count = network.published.filter(({ address }) => address.account === 'alice').length;
     const phone = await person('alice', network, clock, { seed: 'phone again', store: first.store });
     await network.publication('alice', count + 1);
     await phone.client.close();
-    const again = await person('bob', network, clock, { seed: 'bob again', store: bob.store });
+    clock.ms += sessionLimits.listRefetchMs;
+    const again = early ?? (await open());
+    if (waits) network.cut(again.address);
     expect((await again.read()).text).toBe('who am I?');
     await closeAll([laptop, again]);
   });
