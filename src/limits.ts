@@ -106,6 +106,8 @@ export const sessionLimits = {
   claimedCount: 64,
   /** Messages of senders that the directory has not confirmed; above, the relay keeps theirs. */
   claimedMessages: 1_000,
+  /** The same of one account: no other pays for it that nobody can confirm this one. */
+  claimedPerAccount: 100,
   unknownFlightsPerMinute: 30,
   /** First flights of one account whose devices only a list past its freshness names, and which wait with the relay for a newer one. */
   unlistedFlights: 4,

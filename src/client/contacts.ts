@@ -1,6 +1,6 @@
 /** Whose keys are whose: pins, trust, verified bundles, safety numbers. The only place that writes a pin. */
 
-import { copy, equal, toHex } from '../bytes.js';
+import { copy, equal } from '../bytes.js';
 import { sha256 } from '../crypto/suite.js';
 import { isCyphrError, TrustError, UsageError } from '../errors.js';
 import { compareSafetyQr, keyHash, safetyNumber, type VerifiedDeviceList, verifyDeviceList } from '../identity/index.js';
@@ -20,6 +20,7 @@ import { ghosts } from './ghosts.js';
 import { deviceChanges, mayTake, type OwnList } from './own-list.js';
 import { abortable } from './platform.js';
 import { type ContactRecord, contactRecord, deviceRecord, keys } from './records.js';
+import { standing as openStanding, type Standing } from './standing.js';
 import type { Trust } from './types.js';
 import { vouching } from './vouching.js';
 
@@ -78,11 +79,8 @@ export interface Contacts {
   brought(account: string, record: ContactRecord): Promise<void>;
   /** Asks the directory in the background for the newest list and sets, once in ten minutes for each account; `newest` is what it should show. */
   askFor(account: string, newest?: number): void;
-  /**
-   * What the directory says of an identity that is not the pin: `pinned` if it is by now, `waits` for a person or for the directory;
-   * throws if it is nobody's.
-   */
-  standing(account: string, identity: Uint8Array): Promise<'pinned' | 'waits'>;
+  /** What the directory says of identities that are not the pin. */
+  readonly standing: Standing;
   readonly calls: Pick<Calls, 'identity' | 'number' | 'settle' | 'scan' | 'unverify'>;
   /** Calls back with keys that were verified for an account under its pin. */
   onVerified(listener: (account: string, bundles: readonly VerifiedBundle[]) => void): void;
@@ -212,6 +210,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     }
     const agreed = verified.filter(({ accountKeyHash }) => equal(accountKeyHash, first.accountKeyHash));
     if (agreed.length !== verified.length) ctx.observer.log('warn', 'directory-conflict');
+    if (!isTold) standing.shown(account, first.accountKeyHash);
     const isChanged = before !== undefined && !isPinned(first);
     // One's own account has one identity, and it is not the directory's to change; nor is what the device that linked this one has said.
     if (isChanged && (isOwn(account) || before.changedByOwn === true)) throw changedError();
@@ -257,9 +256,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     return sound;
   };
 
-  /** By account and identity: when the directory was last asked whether the pinned one has changed, and whether it has said so. */
-  type Question = { readonly atMs: number; readonly hasSaid: Promise<boolean> };
-  const questions = new Map<string, Map<string, Question>>();
+  const standing = openStanding(ctx, find, (account) => self.refresh(account, []));
   const askedAtMs = new Map<string, number>();
   const askFor = (account: string, newest = 0): void => {
     const nowMs = ctx.now();
@@ -361,32 +358,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
         if (next.changedTo !== before?.changedTo) ctx.events.emit({ type: 'identityChanged', account, was });
       }),
     askFor,
-    async standing(account, identity) {
-      const nowMs = ctx.now();
-      const compared = questions.get(account) ?? new Map<string, Question>();
-      questions.set(account, compared);
-      for (const [each, { atMs }] of compared) if (Math.abs(nowMs - atMs) > sessionLimits.identityCheckMs) compared.delete(each);
-      // By identity too: a forged flight must not speak for the true one that comes later, nor many of them ask as often as they come.
-      const name = toHex(keyHash(identity));
-      if (!compared.has(name) && compared.size < sessionLimits.identityChecks) {
-        const hasSaid = self.refresh(account, []).then(
-          () => true,
-          // That it shows another one, or knows no such account any more, is an answer.
-          (error: unknown) => isCyphrError(error) && (error.code === 'ERR_IDENTITY_CHANGED' || error.code === 'ERR_NO_SESSION'),
-        );
-        compared.set(name, { atMs: nowMs, hasSaid });
-      }
-      // Of several flights that come meanwhile none is judged before the directory has answered.
-      const question = compared.get(name);
-      if (question !== undefined && !(await question.hasSaid)) {
-        if (compared.get(name) === question) compared.delete(name);
-        return 'waits';
-      }
-      const contact = find(account);
-      if (contact !== undefined && equal(contact.identity, identity)) return 'pinned';
-      if (contact?.changedTo !== undefined && equal(contact.changedTo, identity)) return 'waits';
-      throw new TrustError('ERR_IDENTITY_CHANGED', 'the identity is neither the pinned one nor what the directory shows');
-    },
+    standing,
     onPinned: (listener) => listeners.push(listener),
     onVerified: (listener) => verifiedListeners.push(listener),
     calls: {
@@ -409,7 +381,8 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
           const { changedTo, changedList, statement } = contact;
           if (changedTo !== undefined)
             await savePin(account, contact, { identity, list: changedList ?? contact.list, verified, statement });
-          else if (verified) await save(account, { ...contact, verified });
+          else if (verified || contact.unasked === true)
+            await save(account, { ...contact, verified: contact.verified || verified, unasked: undefined });
         }),
       async scan({ account, identity, payload }) {
         const result = compareSafetyQr(ownIdentity(), { account, accountKeyHash: keyHash(identity) }, payload);

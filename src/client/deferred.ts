@@ -36,7 +36,7 @@ export interface Deferred {
   /** Whether this envelope waits already; its newest delivery is the one that is kept. */
   has(delivery: Delivery): boolean;
   /** Tries again what waits for news of this account, and what waits for room if there is some. Rejects only if the store failed. */
-  retry(account: string): Promise<void>;
+  retry(account?: string): Promise<void>;
   /** Accounts of which there has to be news: whose identity it is, or a fresh list. */
   accounts(why: 'pin' | 'list'): Set<string>;
   /** Calls back when the carrier should be asked again for what it was left with; returns how not to. */
@@ -121,7 +121,7 @@ export function deferred(ctx: Context, take: (delivery: Delivery) => Promise<voi
       return known !== undefined;
     },
     retry(account) {
-      const news = [...waiting].flatMap(([id, { later }]) => (later.account === account ? [id] : []));
+      const news = [...waiting].flatMap(([id, { later }]) => (account !== undefined && later.account === account ? [id] : []));
       return run([...news, ...(isFull() ? [] : waitingFor('room'))]);
     },
     accounts: (why) => new Set(waitingFor(why).flatMap((id) => waiting.get(id)?.later.account ?? [])),

@@ -20,8 +20,8 @@ export interface Inbox {
   added(seq: number, record: InboxRecord, isClaimed: boolean): void;
   /** Messages that wait, shown or not. */
   count(): number;
-  /** How many of them wait for a pin. */
-  unconfirmedCount(): number;
+  /** How many of them wait for a pin, of one account or of all. */
+  unconfirmedCount(account?: string): number;
   /** Resolves when it is not full any more. */
   room(): Promise<void>;
   readonly next: Calls['next'];
@@ -183,7 +183,8 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
       wakeLoops();
     },
     count: () => entries.size,
-    unconfirmedCount: () => [...entries.values()].filter(isUnconfirmed).length,
+    unconfirmedCount: (account) =>
+      [...entries.values()].filter((entry) => isUnconfirmed(entry) && (account === undefined || entry.account === account)).length,
     room: () =>
       entries.size < limits.inboxCount || ctx.life.hasEnded() ? Promise.resolve() : new Promise((resolve) => makeRoom.push(resolve)),
     next,

@@ -304,6 +304,7 @@ export function linking(
           else await ctx.life.race(dropBox().leave(exchange.grantSlot, sealLinkRefusal(exchange)));
         } catch (error) {
           link.isOver = false;
+          if (shown !== link) wipe(exchange.answerKeys);
           throw error;
         }
         wipe(exchange.answerKeys);

@@ -224,6 +224,20 @@ export async function outbox(
       await settle(account, id, { ...record, waitingFor: record.waitingFor.filter((other) => other !== device) }, [device]);
     });
 
+  /** One device will not get it: forget the bytes. The last one says what has become of the message. */
+  const refused = async (account: string, id: string, device: number, error: AnyCyphrError): Promise<void> => {
+    const isOver = await ctx.lock(`sent ${id}`, async () => {
+      const record = await messages.load(id);
+      if (record === undefined || !isLeaving(record)) return false;
+      const waitingFor = record.waitingFor.filter((other) => other !== device);
+      if (waitingFor.length === 0 && !(await unencrypted.isLeft(account, record.seq))) return true;
+      await db.commit([{ key: keys.outbox(account, record.seq, device), value: null }, messages.write(id, { ...record, waitingFor })]);
+      ctx.observer.log('warn', 'device-not-reached', error.code);
+      return false;
+    });
+    if (isOver) await finish(id, 'failed', error);
+  };
+
   /** Notes for which devices a message was accepted by now, and that it was for all when none is left. */
   const settle = async (account: string, id: string, record: SentRecord, devices: readonly number[]): Promise<void> => {
     const { seq, waitingFor } = record;
@@ -291,6 +305,7 @@ export async function outbox(
     load: messages.load,
     finish,
     accepted,
+    refused,
     encryptAgain,
     waitingFor: (account) => waiting.get(account) ?? NONE,
     isControl: (id) => controls.has(id),

@@ -85,7 +85,9 @@ export async function receiver(
   };
 
   /** Whether the carrier keeps what else comes from senders whom nobody has confirmed. */
-  const isFull = (): boolean => inbox.unconfirmedCount() >= sessionLimits.claimedMessages;
+  const isFull = (account?: string): boolean =>
+    inbox.unconfirmedCount() >= sessionLimits.claimedMessages ||
+    (account !== undefined && inbox.unconfirmedCount(account) >= sessionLimits.claimedPerAccount);
   const later = deferred(ctx, (delivery) => take(delivery, true), isFull);
 
   /** The rows and effects of one decrypted message on a session, old or new. */
@@ -180,7 +182,7 @@ export async function receiver(
     if (only !== undefined && id !== only) throw decryptFailed();
     const account = await sessions.accountOf(id);
     if (account === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
-    if ((await contacts.load(account)) === undefined && isFull()) throw new Later('room');
+    if ((await contacts.load(account)) === undefined && isFull(account)) throw new Later('room');
     await ctx.lock(`peer ${account}`, async () => {
       const live = await sessions.load(id);
       if (live === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
@@ -214,7 +216,7 @@ export async function receiver(
         return receiveRatchet(init.ratchetMessage, id);
       }
       // The pin stands. Whether the identity has changed is the directory's to say, and a person's to accept; meanwhile it waits.
-      if ((await contacts.standing(init.account, init.accountKey)) === 'waits') throw new Later('pin', init.account);
+      if ((await contacts.standing.of(init.account, init.accountKey)) === 'waits') throw new Later('pin', init.account);
     }
     keyring.used();
     if ((await contacts.load(init.account)) !== undefined) return;
@@ -227,7 +229,7 @@ export async function receiver(
     const seen = findSeen(keyring.prekeys(), init);
     if (seen !== undefined) return seen.sessionId;
     const contact = await contacts.load(init.account);
-    if (contact === undefined && isFull()) throw new Later('room');
+    if (contact === undefined && isFull(init.account)) throw new Later('room');
     try {
       await acceptFlight(init, contact);
       return 'accepted';
@@ -337,11 +339,13 @@ export async function receiver(
       // What the directory could not be asked then it may answer now.
       for (const account of later.accounts('list')) contacts.askFor(account);
       for (const account of later.accounts('pin')) {
-        contacts
-          .refresh(account, [])
-          .then(() => self.retry(account))
-          .catch((error: unknown) => ctx.observer.log('info', 'list-refresh-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
+        contacts.standing
+          .ask(account)
+          .then((hasSaid) => (hasSaid ? self.retry(account) : undefined))
+          .catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
       }
+      // What has disappeared meanwhile has made room.
+      later.retry().catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
     },
     isAsking: () => claims.isAsking(),
     close: () => later.close(),

@@ -66,7 +66,7 @@ export function orderKey(order: number, id: string): string {
 }
 
 /** A `talk` row that comes from elsewhere. Throws `ERR_DECODE`. */
-export function readTalk(bytes: Uint8Array): TalkRecord {
+function readTalk(bytes: Uint8Array): TalkRecord {
   try {
     const record = talkRecord.decode(bytes);
     const { greatest, timerMs = 0, timerOrder } = record;

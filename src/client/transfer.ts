@@ -32,10 +32,9 @@ import { openClient } from './client.js';
 import { openDatabase, storeCall } from './database.js';
 import { checkFunction, checkIterable, checkOptions, checkPort, checkWaitOptions } from './options.js';
 import { abortReason, clientClock, clientRng } from './platform.js';
-import { contactRecord, greetRecord, keys, record } from './records.js';
+import { contactRecord, greetRecord, keys, record, talkRecord } from './records.js';
 import { deviceRows, publishedList } from './recovery.js';
 import { assertUnsealed } from './registration.js';
-import { readTalk } from './talk.js';
 import type { Client, ClientOptions, TransferOptions } from './types.js';
 
 const FILE_KEY_BYTES = 32;
@@ -379,7 +378,7 @@ async function readExport(
         if (type === 'contact') {
           const { account: name, ...rows } = contactEntry.decode(bytes);
           contactRecord.decode(rows.contact);
-          if (rows.talk !== undefined) readTalk(rows.talk);
+          if (rows.talk !== undefined) talkRecord.decode(rows.talk);
           contacts.set(name, rows);
         }
         if (type === 'history') await history?.(bytes as Uint8Array<ArrayBuffer>);

@@ -8,11 +8,15 @@ import { limits } from '../limits.js';
 import type { StoreKey } from '../store/port.js';
 import type { Contacts } from './contacts.js';
 import type { Context } from './context.js';
+import { timer } from './platform.js';
 import { outboxRecord, type SentRecord } from './records.js';
 import { isTooOld, tooOld, type WaitingHost } from './waiting.js';
 
 /** Envelopes of one lane that may wait for acceptance at the same time; they leave in order. */
 const IN_FLIGHT = 16;
+
+/** For how long at most a carrier's word holds that a mailbox is full. */
+const FULL_MS = 600_000;
 
 /** What leaves one client. */
 export interface Transmission {
@@ -28,6 +32,8 @@ export interface TransmissionHost {
   readonly finish: WaitingHost['finish'];
   /** One device has it. */
   accepted(account: string, id: string, device: number): Promise<void>;
+  /** One device will not get it. */
+  refused(account: string, id: string, device: number, error: AnyCyphrError): Promise<void>;
   /** Puts a message back where it waits for sessions; `false` if its plaintext is not here. */
   encryptAgain(account: string, id: string, device: number): Promise<boolean>;
   /** Ids of the messages to an account that have not come to an end. */
@@ -45,13 +51,13 @@ function isForGood(error: unknown): error is AnyCyphrError {
 export function transmission(
   ctx: Context,
   contacts: Contacts,
-  { load, finish, accepted, encryptAgain, waitingFor, isControl }: TransmissionHost,
+  { load, finish, accepted, refused, encryptAgain, waitingFor, isControl }: TransmissionHost,
 ): Transmission {
   const { db, transport } = ctx;
   /** How many envelopes of a message are with the carrier. */
   const inFlight = new Map<string, number>();
-  /** Why a message was refused for good for a device, while it is with the carrier for others: these say whether it has failed. */
-  const refusals = new Map<string, AnyCyphrError>();
+  /** By device and account: what the carrier has said where it takes nothing for now, for as long as that holds. */
+  const full = new Map<string, AnyCyphrError>();
 
   /** Whether the account's newest list lacks a device that stood in it when a message was encrypted. */
   const isReplaced = async (account: string, device: number): Promise<boolean> => {
@@ -75,7 +81,7 @@ export function transmission(
     return record !== undefined && isTooOld(ctx, record);
   };
 
-  /** Hands one envelope to the carrier; settles once it is accepted, or refused for good. */
+  /** Hands one envelope to the carrier; resolves once it is accepted, or refused for good. */
   const transmitOne = async (account: string, device: number, id: string, bytes: Uint8Array): Promise<void> => {
     inFlight.set(id, (inFlight.get(id) ?? 0) + 1);
     try {
@@ -85,21 +91,18 @@ export function transmission(
     } catch (error) {
       if (!isForGood(error)) throw error;
       if (error.code === 'ERR_REJECTED' && (await hasLeft(account, device)) && (await encryptAgain(account, id, device))) return;
-      refusals.set(id, error);
+      await refused(account, id, device, error);
     } finally {
       const count = inFlight.get(id)! - 1;
       if (count === 0) inFlight.delete(id);
       else inFlight.set(id, count);
     }
-    const why = inFlight.has(id) ? undefined : refusals.get(id);
-    if (why !== undefined && refusals.delete(id)) await finish(id, 'failed', why);
   };
 
   const transmit = async (account: string): Promise<void> => {
     let after: StoreKey | undefined;
     let failure: unknown;
-    /** Devices for which nothing is taken for now, in this round. */
-    const refused = new Map<number, unknown>();
+    let fullness: AnyCyphrError | undefined;
     const flying = new Set<Promise<void>>();
     while (failure === undefined && !ctx.life.hasEnded()) {
       const page = await db.list(['outbox', account], IN_FLIGHT, after);
@@ -111,15 +114,21 @@ export function transmission(
         const device = Number(key[3]);
         if ((await isReplaced(account, device)) && (await encryptAgain(account, id, device))) continue;
         const isOld = await outdated(id, since);
-        if (!isOld && refused.has(device)) continue;
+        const isFull = isOld ? undefined : full.get(`${device} ${account}`);
+        fullness ??= isFull;
+        if (isFull !== undefined) continue;
         // Cancelled since the page was read: nothing else happens between this look and the sending.
         if (!waitingFor(account).has(id)) continue;
         const task = isOld ? finish(id, 'failed', tooOld()) : transmitOne(account, device, id, bytes);
         const flight: Promise<void> = task.then(
           () => void flying.delete(flight),
           (error: unknown) => {
-            if (isCyphrError(error) && error.code === 'ERR_REJECTED') refused.set(device, error);
-            else failure ??= error;
+            if (isCyphrError(error) && error.code === 'ERR_REJECTED') {
+              fullness ??= error;
+              const name = `${device} ${account}`;
+              full.set(name, error);
+              timer(() => full.delete(name), Math.min(error.retryAfterMs ?? 0, FULL_MS));
+            } else failure ??= error;
             flying.delete(flight);
           },
         );
@@ -128,7 +137,7 @@ export function transmission(
       if (page.length === 0 || (page.length < IN_FLIGHT && [...waitingFor(account)].every((id) => inFlight.has(id)))) break;
     }
     await Promise.all(flying);
-    failure ??= [...refused.values()][0];
+    failure ??= fullness;
     if (failure !== undefined) throw failure;
   };
 

@@ -4,6 +4,7 @@ import type { Address, BundleBytes, DeviceKeys } from '../step.js';
 
 /** One envelope that arrived. Until `ack()` has resolved, it may come again. */
 export interface Delivery {
+  /** The same whenever this envelope comes again, and no other's: one that waits is known by it, and not looked at anew. */
   readonly id: string;
   readonly bytes: Uint8Array;
   ack(): Promise<void>;

@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { concat } from '../../src/bytes.js';
+import { TransportError } from '../../src/errors.js';
 import { signDeviceList } from '../../src/identity/account.js';
 import { entryOf, generateDeviceKeys } from '../../src/identity/index.js';
 import { sessionLimits } from '../../src/limits.js';
@@ -11,6 +12,7 @@ import { braid } from '../../src/ratchet/braid/machine.js';
 import { startInitiator } from '../../src/ratchet/double.js';
 import { encrypt, start } from '../../src/ratchet/triple.js';
 import type { BundleBytes } from '../../src/step.js';
+import { encodeMsgpack } from '../../src/wire/msgpack.js';
 import { parseSignedSet } from '../../src/wire/objects.js';
 import { type EvilPeer, evilPeer } from '../helpers/evil-peer.js';
 import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
@@ -21,7 +23,7 @@ import { type Timeline, timeline } from '../helpers/timeline.js';
 vi.mock('../../src/limits.js', async (original) => {
   const { fewPrekeys } = await import('../helpers/few-prekeys.js');
   const limits = fewPrekeys(await original());
-  return { ...limits, sessionLimits: { ...limits.sessionLimits, claimedCount: 6, unknownFlightsPerMinute: 6 } };
+  return { ...limits, sessionLimits: { ...limits.sessionLimits, claimedCount: 6, claimedMessages: 12, unknownFlightsPerMinute: 6 } };
 });
 
 const DAY = 86_400_000;
@@ -146,4 +148,67 @@ test('T28: of what waits for a token a few are kept; the carrier is asked for th
     await time.pass(TOKEN_MS / 2);
   }
   expect(await texts()).toEqual(['sealed']);
+});
+
+test.each([0, 4])(
+  'after %i forged flights under a contact’s name, what the contact says under its true new identity waits for a person',
+  async (forged) => {
+    const first = evilPeer('eve', 'first', time.now());
+    let shown = first;
+    const { answer } = network;
+    network.answer = (asked, honest) => (asked === 'eve' ? [shown.published()] : answer(asked, honest));
+    await timed(alice.client.contact('eve').identity());
+    for (let i = 0; i < forged; i++) {
+      await time.pass(MINUTE);
+      const stranger = evilPeer('eve', `stranger ${i}`, time.now());
+      expect(await inject(stranger.flight(bundle, stranger.text('no')))).toBe(true);
+    }
+    await time.pass(60 * MINUTE);
+    // Eve begins anew, as with a new phone without a backup: the directory shows it, and she writes.
+    shown = evilPeer('eve', 'anew', time.now());
+    await inject(shown.flight(bundle, shown.text('it is me')));
+    await time.pass(MINUTE);
+    const number = await timed(alice.client.contact('eve').safetyNumber());
+    await timed(number.accept());
+    await time.pass(10 * MINUTE);
+    expect(await texts()).toEqual(['it is me']);
+  },
+);
+
+test('a flight that waited for the directory goes once that knows no such account any more', async () => {
+  const first = evilPeer('eve', 'first', time.now());
+  let says: 'pin' | 'down' | 'nobody' = 'pin';
+  const { answer } = network;
+  network.answer = (asked, honest) => {
+    if (asked !== 'eve') return answer(asked, honest);
+    if (says === 'down') throw new TransportError('ERR_OFFLINE', 'down');
+    return says === 'pin' ? [first.published()] : [];
+  };
+  await timed(alice.client.contact('eve').identity());
+  says = 'down';
+  const stranger = evilPeer('eve', 'stranger', time.now());
+  expect(await inject(stranger.flight(bundle, stranger.text('no')))).toBe(false);
+  says = 'nobody';
+  for (let i = 0; i < 5; i++) await time.pass(60 * MINUTE);
+  expect(network.unackedCount(alice.address)).toBe(0);
+});
+
+test('what waits for room is looked at once what took it has disappeared', async () => {
+  const mallory = evilPeer('mallory', 'mallory', time.now());
+  const published = mallory.published();
+  const { answer } = network;
+  network.answer = (asked, honest) =>
+    asked === 'mallory' ? [{ ...published, signedSet: published.signedSet.slice(1) }] : answer(asked, honest);
+  const said = (text: string): Uint8Array => mallory.raw(encodeMsgpack({ t: 'text', at: time.now(), text, x: 5_000, o: 1 }));
+  await inject(mallory.flight(bundle, said('0')));
+  for (let i = 1; i < sessionLimits.claimedMessages; i++) await inject(mallory.next(said(`${i}`)));
+  const carol = await open('carol');
+  await timed(carol.client.send('alice', 'first'));
+  expect(await texts()).toEqual([]);
+  for (let i = 0; i < 6; i++) await time.pass(60 * MINUTE);
+  network.cut(alice.address);
+  for (let i = 0; i < 3; i++) await time.pass(60 * MINUTE);
+  const got = await texts();
+  await timed(carol.client.close());
+  expect(got).toEqual(['first']);
 });

@@ -235,3 +235,14 @@ test.each([
 ])('%s is malformed', async (_, bad) => {
   await expect(taken(linked, [bad])).rejects.toThrow(malformed);
 });
+
+test('what the contact says under an identity that the directory shows waits for a person, also where an own device has said another', async () => {
+  const { clock, network, lie, phone, bob, mallory, laptop } = await deceived('block');
+  lie.isOver = true;
+  const third = evilPeer('bob', 'third', clock.ms);
+  network.answer = (account, honest) => (account === 'bob' ? [third.published()] : honest);
+  const bundle = (await network.bundles('alice')).find(({ address }) => address.device === laptop.client.device)!;
+  const acked = await network.inject(laptop.address, third.flight(bundle, third.text('it is me, anew')));
+  expect(acked).toBe(false);
+  await Promise.all([phone, bob, mallory, laptop].map(({ client }) => client.close()));
+});

@@ -12,6 +12,10 @@ const DAY = 86_400_000;
 const left = ({ store }: Person): string[] => [...store.rows().keys()].filter((key) => /^\["(pending|late|outbox|unsent)"/.test(key));
 const online = ({ seen }: Person) => seen('status', ({ status }) => status.state === 'online');
 
+const turns = async (count: number): Promise<void> => {
+  for (let i = 0; i < count; i++) await new Promise((turn) => setImmediate(turn));
+};
+
 /** The carrier answers this for a device; `undefined`: it takes everything. */
 function refuses(network: GlassNetwork, device: number, error: Error | undefined): void {
   network.beforeSend = async (_bytes, to) => {
@@ -25,7 +29,7 @@ test('a device whose mailbox is full keeps no message from the others of its acc
   const phone = await person('bob', network, time, { seed: 'phone' });
   const laptop = await linked(phone, network, time, { seed: 'laptop' });
   const alice = await person('alice', network, time);
-  refuses(network, laptop.client.device, new TransportError('ERR_REJECTED', 'full', { retryAfterMs: 3_600_000 }));
+  refuses(network, laptop.client.device, new TransportError('ERR_REJECTED', 'full', { retryAfterMs: 300 }));
   const texts = Array.from({ length: 40 }, (_, i) => `${i}`);
   for (const text of texts) {
     await alice.client.send('bob', text);
@@ -160,4 +164,112 @@ test.each([1, 2])('what is refused for %i devices that were removed meanwhile go
   expect(await laptop.readAll()).toEqual([]);
   expect([...again.store.rows().keys()].filter((key) => /^\["(pending|outbox|unsent)"/.test(key))).toEqual([]);
   await Promise.all([again, laptop, ...phones].map(({ client }) => client.close()));
+});
+
+test('a device whose mailbox is full gets what waits, though the relay refuses it for a third one for good', async () => {
+  const time = { ms: START };
+  const network = glassNetwork();
+  const phone = await person('bob', network, time, { seed: 'phone' });
+  const laptop = await linked(phone, network, time, { seed: 'laptop' });
+  const tablet = await linked(phone, network, time, { seed: 'tablet' });
+  const alice = await person('alice', network, time);
+  const first = await alice.client.send('bob', 'first');
+  await first.until('accepted');
+  for (const each of [phone, laptop, tablet]) expect((await each.read()).text).toBe('first');
+  network.beforeSend = async (_bytes, to) => {
+    if (to.account !== 'bob') return;
+    if (to.device === laptop.client.device) throw new TransportError('ERR_REJECTED', 'full', { retryAfterMs: 300 });
+    if (to.device === tablet.client.device) throw new TransportError('ERR_REJECTED', 'no');
+  };
+  await alice.client.send('bob', 'second');
+  expect((await phone.read()).text).toBe('second');
+  await turns(300);
+  network.beforeSend = async () => {};
+  await alice.client.send('bob', 'third');
+  const got = [(await laptop.read()).text];
+  if (got[0] === 'second') got.push((await laptop.read()).text);
+  expect(got).toEqual(['second', 'third']);
+  await Promise.all([phone, laptop, tablet, alice].map(({ client }) => client.close()));
+});
+
+test('what no device has yet, as one is full and one refuses, has not failed', async () => {
+  const time = { ms: START };
+  const network = glassNetwork();
+  const phone = await person('bob', network, time, { seed: 'phone' });
+  const laptop = await linked(phone, network, time, { seed: 'laptop' });
+  const alice = await person('alice', network, time);
+  await (await alice.client.send('bob', 'first')).until('accepted');
+  for (const each of [phone, laptop]) expect((await each.read()).text).toBe('first');
+  network.beforeSend = async (_bytes, to) => {
+    if (to.account !== 'bob') return;
+    if (to.device === laptop.client.device) throw new TransportError('ERR_REJECTED', 'full', { retryAfterMs: 3_600_000 });
+    throw new TransportError('ERR_REJECTED', 'no');
+  };
+  const sent = await alice.client.send('bob', 'second');
+  await turns(300);
+  expect((await alice.client.sent(sent.id))!.state).toBe('queued');
+  await Promise.all([phone, laptop, alice].map(({ client }) => client.close()));
+});
+
+test('a refusal does not end a message whose other envelopes are still to be read from the store', async () => {
+  const time = { ms: START };
+  const network = glassNetwork();
+  const phone = await person('bob', network, time, { seed: 'phone' });
+  const laptop = await linked(phone, network, time, { seed: 'laptop' });
+  const tablet = await linked(phone, network, time, { seed: 'tablet' });
+  const alice = await person('alice', network, time);
+  await (await alice.client.send('bob', 'first')).until('accepted');
+  for (const each of [phone, laptop, tablet]) expect((await each.read()).text).toBe('first');
+  // The relay is away: six messages of three envelopes each wait, 18 rows; a page has 16.
+  network.sendFails = new TransportError('ERR_OFFLINE', 'down');
+  const sent = [];
+  for (let i = 0; i < 6; i++) sent.push(await alice.client.send('bob', `${i}`));
+  await turns(20);
+  await alice.client.close();
+  network.sendFails = undefined;
+  const rows = left(alice)
+    .filter((key) => key.startsWith('["outbox"'))
+    .sort();
+  expect(rows).toHaveLength(18);
+  const sixteenth = Number((JSON.parse(rows[15]!) as string[])[3]);
+  network.beforeSend = async (_bytes, to) => {
+    if (to.account === 'bob' && to.device === sixteenth) throw new TransportError('ERR_REJECTED', 'no');
+  };
+  // A store that takes its time for a page, as those of browsers do.
+  const slow = {
+    ...alice.store,
+    list: async (...args: Parameters<typeof alice.store.list>) => {
+      if (args[0][0] === 'outbox' && args[2] !== undefined) await turns(400);
+      return alice.store.list(...args);
+    },
+  };
+  const again = await person('alice', network, time, { store: slow, seed: 'again' });
+  for (const { id } of sent) await (await again.client.sent(id))!.until('accepted');
+  await Promise.all([phone, laptop, tablet, again].map(({ client }) => client.close()));
+});
+
+test('a relay that says of a full mailbox when to come again is not asked sixteen times for each message', async () => {
+  const time = { ms: START };
+  const network = glassNetwork();
+  const phone = await person('bob', network, time, { seed: 'phone' });
+  const laptop = await linked(phone, network, time, { seed: 'laptop' });
+  const alice = await person('alice', network, time);
+  await (await alice.client.send('bob', 'first')).until('accepted');
+  let tried = 0;
+  network.beforeSend = async (_bytes, to) => {
+    if (to.device !== laptop.client.device) return;
+    tried += 1;
+    for (let i = 0; i < 20; i++) await new Promise((turn) => setImmediate(turn));
+    throw new TransportError('ERR_REJECTED', 'full', { retryAfterMs: 3_600_000 });
+  };
+  const counts: number[] = [];
+  for (let i = 0; i < 24; i++) {
+    tried = 0;
+    await alice.client.send('bob', `${i}`);
+    await phone.read();
+    for (let n = 0; n < 60; n++) await new Promise((turn) => setImmediate(turn));
+    counts.push(tried);
+  }
+  expect(Math.max(...counts)).toBeLessThanOrEqual(2);
+  await Promise.all([phone, laptop, alice].map(({ client }) => client.close()));
 });
