@@ -14,11 +14,11 @@ import { emitter, timer } from './platform.js';
 const WAITING_MAX = 10_000;
 
 /**
- * Not now: too many flights in this minute; no room for more of senders whom nobody has confirmed; or of `account` the directory or a
- * person has to say whose identity it is, or a fresh list whose device.
+ * Not now: too many flights in this minute; no room for more of senders whom nobody has confirmed, or of this one; or of `account` the
+ * directory (`pin`) or a person has to say whose identity it is, or a fresh list whose device.
  */
 export class Later extends Error {
-  readonly why: 'flights' | 'room' | 'pin' | 'list';
+  readonly why: 'flights' | 'room' | 'pin' | 'person' | 'list';
   readonly account: string | undefined;
   constructor(why: Later['why'], account?: string) {
     super('not now');
@@ -35,17 +35,17 @@ export interface Deferred {
   add(delivery: Delivery, later: Later): void;
   /** Whether this envelope waits already; its newest delivery is the one that is kept. */
   has(delivery: Delivery): boolean;
-  /** Tries again what waits for news of this account, and what waits for room if there is some. Rejects only if the store failed. */
-  retry(account?: string): Promise<void>;
-  /** Accounts of which there has to be news: whose identity it is, or a fresh list. */
-  accounts(why: 'pin' | 'list'): Set<string>;
+  /** Tries again what waits for news of this account, or for that alone, and what waits for room if there is some. Rejects only if the store failed. */
+  retry(account?: string, why?: Later['why']): Promise<void>;
+  /** Accounts of which there has to be news: from the directory, from a person, or a fresh list. */
+  accounts(why: 'pin' | 'person' | 'list'): Set<string>;
   /** Calls back when the carrier should be asked again for what it was left with; returns how not to. */
   onStranded(listener: () => void): () => void;
   close(): void;
 }
 
 /** What waits in `ctx`. `take` tries an envelope again, `isFull` tells whether there is no room. */
-export function deferred(ctx: Context, take: (delivery: Delivery) => Promise<void>, isFull: () => boolean): Deferred {
+export function deferred(ctx: Context, take: (delivery: Delivery) => Promise<void>, isFull: (account?: string) => boolean): Deferred {
   /** By the carrier's ids, oldest first. Few are kept to be tried from here; of others it is only known that they wait, and for what. */
   const waiting = new Map<string, { readonly later: Later; readonly delivery: Delivery | undefined }>();
   /** Some that may be tried were not kept: the carrier has to be asked for them. */
@@ -120,9 +120,16 @@ export function deferred(ctx: Context, take: (delivery: Delivery) => Promise<voi
       if (known?.delivery !== undefined) waiting.set(delivery.id, { ...known, delivery });
       return known !== undefined;
     },
-    retry(account) {
-      const news = [...waiting].flatMap(([id, { later }]) => (account !== undefined && later.account === account ? [id] : []));
-      return run([...news, ...(isFull() ? [] : waitingFor('room'))]);
+    retry(account, why) {
+      const isNews = ({ later }: { later: Later }): boolean =>
+        account !== undefined && later.account === account && (why === undefined || later.why === why);
+      const crowded = new Map<string | undefined, boolean>();
+      const hasRoom = ({ later }: { later: Later }): boolean => {
+        if (later.why !== 'room') return false;
+        if (!crowded.has(later.account)) crowded.set(later.account, isFull(later.account));
+        return crowded.get(later.account) === false;
+      };
+      return run([...waiting].flatMap(([id, each]) => (isNews(each) || hasRoom(each) ? [id] : [])));
     },
     accounts: (why) => new Set(waitingFor(why).flatMap((id) => waiting.get(id)?.later.account ?? [])),
     onStranded: stranded.listen,

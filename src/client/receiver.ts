@@ -182,7 +182,7 @@ export async function receiver(
     if (only !== undefined && id !== only) throw decryptFailed();
     const account = await sessions.accountOf(id);
     if (account === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
-    if ((await contacts.load(account)) === undefined && isFull(account)) throw new Later('room');
+    if ((await contacts.load(account)) === undefined && isFull(account)) throw new Later('room', account);
     await ctx.lock(`peer ${account}`, async () => {
       const live = await sessions.load(id);
       if (live === undefined) throw new UsageError('ERR_NO_SESSION', 'the session of this tag is gone');
@@ -216,7 +216,8 @@ export async function receiver(
         return receiveRatchet(init.ratchetMessage, id);
       }
       // The pin stands. Whether the identity has changed is the directory's to say, and a person's to accept; meanwhile it waits.
-      if ((await contacts.standing.of(init.account, init.accountKey)) === 'waits') throw new Later('pin', init.account);
+      const standing = await contacts.standing.of(init.account, init.accountKey);
+      if (standing !== 'pinned') throw new Later(standing === 'waits' ? 'person' : 'pin', init.account);
     }
     keyring.used();
     if ((await contacts.load(init.account)) !== undefined) return;
@@ -229,7 +230,7 @@ export async function receiver(
     const seen = findSeen(keyring.prekeys(), init);
     if (seen !== undefined) return seen.sessionId;
     const contact = await contacts.load(init.account);
-    if (contact === undefined && isFull(init.account)) throw new Later('room');
+    if (contact === undefined && isFull(init.account)) throw new Later('room', init.account);
     try {
       await acceptFlight(init, contact);
       return 'accepted';
@@ -337,11 +338,11 @@ export async function receiver(
     confirmAll() {
       claims.confirmAll();
       // What the directory could not be asked then it may answer now.
-      for (const account of later.accounts('list')) contacts.askFor(account);
+      for (const account of [...later.accounts('list'), ...later.accounts('person')]) contacts.askFor(account);
       for (const account of later.accounts('pin')) {
         contacts.standing
           .ask(account)
-          .then((hasSaid) => (hasSaid ? self.retry(account) : undefined))
+          .then((hasSaid) => (hasSaid ? later.retry(account, 'pin') : undefined))
           .catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
       }
       // What has disappeared meanwhile has made room.

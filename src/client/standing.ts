@@ -16,10 +16,10 @@ const WAITING_MAX = 1_000;
 /** The identities that one client was shown. */
 export interface Standing {
   /**
-   * Of an identity, AIK, 1,984 bytes, under which a first flight came: it is the pin, or `waits` for the directory or a person. Throws
-   * `ERR_IDENTITY_CHANGED` for one that is neither the pin nor what the directory shows.
+   * Of an identity, AIK, 1,984 bytes, under which a first flight came: it is the pin, it `waits` for a person, or the directory has not
+   * said, `unanswered`. Throws `ERR_IDENTITY_CHANGED` for one that is neither the pin nor what the directory shows.
    */
-  of(account: string, identity: Uint8Array): Promise<'pinned' | 'waits'>;
+  of(account: string, identity: Uint8Array): Promise<'pinned' | 'waits' | 'unanswered'>;
   /** Asks the directory; `false` if it has not answered. */
   ask(account: string): Promise<boolean>;
   /** The directory shows this one, H(AIK). */
@@ -39,19 +39,28 @@ export function standing(
 ): Standing {
   /** By account and identity, as far as it was asked about by name. */
   const questions = new Map<string, Map<string, Question>>();
-  const answeredAtMs = new Map<string, number>();
-  const waitingSinceMs = new Map<string, number>();
+  const asks = new Map<string, { begun: number; answered: number; atMs: number }>();
+  const asksOf = (account: string) => {
+    const known = asks.get(account) ?? { begun: 0, answered: 0, atMs: Number.NEGATIVE_INFINITY };
+    asks.set(account, known);
+    return known;
+  };
+  const waitingSince = new Map<string, number>();
   /** By account, H(AIK). */
   const shows = new Map<string, Uint8Array>();
 
   const ask = async (account: string): Promise<boolean> => {
+    const known = asksOf(account);
+    known.begun += 1;
+    known.atMs = ctx.now();
+    const mine = known.begun;
     try {
       await refresh(account);
     } catch (error) {
       // That it shows another one, or knows no such account any more, is an answer.
       if (!isCyphrError(error) || (error.code !== 'ERR_IDENTITY_CHANGED' && error.code !== 'ERR_NO_SESSION')) return false;
     }
-    answeredAtMs.set(account, ctx.now());
+    known.answered = Math.max(known.answered, mine);
     return true;
   };
 
@@ -71,12 +80,12 @@ export function standing(
       return hasSaid;
     }
     const name = `${hash} ${account}`;
-    const sinceMs = waitingSinceMs.get(name) ?? nowMs;
-    waitingSinceMs.set(name, sinceMs);
-    if (waitingSinceMs.size > WAITING_MAX) waitingSinceMs.delete(waitingSinceMs.keys().next().value as string);
-    const lastMs = answeredAtMs.get(account) ?? Number.NEGATIVE_INFINITY;
-    const isAnswered = lastMs > sinceMs || (Math.abs(nowMs - lastMs) > sessionLimits.listRefetchMs && (await ask(account)));
-    if (isAnswered) waitingSinceMs.delete(name);
+    const known = asksOf(account);
+    const since = waitingSince.get(name) ?? known.begun;
+    waitingSince.set(name, since);
+    if (waitingSince.size > WAITING_MAX) waitingSince.delete(waitingSince.keys().next().value as string);
+    const isAnswered = known.answered > since || (Math.abs(nowMs - known.atMs) > sessionLimits.listRefetchMs && (await ask(account)));
+    if (isAnswered) waitingSince.delete(name);
     return isAnswered;
   };
 
@@ -85,7 +94,7 @@ export function standing(
     shown: (account, accountKeyHash) => void shows.set(account, accountKeyHash),
     async of(account, identity) {
       const hash = keyHash(identity);
-      if (!(await wasAnswered(account, toHex(hash)))) return 'waits';
+      if (!(await wasAnswered(account, toHex(hash)))) return 'unanswered';
       const contact = find(account);
       if (contact !== undefined && equal(contact.identity, identity)) return 'pinned';
       const shown = shows.get(account);

@@ -248,7 +248,11 @@ export function waiting(
       // Whoever it was for is gone, or has it.
       if (posted.length > 0) await db.commit(posted);
       for (const each of posts) each.committed();
-      if (record.isControl !== true) await ctx.lock(`sent ${id}`, () => settle(account, id, record, []));
+      // Those that it was encrypted for have refused it, and the others are gone: nobody has it.
+      const isNobodys = record.accepted === 0 && pending.only !== undefined;
+      if (record.isControl !== true && isNobodys)
+        await finish(id, 'failed', new TransportError('ERR_REJECTED', 'no device has taken the message'), key);
+      else if (record.isControl !== true) await ctx.lock(`sent ${id}`, () => settle(account, id, record, []));
       else await finish(id, 'cancelled', undefined, key);
       return undefined;
     }

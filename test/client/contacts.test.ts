@@ -311,7 +311,7 @@ test('of two first messages of another identity neither is judged before the dir
   const { accountKey: other } = shown('bob', 'other');
   const judged = Promise.all([contacts.standing.of('bob', other), contacts.standing.of('bob', other)]);
   refuse(new TransportError('ERR_OFFLINE', 'no directory'));
-  expect(await judged).toEqual(['waits', 'waits']);
+  expect(await judged).toEqual(['unanswered', 'unanswered']);
 });
 
 test('what a person says while the directory’s answer is being looked at stands', async () => {

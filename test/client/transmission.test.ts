@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { daysRecord } from '../../src/client/records.js';
 import { TransportError } from '../../src/errors.js';
+import type { Network } from '../../src/transport/port.js';
 import { linked } from '../helpers/devices.js';
 import { type GlassNetwork, glassNetwork, offline } from '../helpers/glass-network.js';
 import { daily, type Person, person, START } from '../helpers/people.js';
@@ -272,4 +273,39 @@ test('a relay that says of a full mailbox when to come again is not asked sixtee
   }
   expect(Math.max(...counts)).toBeLessThanOrEqual(2);
   await Promise.all([phone, laptop, alice].map(({ client }) => client.close()));
+});
+
+test('what the only device with keys was refused, and the other was removed before it had any, has failed', async () => {
+  const time = { ms: START };
+  const glass = glassNetwork();
+  let hidden = -1;
+  const network = {
+    transport: glass.transport,
+    directory: ((login: never) => {
+      const port = (glass.directory as (login: never) => { fetch(a: string, o: never): Promise<{ address: { device: number } }[]> })(login);
+      return { ...port, fetch: async (a: string, o: never) => (await port.fetch(a, o)).filter(({ address }) => address.device !== hidden) };
+    }) as never,
+  } as Network;
+  const phone = await person('bob', network, time, { seed: 'phone' });
+  const alice = await person('alice', network, time);
+  await (await alice.client.send('bob', 'first')).until('accepted');
+  expect((await phone.read()).text).toBe('first');
+  await phone.client.send('alice', 'hello');
+  await alice.read();
+  const laptop = await linked(phone, network, time, { seed: 'laptop' });
+  hidden = laptop.client.device;
+  await vi.waitFor(async () => expect((await alice.client.contact('bob').identity()).devices).toHaveLength(2), 10_000);
+  // The relay refuses it for the phone for good, and the laptop has no keys yet.
+  glass.beforeSend = async (_bytes, to) => {
+    if (to.account === 'bob') throw new TransportError('ERR_REJECTED', 'no');
+  };
+  const sent = await alice.client.send('bob', 'second');
+  await turns(400);
+  await phone.client.devices.revoke(laptop.client.device);
+  alice.client
+    .contact('bob')
+    .safetyNumber()
+    .catch(() => {});
+  await alice.seen('sent', ({ id, state }) => id === sent.id && state === 'failed');
+  await Promise.all([alice, phone, laptop].map(({ client }) => client.close()));
 });

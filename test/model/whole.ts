@@ -6,7 +6,7 @@
  */
 
 import fc from 'fast-check';
-import { keys, troubleRecord } from '../../src/client/records.js';
+import { keys, sentRecord, troubleRecord } from '../../src/client/records.js';
 import { sessionLimits, talkLimits } from '../../src/limits.js';
 import { forgetFrames, keysUsedTwice } from '../helpers/key-watch.js';
 import { forgetTexts, textsIn } from '../helpers/text-watch.js';
@@ -127,6 +127,12 @@ async function retire(world: World): Promise<void> {
   }
 }
 
+/** Whether its sender was told that it has failed, or could ask: a process may have died before it said so, and after 150 days it is forgotten. */
+const hasFailed = ({ id, from }: Outgoing): boolean =>
+  from.failed.has(id!) ||
+  from.store.written.some(
+    ({ key, value }) => key[0] === 'sent' && key[1] === id && value !== null && sentRecord.decode(value).state === 'failed',
+  );
 const has = (target: Machine, { id }: Outgoing): boolean => id !== undefined && target.shown.has(id);
 const isOf = ({ of }: Change, message: Outgoing): boolean => of === message || of === message.change?.of;
 
@@ -194,7 +200,7 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
     if (state === 'unsaid') broken.push(`${text} of ${from.name}: nothing was ever said of it`);
     if (isForgotten || from.isRetired || state !== 'promised') continue;
     const said = states.get(message)!;
-    if (said.startsWith('failed: ') || from.failed.has(message.id!)) continue;
+    if (said.startsWith('failed: ') || hasFailed(message)) continue;
     if (said !== 'accepted' && said !== 'forgotten') broken.push(`${text} from ${from.name} to ${to}: still ${said}`);
     // What was deleted on the way need not come.
     if (messages.some((each) => each.change?.kind === 'deletion' && each.state !== 'refused' && isOf(each.change, message))) continue;
