@@ -210,7 +210,8 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     }
     const agreed = verified.filter(({ accountKeyHash }) => equal(accountKeyHash, first.accountKeyHash));
     if (agreed.length !== verified.length) ctx.observer.log('warn', 'directory-conflict');
-    if (!isTold) standing.shown(account, first.accountKeyHash);
+    // Of one's own nobody has anything to decide.
+    if (!isTold && !isOwn(account)) standing.shown(account, first.accountKeyHash);
     const isChanged = before !== undefined && !isPinned(first);
     // One's own account has one identity, and it is not the directory's to change; nor is what the device that linked this one has said.
     if (isChanged && (isOwn(account) || before.changedByOwn === true)) throw changedError();

@@ -246,10 +246,10 @@ function entries(
 
 /**
  * Opens the account of an export on this device: a new device takes the place of all devices of the account, linked ones included, to
- * which contacts then write no longer: erase and link those again that are still wanted. For an empty store; nothing is written to it before the last byte of `backup` was
- * found authentic, but an empty sealed store is founded at once, with its slot and head, and stays founded when the import fails. Needs
- * the directory. On rejection the store is left open: try again with the same object if it is still empty, else `createClient`, or close
- * it. Messages that were queued or not shown where the export was made are not in it.
+ * which contacts then write no longer: erase and link those again that are still wanted. For an empty store; nothing is written to it
+ * before the last byte of `backup` was found authentic, but an empty sealed store is founded at once, with its slot and head, and stays
+ * founded when the import fails. Needs the directory. On rejection the store is left open: try again with the same object if it is still
+ * empty, else `createClient`, or close it. Messages that were queued or not shown where the export was made are not in it.
  *
  * Throws `ERR_STORE_KEY` (another key, or a damaged sealed key; `field: 'store'`: the base of a sealed store), `ERR_STORE_CORRUPT` (damaged, cut off, put together from others),
  * `ERR_STORE_VERSION` (of a newer version), `ERR_ARGUMENT` (`account`: the export is another account's; `store`: it is not empty),

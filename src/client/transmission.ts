@@ -114,7 +114,8 @@ export function transmission(
         const device = Number(key[3]);
         if ((await isReplaced(account, device)) && (await encryptAgain(account, id, device))) continue;
         const isOld = await outdated(id, since);
-        const isFull = isOld ? undefined : full.get(`${device} ${account}`);
+        const name = `${device} ${account}`;
+        const isFull = isOld ? undefined : full.get(name);
         fullness ??= isFull;
         if (isFull !== undefined) continue;
         // Cancelled since the page was read: nothing else happens between this look and the sending.
@@ -125,7 +126,6 @@ export function transmission(
           (error: unknown) => {
             if (isCyphrError(error) && error.code === 'ERR_REJECTED') {
               fullness ??= error;
-              const name = `${device} ${account}`;
               full.set(name, error);
               timer(() => full.delete(name), Math.min(error.retryAfterMs ?? 0, FULL_MS));
             } else failure ??= error;

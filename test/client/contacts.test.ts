@@ -344,8 +344,11 @@ test('what a device says of its own keys is not what the directory shows', async
 
 test('T11: one’s own account has one identity, whatever a directory shows: nothing is written, nothing said', async () => {
   const { port, events, contacts } = await alone();
-  port.fetch = async () => [shown('alice', 'false alice')];
+  const other = shown('alice', 'false alice');
+  port.fetch = async () => [other];
   await expect(contacts.refresh('alice', [])).rejects.toThrow(coded('ERR_IDENTITY_CHANGED'));
+  // Nor does what comes under it wait for a decision that nobody can make.
+  await expect(contacts.standing.of('alice', other.accountKey)).rejects.toThrow(coded('ERR_IDENTITY_CHANGED'));
   expect(events).toEqual([]);
 });
 
