@@ -6,9 +6,8 @@ import { sessionLimits } from '../../src/limits.js';
 import type { BundleBytes } from '../../src/step.js';
 import type { Directory, Login, Network, Transport } from '../../src/transport/port.js';
 import { evilPeer } from '../helpers/evil-peer.js';
-import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
-import { type Person, person, START } from '../helpers/people.js';
-import { type Timeline, timeline } from '../helpers/timeline.js';
+import type { Person } from '../helpers/people.js';
+import { type Stepped, stepped } from '../helpers/stepped.js';
 
 vi.mock('../../src/limits.js', async (original) => {
   const { fewPrekeys } = await import('../helpers/few-prekeys.js');
@@ -23,30 +22,20 @@ const MINUTE = 60_000;
 const KEPT = sessionLimits.claimedCount;
 let opened = 0;
 let slowMs = 0;
-let time: Timeline;
-let network: HostileNetwork;
+let world: Stepped;
+let time: Stepped['time'];
+let network: Stepped['network'];
 let alice: Person;
 let bob: Person;
 let bundle: BundleBytes;
 
-/** `work` with all that it starts, while time passes. */
-const timed = async <T>(work: Promise<T>, ms = 100): Promise<T> => {
-  const [result] = await Promise.all([work, time.pass(ms)]);
-  return result;
-};
-const open = (account: string, options: Parameters<typeof person>[3] = {}): Promise<Person> => {
-  const clock = {
-    get ms() {
-      return time.now();
-    },
-  };
-  return timed(person(account, network, clock, options));
-};
-const inject = (bytes: Uint8Array): Promise<boolean> => timed(network.inject(alice.address, bytes));
-const texts = async (): Promise<string[]> => (await timed(alice.readAll())).map(({ text }) => text).sort();
+const timed = <T>(work: Promise<T>, ms?: number): Promise<T> => world.timed(work, ms);
+const open = (...who: Parameters<Stepped['open']>): Promise<Person> => world.open(...who);
+const inject = (bytes: Uint8Array): Promise<boolean> => world.inject(alice, bytes);
+const texts = (): Promise<string[]> => world.texts(alice);
 beforeEach(async () => {
-  time = timeline(START);
-  network = hostileNetwork();
+  world = stepped();
+  ({ time, network } = world);
   opened = 0;
   slowMs = 0;
   const { directory, transport } = network;

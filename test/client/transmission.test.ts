@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { daysRecord } from '../../src/client/records.js';
 import { TransportError } from '../../src/errors.js';
-import type { Network } from '../../src/transport/port.js';
+import type { Directory, Login, Network } from '../../src/transport/port.js';
 import { linked } from '../helpers/devices.js';
 import { type GlassNetwork, glassNetwork, offline } from '../helpers/glass-network.js';
 import { daily, type Person, person, START } from '../helpers/people.js';
@@ -16,6 +16,19 @@ const online = ({ seen }: Person) => seen('status', ({ status }) => status.state
 const turns = async (count: number): Promise<void> => {
   for (let i = 0; i < count; i++) await new Promise((turn) => setImmediate(turn));
 };
+
+/** Bob with three devices, who have read alice's first message. */
+async function met() {
+  const time = { ms: START };
+  const network = glassNetwork();
+  const phone = await person('bob', network, time, { seed: 'phone' });
+  const laptop = await linked(phone, network, time, { seed: 'laptop' });
+  const tablet = await linked(phone, network, time, { seed: 'tablet' });
+  const alice = await person('alice', network, time);
+  await (await alice.client.send('bob', 'first')).until('accepted');
+  for (const each of [phone, laptop, tablet]) expect((await each.read()).text).toBe('first');
+  return { time, network, phone, laptop, tablet, alice };
+}
 
 /** The carrier answers this for a device; `undefined`: it takes everything. */
 function refuses(network: GlassNetwork, device: number, error: Error | undefined): void {
@@ -153,7 +166,7 @@ test.each([1, 2])('what is refused for %i devices that were removed meanwhile go
       await dealtWith;
     }
     // Who is left has a slow line.
-    for (let i = 0; !isGone && i < 50; i++) await new Promise((turn) => setImmediate(turn));
+    if (!isGone) await turns(50);
     if (isGone) throw new TransportError('ERR_REJECTED', 'no such device');
   };
   for (const device of gone) await laptop.client.devices.revoke(device);
@@ -168,15 +181,7 @@ test.each([1, 2])('what is refused for %i devices that were removed meanwhile go
 });
 
 test('a device whose mailbox is full gets what waits, though the relay refuses it for a third one for good', async () => {
-  const time = { ms: START };
-  const network = glassNetwork();
-  const phone = await person('bob', network, time, { seed: 'phone' });
-  const laptop = await linked(phone, network, time, { seed: 'laptop' });
-  const tablet = await linked(phone, network, time, { seed: 'tablet' });
-  const alice = await person('alice', network, time);
-  const first = await alice.client.send('bob', 'first');
-  await first.until('accepted');
-  for (const each of [phone, laptop, tablet]) expect((await each.read()).text).toBe('first');
+  const { network, phone, laptop, tablet, alice } = await met();
   network.beforeSend = async (_bytes, to) => {
     if (to.account !== 'bob') return;
     if (to.device === laptop.client.device) throw new TransportError('ERR_REJECTED', 'full', { retryAfterMs: 300 });
@@ -194,13 +199,7 @@ test('a device whose mailbox is full gets what waits, though the relay refuses i
 });
 
 test('what no device has yet, as one is full and one refuses, has not failed', async () => {
-  const time = { ms: START };
-  const network = glassNetwork();
-  const phone = await person('bob', network, time, { seed: 'phone' });
-  const laptop = await linked(phone, network, time, { seed: 'laptop' });
-  const alice = await person('alice', network, time);
-  await (await alice.client.send('bob', 'first')).until('accepted');
-  for (const each of [phone, laptop]) expect((await each.read()).text).toBe('first');
+  const { network, phone, laptop, tablet, alice } = await met();
   network.beforeSend = async (_bytes, to) => {
     if (to.account !== 'bob') return;
     if (to.device === laptop.client.device) throw new TransportError('ERR_REJECTED', 'full', { retryAfterMs: 3_600_000 });
@@ -209,18 +208,11 @@ test('what no device has yet, as one is full and one refuses, has not failed', a
   const sent = await alice.client.send('bob', 'second');
   await turns(300);
   expect((await alice.client.sent(sent.id))!.state).toBe('queued');
-  await Promise.all([phone, laptop, alice].map(({ client }) => client.close()));
+  await Promise.all([phone, laptop, tablet, alice].map(({ client }) => client.close()));
 });
 
 test('a refusal does not end a message whose other envelopes are still to be read from the store', async () => {
-  const time = { ms: START };
-  const network = glassNetwork();
-  const phone = await person('bob', network, time, { seed: 'phone' });
-  const laptop = await linked(phone, network, time, { seed: 'laptop' });
-  const tablet = await linked(phone, network, time, { seed: 'tablet' });
-  const alice = await person('alice', network, time);
-  await (await alice.client.send('bob', 'first')).until('accepted');
-  for (const each of [phone, laptop, tablet]) expect((await each.read()).text).toBe('first');
+  const { time, network, phone, laptop, tablet, alice } = await met();
   // The relay is away: six messages of three envelopes each wait, 18 rows; a page has 16.
   network.sendFails = new TransportError('ERR_OFFLINE', 'down');
   const sent = [];
@@ -250,17 +242,12 @@ test('a refusal does not end a message whose other envelopes are still to be rea
 });
 
 test('a relay that says of a full mailbox when to come again is not asked sixteen times for each message', async () => {
-  const time = { ms: START };
-  const network = glassNetwork();
-  const phone = await person('bob', network, time, { seed: 'phone' });
-  const laptop = await linked(phone, network, time, { seed: 'laptop' });
-  const alice = await person('alice', network, time);
-  await (await alice.client.send('bob', 'first')).until('accepted');
+  const { network, phone, laptop, tablet, alice } = await met();
   let tried = 0;
   network.beforeSend = async (_bytes, to) => {
     if (to.device !== laptop.client.device) return;
     tried += 1;
-    for (let i = 0; i < 20; i++) await new Promise((turn) => setImmediate(turn));
+    await turns(20);
     throw new TransportError('ERR_REJECTED', 'full', { retryAfterMs: 3_600_000 });
   };
   const counts: number[] = [];
@@ -268,24 +255,25 @@ test('a relay that says of a full mailbox when to come again is not asked sixtee
     tried = 0;
     await alice.client.send('bob', `${i}`);
     await phone.read();
-    for (let n = 0; n < 60; n++) await new Promise((turn) => setImmediate(turn));
+    await turns(60);
     counts.push(tried);
   }
   expect(Math.max(...counts)).toBeLessThanOrEqual(2);
-  await Promise.all([phone, laptop, alice].map(({ client }) => client.close()));
+  await Promise.all([phone, laptop, tablet, alice].map(({ client }) => client.close()));
 });
 
 test('what the only device with keys was refused, and the other was removed before it had any, has failed', async () => {
   const time = { ms: START };
   const glass = glassNetwork();
   let hidden = -1;
-  const network = {
+  const network: Network = {
     transport: glass.transport,
-    directory: ((login: never) => {
-      const port = (glass.directory as (login: never) => { fetch(a: string, o: never): Promise<{ address: { device: number } }[]> })(login);
-      return { ...port, fetch: async (a: string, o: never) => (await port.fetch(a, o)).filter(({ address }) => address.device !== hidden) };
-    }) as never,
-  } as Network;
+    directory(login) {
+      const port = (glass.directory as (login: Login) => Directory)(login);
+      const fetch: Directory['fetch'] = async (...call) => (await port.fetch(...call)).filter(({ address }) => address.device !== hidden);
+      return { ...port, fetch };
+    },
+  };
   const phone = await person('bob', network, time, { seed: 'phone' });
   const alice = await person('alice', network, time);
   await (await alice.client.send('bob', 'first')).until('accepted');
