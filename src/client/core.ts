@@ -246,11 +246,12 @@ export async function openCore(
 
     let prunedAtMs = Number.NEGATIVE_INFINITY;
     let stopTimers = (): void => {};
-    /** Looks after the keys, and forgets what is past its time; again in an hour, or soon if it failed. */
-    function maintain(): void {
+    /** Looks after the keys, and forgets what is past its time; again in an hour (`isHourly`), or soon if it failed. */
+    function maintain(isHourly = false): void {
       const work = async (): Promise<void> => {
         await ctx.days.note();
-        await keyring.maintain();
+        // Until the carrier has let this device in, it may be a copy that is about to be halted: the keys that it made would be nobody's.
+        await (isHourly || connection === 'online' ? keyring.maintain() : keyring.publish());
         outbox.wakeAll();
         receiver.confirmAll();
         await inbox.expire();
@@ -262,15 +263,15 @@ export async function openCore(
         await talk.prune();
         prunedAtMs = now();
       };
-      const again = (ms: number): void => {
+      const again = (ms: number, isNextHourly: boolean): void => {
         stopTimers();
-        if (!ctx.life.hasEnded()) stopTimers = timer(maintain, ms);
+        if (!ctx.life.hasEnded()) stopTimers = timer(() => maintain(isNextHourly), ms);
       };
       work().then(
-        () => again(MAINTENANCE_MS),
+        () => again(MAINTENANCE_MS, true),
         (error: unknown) => {
           watch.log('info', 'maintenance-failed', isCyphrError(error) ? error.code : 'ERR_BUG');
-          again(MAINTENANCE_RETRY_MS);
+          again(MAINTENANCE_RETRY_MS, isHourly);
         },
       );
     }

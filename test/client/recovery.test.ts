@@ -110,6 +110,37 @@ describe('T24: a store that was restored or copied', () => {
     await Promise.all([last, bob].map(({ client }) => client.close()));
   });
 
+  test('publishes no keys of its own, however long it lay', async () => {
+    const { network, alice, bob } = await conversation({ ms: START });
+    const copy = await snapshot(alice.store);
+    await exchange(alice, bob, 'after the copy');
+    await alice.client.close();
+    const again = await person('alice', network, { ms: START }, { store: alice.store, seed: 'again' });
+    await again.seen('status', isOnline);
+    await again.client.close();
+    const { published } = network;
+    const before = published.length;
+    // Its set is due by now, and its list; the directory answers at once, the carrier later.
+    let connect = (): void => {};
+    const connected = new Promise<void>((resolve) => {
+      connect = resolve;
+    });
+    const transport = (login: Login) => {
+      const port = network.transport(login);
+      const deliveries: typeof port.deliveries = async function* (options) {
+        await connected;
+        yield* port.deliveries(options);
+      };
+      return { ...port, deliveries };
+    };
+    const restored = await person('alice', network, { ms: START + 30 * 86_400_000 }, { store: copy, seed: 'restored', transport });
+    for (let turn = 0; turn < 300; turn++) await new Promise((next) => setImmediate(next));
+    connect();
+    await haltedWith(restored, 'ERR_STORE_ROLLBACK');
+    expect(published.slice(before)).toEqual([]);
+    await Promise.all([restored, bob].map(({ client }) => client.close()));
+  });
+
   test('a device that its account has replaced does not take the account back when its list is due', async () => {
     const { network, alice, bob } = await conversation({ ms: START });
     const later = { ms: START };
