@@ -90,8 +90,9 @@ export async function receiver(
     (account !== undefined && inbox.unconfirmedCount(account) >= sessionLimits.claimedPerAccount);
   const later = deferred(ctx, (delivery) => take(delivery, true), isFull);
 
-  /** The rows and effects of one decrypted message on a session, old or new. */
+  /** The rows and effects of one decrypted message on a session, old or new, with what is known of its account under the same lock. */
   const deliver = async (
+    contact: KnownContact | undefined,
     before: LiveSession | undefined,
     live: LiveSession,
     step: Step<LiveSession['state'], Uint8Array>,
@@ -105,7 +106,6 @@ export async function receiver(
     );
     const nowMs = ctx.now();
     const id = fromHex(live.id)!;
-    const contact = await contacts.load(account);
     const isStranger = contact !== undefined && (!equal(contact.pin, accountKeyHash) || isReplaced(contact, owner));
     if (isStranger) throw new TrustError('ERR_DEVICE_UNTRUSTED', 'the session is not with a device of the pinned identity');
     const known = await sessions.peer(owner);
@@ -133,14 +133,18 @@ export async function receiver(
     // From an own device comes nothing but copies: whom it wrote to is part of them.
     const message = effect?.message ?? (opened?.payload === undefined || isOwn ? undefined : { payload: opened.payload });
     const said = message && { id: opened!.messageId, ...message };
-    const commit = (more: readonly Write[]): Promise<void> =>
-      ctx.db.commit([...rows, ...more]).catch((error: unknown) => {
+    const commit = (more: readonly Write[]): Promise<void> => {
+      // What a message deletes is not sent again, whatever its coming has shown.
+      const logged = new Set(more.flatMap(({ key }) => (key[0] === 'log' ? key[1]! : [])));
+      const kept = rows.filter(({ key }) => key[0] !== 'log' || !logged.has(key[1]!));
+      return ctx.db.commit([...kept, ...more]).catch((error: unknown) => {
         const isTaken = error instanceof StoreError && error.code === 'ERR_STORE_CONFLICT' && !ctx.life.hasEnded();
         if (isTaken) throw new ReplayError('ERR_DUPLICATE', 'a tag of the session is taken', { cause: error });
         // What we put together wrongly is no fault of the message: it is not to be dropped for it.
         if (error instanceof UsageError && !ctx.life.hasEnded()) throw new InternalError('ERR_BUG', 'not a commit', { cause: error });
         throw error;
       });
+    };
     const common = { account, device, accountKeyHash, receivedAtMs: nowMs, replayable: replayable && before === undefined };
     const waits = contact === undefined || claims.include(common);
     const show = said === undefined ? await commit([]) : await arrivals.take({ ...said, ...common }, waits, commit);
@@ -199,7 +203,7 @@ export async function receiver(
         await repair.failed(live, frame, error);
         throw error;
       }
-      await deliver(live, live, step);
+      await deliver(contact, live, live, step);
     });
   };
 
@@ -236,8 +240,12 @@ export async function receiver(
       return 'accepted';
     } catch (error) {
       if (error instanceof TrustError && error.code === 'ERR_IDENTITY_CHANGED') return 'other-identity';
-      if (error instanceof ReplayError && error.code === 'ERR_KEY_GONE')
-        troubles.gone(init.account, contact !== undefined && equal(contact.pin, keyHash(init.accountKey)));
+      if (error instanceof ReplayError && error.code === 'ERR_KEY_GONE') {
+        const isContact = contact !== undefined && equal(contact.pin, keyHash(init.accountKey));
+        // Who writes there to mend it has to know the device.
+        if (isContact) contacts.askFor(init.account);
+        troubles.gone(init.account, isContact);
+      }
       throw error;
     }
   };
@@ -246,8 +254,11 @@ export async function receiver(
     const step = acceptInit(keyring.prekeys(), ctx.device(), init, { pinnedIdentity: contact?.pin, storedList: contact?.list }, ctx.now());
     const { secrets, ratchetMessage, replayable, sessionId, initId, peer } = step.out;
     await contacts.learn(init.account, peer.list);
+    // Of an account that was pinned meanwhile, another one.
+    const known = await contacts.load(init.account);
+    if (known !== undefined && !equal(known.pin, peer.accountKeyHash))
+      throw new TrustError('ERR_IDENTITY_CHANGED', 'another identity was pinned meanwhile');
     // A device that only a list past its freshness names: its account says so anew, or it waits with the relay.
-    const known = contact && (await contacts.load(init.account));
     if (known !== undefined && ctx.now() > peer.list.freshUntil && isReplaced(known, peer) && mayWait(init.account, toHex(initId))) {
       // Its account may have said so already, to the directory alone.
       contacts.askFor(init.account);
@@ -276,7 +287,7 @@ export async function receiver(
       { key: keys.prekeys, value: encodePrekeys(step.next) },
       { key: keys.seen(name), value: encodeSeen({ setId: init.setId, otId: init.otId, initId, sessionId }), ifRev: 0 },
     ];
-    await deliver(undefined, live, opened, rows, () => {
+    await deliver(known, undefined, live, opened, rows, () => {
       keyring.install(step.next);
       wipe(...step.wipe);
     });

@@ -315,6 +315,46 @@ describe('an account with two devices', () => {
     await closeAll([laptop, again]);
   });
 
+  test('a device that only a list past its freshness names, of an account that is pinned while its message is looked at: it waits, too', async () => {
+    const clock = { ms: START };
+    const network = hostileNetwork();
+    const first = await person('alice', network, clock, { seed: 'phone' });
+    const [early] = await network.bundles('alice');
+    const before = await person('bob', network, clock);
+    await before.client.close();
+    await (await first.client.send('bob', 'from the phone')).until('accepted');
+    await first.client.close();
+    const { store, list } = await joined(first, clock, 'laptop');
+    await list();
+    clock.ms += 8 * 86_400_000;
+    const laptop = await person('alice', network, clock, { seed: 'laptop again', store });
+    await published(laptop);
+    await (await laptop.client.send('bob', 'who am I?')).until('accepted');
+    // The directory withholds the list that names the laptop, and the pin is on its way to the disk while its message comes.
+    network.answer = (account, honest) => (account === 'alice' ? [early!] : honest);
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const { commit } = before.store;
+    before.store.commit = async (writes) => {
+      if (writes.some(({ key }) => key[0] === 'contact')) await held;
+      return commit(writes);
+    };
+    const bob = await person('bob', network, clock, { seed: 'bob again', store: before.store });
+    await bob.observed((record) => record.kind === 'span' && record.name === 'directory.fetch');
+    for (let turn = 0; turn < 100; turn++) await new Promise((next) => setImmediate(next));
+    release();
+    expect((await bob.read()).text).toBe('from the phone');
+    expect(bob.dropped()).toEqual([]);
+    network.answer = (_account, honest) => honest;
+    const phone = await person('alice', network, clock, { seed: 'phone again', store: first.store });
+    await phone.seen('status', ({ status }) => status.state === 'online');
+    await phone.client.send('bob', 'here I am');
+    expect([(await bob.read()).text, (await bob.read()).text].sort()).toEqual(['here I am', 'who am I?']);
+    await closeAll([phone, laptop, bob]);
+  });
+
   test('a device that was listed and never published keys keeps no message from the others', async () => {
     const clock = { ms: START };
     const network = memoryNetwork();

@@ -131,7 +131,7 @@ test('T28: forged first messages for keys that are gone: a few events an hour, a
   await Promise.all([alice.client.close(), bob.client.close()]);
 });
 
-test('T28: what claims to be a contact is told apart from strangers, and each contact told once an hour', async () => {
+test('T28: what claims to be a contact is told apart from strangers, each contact told once an hour, and the directory asked once', async () => {
   const bob = await person('bob', network, clock);
   const bundle = await handsOutAgain(bob);
   network.answer = (_account, honest) => honest;
@@ -141,11 +141,14 @@ test('T28: what claims to be a contact is told apart from strangers, and each co
   // Her keys are public: anybody can put them into a first message, and sign what they like.
   const [{ identity }] = (await network.bundles('alice')) as [BundleBytes];
   const forged = (i: number): Uint8Array => withIdentity(evilPeer('alice', `forger ${i}`, START, alice.address.device), bundle, identity);
+  const asked = network.fetches.length;
   for (let i = 0; i < 5; i++) {
     clock.ms += 2_000;
     expect(await network.inject(bob.address, forged(i))).toBe(true);
   }
   expect(gone(bob)).toMatchObject([{ from: 'alice', heals: 'needs-person' }]);
+  // Who is to write there has to know the device.
+  expect(network.fetches.slice(asked)).toEqual(['alice']);
   await Promise.all([alice.client.close(), bob.client.close()]);
 });
 

@@ -158,6 +158,27 @@ describe('a broken session mends by itself', () => {
     await closed(phone, laptop, bob);
   });
 
+  test('a deletion by one’s own other device that shows that its target may not have come: it is deleted, and not sent again', async () => {
+    const { alice: phone, bob } = await talking();
+    // The first sessions of the two devices cross each other: one of them wins, and the other is never answered.
+    const held: Envelope[] = [];
+    network.route = (envelope) => (envelope.to.account === 'alice' ? held.splice(held.length, 0, envelope) : [envelope]);
+    const devices = [phone, await linked(phone, network, clock, { seed: 'laptop' })];
+    const sent = await Promise.all(devices.map(({ client }) => client.send('bob', `from ${client.device}`)));
+    while (devices.some(({ address }) => !held.some(({ to }) => to.device === address.device)))
+      await new Promise((turn) => setImmediate(turn));
+    network.route = (envelope) => [envelope];
+    for (const { to, bytes } of held) await network.inject(to, bytes);
+    for (const [i, each] of devices.entries()) expect((await each.read()).id).toBe(sent[1 - i]!.id);
+    clock.ms += HOUR + 1;
+    for (const [i, { client }] of devices.entries()) {
+      const deletion = await client.send('bob', { kind: 'deletion', target: sent[1 - i]!.id });
+      expect((await devices[1 - i]!.read()).id).toBe(deletion.id);
+    }
+    expect(devices.flatMap(({ observations }) => observations.filter((each) => each.kind === 'log' && each.level === 'error'))).toEqual([]);
+    await closed(...devices, bob);
+  });
+
   test('what came while the device was away is asked for when it is back', async () => {
     const { alice, bob: before } = await talking();
     await before.client.close();
