@@ -322,11 +322,13 @@ export async function outbox(
         return undefined;
       });
       // What is encrypted waits for no directory.
-      await transmit(account);
+      const full = await transmit(account);
       if (late !== undefined) throw late;
       // Last: whatever a greeting waits for keeps no message.
       const greeted = await orHeld(account, () => greetings.start(account));
       await greetings.transmit(account);
+      // Nobody is to wait for as long as one mailbox is full.
+      if (full !== undefined) throw full;
       return held ?? greeted;
     },
   });

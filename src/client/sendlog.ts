@@ -89,8 +89,8 @@ async function isDeleted({ db }: Pick<Context, 'db'>, name: string): Promise<boo
 }
 
 /**
- * Whether what is logged under `name` is there no more for whoever wrote it: deleted, or past the time of the conversation's timer, and
- * with `maxAgeMs` past that too. One that still waits for the relay is not past any.
+ * Whether what is logged under `name` is there no more for whoever wrote it: deleted, cancelled, told as failed, or past the time of the
+ * conversation's timer, and with `maxAgeMs` past that too. One that still waits for the relay is not past any.
  */
 export async function isGone(
   ctx: Pick<Context, 'db' | 'now'>,
@@ -102,6 +102,7 @@ export async function isGone(
   const row = await ctx.db.read(keys.sent(wireId(name)));
   const sent = row === undefined ? undefined : sentRecord.decode(row);
   if (sent?.state === 'queued' || sent?.state === 'held') return false;
+  if (sent?.state === 'cancelled' || sent?.state === 'failed') return true;
   const sinceMs = sent?.acceptedAtMs ?? atMs;
   const hasDisappeared = isExpired({ receivedAtMs: sinceMs, disappearAfterMs: sent?.disappearAfterMs }, ctx.now());
   return hasDisappeared || Math.abs(ctx.now() - sinceMs) > maxAgeMs;

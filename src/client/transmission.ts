@@ -20,8 +20,11 @@ const FULL_MS = 600_000;
 
 /** What leaves one client. */
 export interface Transmission {
-  /** Hands over what is encrypted for an account, oldest first. Throws the first failure that a later attempt may mend. */
-  transmit(account: string): Promise<void>;
+  /**
+   * Hands over what is encrypted for an account, oldest first. Throws the first failure that a later attempt may mend; answers with what
+   * the carrier said where only a full mailbox is in the way.
+   */
+  transmit(account: string): Promise<AnyCyphrError | undefined>;
   /** Whether an envelope of this message is with the carrier. */
   isUnderWay(id: string): boolean;
 }
@@ -99,7 +102,7 @@ export function transmission(
     }
   };
 
-  const transmit = async (account: string): Promise<void> => {
+  const transmit: Transmission['transmit'] = async (account) => {
     let after: StoreKey | undefined;
     let failure: unknown;
     let fullness: AnyCyphrError | undefined;
@@ -137,8 +140,8 @@ export function transmission(
       if (page.length === 0 || (page.length < IN_FLIGHT && [...waitingFor(account)].every((id) => inFlight.has(id)))) break;
     }
     await Promise.all(flying);
-    failure ??= fullness;
     if (failure !== undefined) throw failure;
+    return fullness;
   };
 
   return { transmit, isUnderWay: (id) => inFlight.has(id) };

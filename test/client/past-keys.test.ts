@@ -1,7 +1,9 @@
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { Client, Sent } from '../../src/client/types.js';
+import { TransportError } from '../../src/errors.js';
 import { linked } from '../helpers/devices.js';
 import { type HostileNetwork, hostileNetwork } from '../helpers/hostile-network.js';
+import { coded } from '../helpers/matchers.js';
 import { type Clock, daily, type Person, person, START } from '../helpers/people.js';
 
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
@@ -74,6 +76,31 @@ test('what was deleted meanwhile does not come to it', async () => {
   expect((await back.read()).text).toBe('meant');
   await vi.waitFor(() => expect(rows(bob, 'late')).toBe(0), { timeout: 20_000 });
   expect((await back.readAll()).map(({ text }) => text)).not.toContain('not meant');
+  await Promise.all([phone, bob, back].map(({ client }) => client.close()));
+});
+
+test.each([
+  ['cancelled', 'ERR_OFFLINE', 'ERR_CLOSED'],
+  ['failed', 'ERR_REJECTED', 'ERR_REJECTED'],
+] as const)('what has %s before any device had it does not come to it', async (state, code, why) => {
+  const { phone, bob, laptop } = await away();
+  await (await bob.client.send('alice', 'first')).until('accepted');
+  network.route = () => {
+    throw new TransportError(code, 'not now');
+  };
+  const sent = await bob.client.send('alice', 'not meant');
+  await vi.waitFor(() => expect(rows(bob, 'late')).toBe(2), { timeout: 20_000 });
+  if (state === 'cancelled') await sent.cancel();
+  await expect(sent.until('accepted')).rejects.toThrow(coded(why));
+  expect((await bob.client.sent(sent.id))?.state).toBe(state);
+  network.route = (envelope) => [envelope];
+  const back = await again(laptop, 'laptop again');
+  clock.ms += 11 * MINUTE;
+  await bob.client.send('alice', 'meant');
+  expect([(await back.read()).text, (await back.read()).text].sort()).toEqual(['first', 'meant']);
+  await vi.waitFor(() => expect(rows(bob, 'late')).toBe(0), { timeout: 20_000 });
+  await network.settled();
+  expect((await back.readAll()).map(({ text }) => text)).toEqual([]);
   await Promise.all([phone, bob, back].map(({ client }) => client.close()));
 });
 

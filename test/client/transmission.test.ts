@@ -262,6 +262,27 @@ test('a relay that says of a full mailbox when to come again is not asked sixtee
   await Promise.all([phone, laptop, tablet, alice].map(({ client }) => client.close()));
 });
 
+test('a device that can’t be written to for a moment waits no longer for it because another one’s mailbox is full', async () => {
+  const time = { ms: START };
+  const network = glassNetwork();
+  const phone = await person('bob', network, time, { seed: 'phone' });
+  const alice = await person('alice', network, time);
+  await (await alice.client.send('bob', 'first')).until('accepted');
+  await phone.read();
+  await phone.client.send('alice', 'hello');
+  await alice.read();
+  const laptop = await linked(phone, network, time, { seed: 'laptop' });
+  await alice.seen('devicesChanged');
+  network.directoryDown = true;
+  refuses(network, phone.client.device, new TransportError('ERR_REJECTED', 'full', { retryAfterMs: 3_600_000 }));
+  const from = alice.observations.length;
+  await alice.client.send('bob', 'second');
+  await alice.observed((record) => record.kind === 'log' && record.event === 'send-retry', from);
+  network.directoryDown = false;
+  expect((await laptop.read()).text).toBe('second');
+  await Promise.all([phone, laptop, alice].map(({ client }) => client.close()));
+});
+
 test('what the only device with keys was refused, and the other was removed before it had any, has failed', async () => {
   const time = { ms: START };
   const glass = glassNetwork();
