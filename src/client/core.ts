@@ -271,7 +271,8 @@ export async function openCore(
         () => again(MAINTENANCE_MS, true),
         (error: unknown) => {
           watch.log('info', 'maintenance-failed', isCyphrError(error) ? error.code : 'ERR_BUG');
-          again(MAINTENANCE_RETRY_MS, isHourly);
+          // What is refused for good, only renewed keys can take the place of.
+          again(MAINTENANCE_RETRY_MS, isHourly || isRefusedForGood(error));
         },
       );
     }

@@ -1,9 +1,10 @@
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { TransportError } from '../../src/errors.js';
 import type { DeviceKeys } from '../../src/step.js';
-import type { Login, Network } from '../../src/transport/port.js';
+import type { Directory, Login, Network, Transport } from '../../src/transport/port.js';
 import { hostileNetwork } from '../helpers/hostile-network.js';
 import { person, START } from '../helpers/people.js';
+import { stepped } from '../helpers/stepped.js';
 
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
 
@@ -61,6 +62,44 @@ test('a set that the directory refuses for good keeps no later one from being ma
   await alice.client.send('bob', 'sealed to the new set');
   expect((await bob.read()).text).toBe('sealed to the new set');
   await Promise.all([alice.client.close(), bob.client.close()]);
+});
+
+test('a set that the directory refuses for good is made anew also where the carrier lets the device in no more', async () => {
+  const { time, network, open, timed } = stepped();
+  onTestFinished(() => time.end());
+  const first = await open('bob');
+  let isDown = false;
+  const refused: Uint8Array[] = [];
+  const directory = (login: Login) => {
+    const port = (network.directory as (login: Login) => Directory)(login);
+    const publish: Directory['publish'] = async (keys) => {
+      if (!isDown || refused.some((set) => Buffer.compare(set, keys.signedSet) === 0)) {
+        refused.push(new Uint8Array(keys.signedSet));
+        throw new TransportError('ERR_REJECTED', 'not these');
+      }
+      await port.publish(keys);
+    };
+    return { ...port, publish };
+  };
+  const transport = (login: Login): Transport => {
+    const port = (network.transport as (login: Login) => Transport)(login);
+    const deliveries: Transport['deliveries'] = (options) => {
+      if (isDown) throw new TransportError('ERR_OFFLINE', 'no carrier');
+      return port.deliveries(options);
+    };
+    return { ...port, deliveries };
+  };
+  await timed(first.client.close());
+  time.jump(8 * DAYS);
+  const second = await open('bob', { store: first.store, seed: 'second', directory, transport });
+  expect(refused).toHaveLength(1);
+  await timed(second.client.close());
+  isDown = true;
+  time.jump(8 * DAYS);
+  const third = await open('bob', { store: first.store, seed: 'third', directory, transport });
+  await time.pass(2 * 60_000);
+  expect(network.published.map(({ signedSet }) => refused.some((set) => Buffer.compare(set, signedSet) === 0))).toEqual([false, false]);
+  await timed(third.client.close());
 });
 
 test('T41: a device that was away for longer than its keys last publishes new ones', async () => {
