@@ -48,11 +48,10 @@ export interface Troubles {
   /** Says one whose sender nobody knows, and remembers it in memory alone: a flood of names must not push out what matters. */
   reportStranger(trouble: Unproven): void;
   /**
-   * Says that a first message came for keys that are gone: who wrote it, if the seal opened, is what it claims, and anybody can claim.
-   * So nothing is started by it, no row is written, and an hour has one such event for an account, and few in all. `isContact`: it
-   * claims a pinned identity; to write there mends it (repair.ts).
+   * Says that a first message can't be taken: who wrote it, if the seal opened, is what it claims, and anybody can claim. So nothing is
+   * started by it, no row is written, and an hour has one such event for an account and cause, and few in all.
    */
-  gone(account: string | undefined, isContact: boolean): void;
+  unproven(account: string | undefined, code: ErrorCode, heals: Trouble['heals']): void;
   /** What is remembered of an event. */
   load(reference: string): Promise<Remembered | undefined>;
   /** Of the last 100 events that are remembered, oldest first: also of one that a process which died did not come to say. */
@@ -98,9 +97,7 @@ export async function troubles(ctx: Context): Promise<Troubles> {
       if (strangers.size > sessionLimits.troubleCount) strangers.delete(strangers.keys().next().value as string);
       say(reference, trouble);
     },
-    gone(account, isContact) {
-      sayRarely({ account, code: 'ERR_KEY_GONE', heals: isContact ? 'needs-person' : 'never' });
-    },
+    unproven: (account, code, heals) => sayRarely({ account, code, heals }),
     unconfirmed: (trouble) => ({ writes: [], committed: () => sayRarely(trouble) }),
     report(trouble) {
       const reference = toHex(ctx.rng(8));

@@ -240,12 +240,14 @@ export async function receiver(
       return 'accepted';
     } catch (error) {
       if (error instanceof TrustError && error.code === 'ERR_IDENTITY_CHANGED') return 'other-identity';
+      const isContact = contact !== undefined && equal(contact.pin, keyHash(init.accountKey));
       if (error instanceof ReplayError && error.code === 'ERR_KEY_GONE') {
-        const isContact = contact !== undefined && equal(contact.pin, keyHash(init.accountKey));
         // Who writes there to mend it has to know the device.
         if (isContact) contacts.askFor(init.account);
-        troubles.gone(init.account, isContact);
+        troubles.unproven(init.account, error.code, isContact ? 'needs-person' : 'never');
       }
+      // Of a device that was replaced, or removed, while its message was under way.
+      if (isContact && error instanceof TrustError) troubles.unproven(init.account, error.code, 'never');
       throw error;
     }
   };
@@ -300,7 +302,7 @@ export async function receiver(
     if (type !== FRAME_SEALED) return receiveRatchet(bytes);
     // Cheapest first: junk for no set of ours must not use up what honest first flights need.
     if (findSet(keyring.prekeys(), parseSealed(bytes).setId) === undefined) {
-      troubles.gone(undefined, false);
+      troubles.unproven(undefined, 'ERR_KEY_GONE', 'never');
       throw new ReplayError('ERR_KEY_GONE', 'no secrets for this set');
     }
     if (bytes.length > wireLimits.sealedBytes)

@@ -93,6 +93,24 @@ test('T30: of what waits for a pin, only what the account’s devices have writt
   await closeAll(old, current, online);
 });
 
+test('T30: a first message of a replaced device, to somebody who knows of the new one: not shown, and told once', async () => {
+  const network = glassNetwork();
+  const old = await person('alice', network, clock);
+  const current = await replacement(network, old);
+  const bob = await person('bob', network, clock);
+  await current.client.send('bob', 'from the new one');
+  expect((await bob.read()).text).toBe('from the new one');
+  const content = bob.store.content();
+  for (let i = 0; i < 3; i++) await refused(old, bob, `from the old one ${i}`);
+  // It may have been on its way when the device was replaced; but anybody can make one.
+  expect(bob.dropped()).toEqual(Array.from({ length: 3 }, () => 'ERR_DEVICE_UNTRUSTED'));
+  expect(bob.events.filter(({ type }) => type === 'undecryptable')).toMatchObject([
+    { from: 'alice', code: 'ERR_DEVICE_UNTRUSTED', heals: 'never' },
+  ]);
+  expect(bob.store.content()).toBe(content);
+  await closeAll(old, current, bob);
+});
+
 test('T30: a replaced device in a session that it has: refused once the newer list is known, told once, and its first words stay', async () => {
   const network = glassNetwork();
   const old = await person('alice', network, clock);
