@@ -206,13 +206,12 @@ export function received(peer: PeerSessions, id: Uint8Array, nowMs: number): Pee
 }
 
 /** Whether a session of the peer lost the tie-break against one from here, which the peer seems not to have. */
-function isUnmatched({ sessions }: PeerSessions, { status, initiatedByUs, createdAtMs }: SessionFacts, nowMs: number): boolean {
+function isUnmatched({ sessions }: PeerSessions, { initiatedByUs, createdAtMs }: SessionFacts, nowMs: number): boolean {
   const active = sessions.find((other) => other.status === 'active');
   return (
-    status === 'receiveOnly' &&
     !initiatedByUs &&
-    active?.initiatedByUs === true &&
-    active.answeredAtMs === null &&
+    // None of the peer's: that is answered as it begins.
+    active?.answeredAtMs === null &&
     createdAtMs >= active.createdAtMs &&
     nowMs - active.createdAtMs > sessionLimits.unmatchedMs
   );

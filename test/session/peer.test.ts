@@ -331,3 +331,97 @@ test('what was asked for on an archived session hides nothing that fails once it
   peer = accepted(peer, id(3), 200 * HOUR);
   expect(unasked(peer, id(3)).map((session) => session.id)).toEqual([id(1)]);
 });
+
+describe('at the bounds of each rule', () => {
+  const { unmatchedMs, tieBreakMs } = sessionLimits;
+  /** Far from 0, where sums and differences are alike. */
+  const T = 1_767_225_600_000;
+  const DAY = 24 * HOUR;
+  const of = (peer: PeerSessions, n: number) => peer.sessions.find(({ id: [first] }) => first === n)!;
+
+  test('new ones: the present one counts, one that a clock was ahead for does not, and those of a day ago are forgotten', () => {
+    const one = started(NO_SESSIONS, id(1), incarnation(0), T);
+    expect([mayStart(one, T), mayStart(one, T - 1)]).toEqual([false, true]);
+    expect(started(one, id(2), incarnation(0), T + DAY - 1).startedAtMs).toEqual([T, T + DAY - 1]);
+    expect(started(one, id(2), incarnation(0), T + DAY).startedAtMs).toEqual([T + DAY]);
+  });
+
+  test('whatever becomes active, one that only receives stays so', () => {
+    // 1 active, 2 receives only, 3 archived.
+    const archived = started(accepted(NO_SESSIONS, id(3), T), id(1), incarnation(0), T);
+    const three = accepted(archived, id(2), T);
+    expect(statuses(three)).toEqual(['1 active', '2 receiveOnly', '3 archived']);
+    expect(statuses(received(three, id(3), T))).toEqual(['1 archived', '2 receiveOnly', '3 active']);
+    expect(statuses(started(three, id(4), incarnation(0), T))).toEqual(['1 archived', '2 receiveOnly', '3 archived', '4 active']);
+    const won = accepted(three, id(0), T);
+    expect(statuses(won)).toEqual(['0 active', '1 receiveOnly', '2 receiveOnly', '3 archived']);
+  });
+
+  test('a tie-break: only with one that is active and was never answered, however late', () => {
+    const mine = started(NO_SESSIONS, id(1), incarnation(0), T);
+    expect(active(accepted(mine, id(2), T + 2 * tieBreakMs))).toBe(1);
+    const second = died(started(mine, id(3), incarnation(0), T), id(3));
+    expect(active(accepted(second, id(2), T))).toBe(2);
+  });
+
+  test('one that lost it takes the place of one that is unanswered for an hour, if it is the peer’s and no older', () => {
+    const here = accepted(started(NO_SESSIONS, id(1), incarnation(0), T), id(2), T);
+    expect(active(received(here, id(2), T + unmatchedMs))).toBe(1);
+    expect(active(received(here, id(2), T + unmatchedMs + 1))).toBe(2);
+    // One from here that a hello named.
+    const two = accepted(started(started(NO_SESSIONS, id(1), incarnation(0), T), id(2), incarnation(0), T), id(9), T);
+    const named = replaced(two, id(9), incarnation(0), [id(1)], T);
+    expect(statuses(named)).toEqual(['1 receiveOnly', '2 active', '9 receiveOnly']);
+    expect(active(received(named, id(1), T + 2 * unmatchedMs))).toBe(2);
+  });
+
+  test('where no session is active, one that only receives goes on receiving', () => {
+    const { sessions } = replaced(accepted(accepted(NO_SESSIONS, id(1), T), id(2), T), id(2), incarnation(0), [id(1)], T);
+    const peer = { ...NO_SESSIONS, sessions: sessions.filter(({ status }) => status !== 'active') };
+    expect(received(peer, id(1), T + 2 * unmatchedMs)).toBe(peer);
+  });
+
+  test('what was never answered is forsaken after an hour', () => {
+    const over = accepted(died(started(NO_SESSIONS, id(1), incarnation(0), T), id(1)), id(2), T);
+    expect([T + unmatchedMs, T + unmatchedMs + 1].map((at) => forsaken(over, id(2), at).length)).toEqual([0, 1]);
+  });
+
+  test('a hello that names its own session replaces nothing, and one that names what is known of is no news', () => {
+    const two = accepted(accepted(NO_SESSIONS, id(1), T), id(2), T);
+    expect(statuses(replaced(two, id(2), incarnation(0), [id(2)], T))).toEqual(['1 archived', '2 active']);
+    const named = replaced(two, id(2), incarnation(0), [id(1), id(7)], T);
+    expect(named.gone).toEqual([id(7)]);
+    const again = replaced(named, id(2), incarnation(0), [id(7), id(1), id(8)], T + 1);
+    expect(again.gone).toEqual([id(8), id(7)]);
+    // Neither is what was retired before retired once more.
+    expect(of(again, 1).retiredAtMs).toBe(of(named, 1).retiredAtMs);
+    expect(of(again, 2).retiredAtMs).toBe(0);
+  });
+
+  test('a hello where the active one is broken: its session takes the place', () => {
+    const here = accepted(started(NO_SESSIONS, id(1), incarnation(0), T), id(2), T);
+    expect(statuses(replaced(died(here, id(1)), id(2), incarnation(0), [], T))).toEqual(['1 archived', '2 active']);
+  });
+
+  test('keys of another incarnation end the active session alone, and only one that is older', () => {
+    expect(restarted(accepted(NO_SESSIONS, id(1), T), incarnation(1), T + 1)).toEqual(accepted(NO_SESSIONS, id(1), T));
+    const two = started(started(NO_SESSIONS, id(1), incarnation(0), T), id(2), incarnation(0), T + 1);
+    expect(restarted(two, incarnation(1), T + 1)).toBe(two);
+    const after = restarted(two, incarnation(1), T + 2);
+    expect([of(after, 1), of(after, 2)]).toEqual([of(two, 1), { ...of(two, 2), dead: true }]);
+    expect(restarted({ ...two, sessions: died(two, id(2)).sessions }, incarnation(1), T + 2)).toEqual(died(two, id(2)));
+  });
+
+  test('of five that are retired the one goes that was retired first, whatever the clock and their order say', () => {
+    let peer = NO_SESSIONS;
+    for (const n of [1, 2, 3, 4, 5, 6]) peer = accepted(peer, id(n), T - n);
+    peer = received(received(peer, id(1), T), id(2), T - 100);
+    expect(statuses(peer)).toEqual(['1 archived', '2 active', '3 archived', '4 archived', '5 archived', '6 archived']);
+    expect(new Set(peer.sessions.map(({ retiredAtMs }) => retiredAtMs)).size).toBe(6);
+    const { next, expired } = expire(peer);
+    expect(expired).toEqual([id(3)]);
+    expect(statuses(next)).toEqual(['1 archived', '2 active', '4 archived', '5 archived', '6 archived']);
+    expect(expire(next)).toEqual({ next, expired: [] });
+    expect(expire(next).next).toBe(next);
+  });
+});
