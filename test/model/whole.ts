@@ -6,7 +6,7 @@
  */
 
 import fc from 'fast-check';
-import { keys, sentRecord, troubleRecord } from '../../src/client/records.js';
+import { keys, peerRecord, sentRecord, troubleRecord } from '../../src/client/records.js';
 import { sessionLimits, talkLimits } from '../../src/limits.js';
 import { forgetFrames, keysUsedTwice } from '../helpers/key-watch.js';
 import { forgetTexts, textsIn } from '../helpers/text-watch.js';
@@ -28,8 +28,11 @@ import {
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
 /** Rounds of fresh messages until all of them arrive. Sessions may be started once an hour. */
 const ROUNDS = 8;
+/** More of them, a day later, where somebody has started as many with one device as a day allows. */
+const MORE_ROUNDS = 2;
 
 /** Large ones have met: each session that is started costs two signatures. */
 const anyShape: fc.Arbitrary<Shape> = fc.oneof(
@@ -110,11 +113,23 @@ async function heal(world: World): Promise<void> {
       `round ${round}: ${fresh.map(({ text, from, to }) => `${text} ${from.name}→${to}`).join(', ')}; late: ${late.map(({ text }) => text)}`,
     );
     if (late.length === 0) return;
-    if (round === ROUNDS) {
+    if (round === ROUNDS && haveSpent(world)) {
+      log.push('a day passes');
+      await time.pass(DAY_MS);
+    } else if (round === ROUNDS || round === ROUNDS + MORE_ROUNDS) {
       world.faults.push(`no convergence: ${late.map(({ text, from, to }) => `${text} from ${from.name} to ${to}`).join(', ')}`);
       return;
     }
   }
+}
+
+/** Whether one of them may start no session with some device before tomorrow. */
+function haveSpent({ machines, time }: World): boolean {
+  const started = ([key, value]: readonly [string, Uint8Array]): readonly number[] =>
+    (JSON.parse(key) as string[])[0] === 'peer' ? (peerRecord.decode(value).startedAtMs as readonly number[]) : [];
+  const today = (rows: readonly number[]): number => rows.filter((atMs) => atMs > time.now() - DAY_MS).length;
+  const peers = machines.flatMap((each) => (each.isRetired ? [] : [...each.store.rows()].map(started)));
+  return peers.some((rows) => today(rows) >= sessionLimits.newPerDeviceDay);
 }
 
 /** What the directory lists no more has gone, whatever becomes of it: a primary device may have gone back to a time before it. */
