@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { concat, u64 } from '../../src/bytes.js';
 import { compositeSign } from '../../src/crypto/composite.js';
 import { sha256, sha512 } from '../../src/crypto/suite.js';
-import { bundlePart, generateAccountKey, keyHash, signDeviceList, verifyDeviceList } from '../../src/identity/account.js';
-import { encodeDeviceList, parseDeviceList } from '../../src/wire/objects.js';
+import { bundlePart, generateAccountKey, keyHash, listsUnder, signDeviceList, verifyDeviceList } from '../../src/identity/account.js';
+import { encodeDeviceList, encodeIdentity, parseDeviceList } from '../../src/wire/objects.js';
 import { flip, testRng } from '../helpers/rng.js';
 
 const NOW = 1_767_225_600_000;
@@ -12,6 +12,7 @@ const account = generateAccountKey(rng);
 const entry = { device: 7, keyHash: new Uint8Array(64).fill(3), dhKey: new Uint8Array(32).fill(9) };
 const list = signDeviceList(account, 'alice', [entry], 5, NOW, rng);
 const fault = expect.objectContaining({ name: 'AuthError', code: 'ERR_BUNDLE' });
+const malformed = expect.objectContaining({ code: 'ERR_BUNDLE', cause: expect.objectContaining({ code: 'ERR_DECODE' }) });
 
 describe('device list', () => {
   test('verifies and gives its fields', () => {
@@ -48,11 +49,26 @@ describe('device list', () => {
     expect(() => verifyDeviceList(concat(tbs, compositeSign(account.secretKey, tbs, 'pk/set', rng)), account.publicKey)).toThrow(fault);
   });
 
-  test('T01: an X25519 key that is not canonical', () => {
+  test('T01: an X25519 key that is not canonical, of whichever device', () => {
+    const other = { ...entry, device: 8, keyHash: new Uint8Array(64).fill(4) };
     for (const dhKey of [new Uint8Array(32).fill(0xff), concat(u64(0), u64(0), u64(0), u64(0)).fill(0x80, 31)]) {
-      const bad = signDeviceList(account, 'alice', [{ ...entry, dhKey }], 5, NOW, rng);
-      expect(() => verifyDeviceList(bad, account.publicKey)).toThrow(fault);
+      for (const entries of [[{ ...entry, dhKey }], [{ ...entry, dhKey }, other], [entry, { ...other, dhKey }]]) {
+        const bad = signDeviceList(account, 'alice', entries, 5, NOW, rng);
+        expect(() => verifyDeviceList(bad, account.publicKey)).toThrow(fault);
+      }
     }
+  });
+
+  test('is signed by a device that has the account key, and by no other', () => {
+    const linked = { publicKey: account.publicKey, secretKey: undefined };
+    expect(() => signDeviceList(linked, 'alice', [entry], 5, NOW, rng)).toThrow(
+      expect.objectContaining({ name: 'TrustError', code: 'ERR_DEVICE_UNTRUSTED' }),
+    );
+  });
+
+  test('the cause says locally what its bytes got wrong', () => {
+    expect(() => verifyDeviceList(list.slice(1), account.publicKey)).toThrow(malformed);
+    expect(() => verifyDeviceList(flip(list), account.publicKey)).not.toThrow(malformed);
   });
 
   test('only a DecodeError becomes ERR_BUNDLE', () => {
@@ -61,5 +77,27 @@ describe('device list', () => {
         throw new RangeError('x');
       }),
     ).toThrow(RangeError);
+  });
+});
+
+describe('the lists in what a directory shows', () => {
+  const other = generateAccountKey(rng);
+  const deviceKey = account.publicKey;
+  const shown = (deviceList: Uint8Array, accountKey = account.publicKey) => encodeIdentity({ accountKey, deviceList, deviceKey });
+  const newer = signDeviceList(account, 'alice', [entry], 6, NOW, rng);
+  const bytesOf = (...identities: readonly Uint8Array[]) => listsUnder(account.publicKey, identities).map(({ bytes }) => bytes);
+
+  test('are those under this account key, in their order; of another account nothing is looked at but the key', () => {
+    const theirs = shown(signDeviceList(other, 'alice', [entry], 7, NOW, rng), other.publicKey);
+    expect(bytesOf(shown(list), theirs, shown(newer))).toEqual([list, newer]);
+    expect(bytesOf(shown(flip(list), other.publicKey), shown(newer))).toEqual([newer]);
+    expect(bytesOf(theirs)).toEqual([]);
+    expect(bytesOf()).toEqual([]);
+  });
+
+  test('one that does not verify is a fault of all, and so is what does not parse, whosever it is', () => {
+    expect(() => bytesOf(shown(list), shown(flip(newer)))).toThrow(fault);
+    expect(() => bytesOf(shown(signDeviceList(other, 'alice', [entry], 6, NOW, rng)))).toThrow(fault);
+    expect(() => bytesOf(shown(list), shown(list, other.publicKey).slice(1))).toThrow(malformed);
   });
 });

@@ -1,7 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { equal } from '../../src/bytes.js';
 import { keyHash, verifyDeviceList } from '../../src/identity/account.js';
-import { decodeDevice, encodeDevice, generateDevice, identityBytes, renewDeviceList, replaceDevice } from '../../src/identity/device.js';
+import {
+  decodeDevice,
+  encodeDevice,
+  entryOf,
+  generateDevice,
+  generateDeviceKeys,
+  identityBytes,
+  relist,
+  renewDeviceList,
+  replaceDevice,
+  underList,
+} from '../../src/identity/device.js';
 import { decodeMsgpack, encodeMsgpack } from '../../src/wire/msgpack.js';
 import { parseIdentity } from '../../src/wire/objects.js';
 import { testRng } from '../helpers/rng.js';
@@ -9,6 +20,8 @@ import { testRng } from '../helpers/rng.js';
 const NOW = 1_767_225_600_000;
 const DAY = 86_400_000;
 const device = generateDevice('alice', testRng('device'), NOW);
+/** As a linked one has it: without the secret half of the account key. */
+const linked = { ...device, accountKey: { publicKey: device.accountKey.publicKey, secretKey: undefined } };
 const store = (code: string) => expect.objectContaining({ name: 'StoreError', code });
 
 describe('generateDevice', () => {
@@ -42,10 +55,28 @@ describe('generateDevice', () => {
   });
 });
 
+describe('generateDeviceKeys', () => {
+  test('draws ids until one is free, and the keys once', () => {
+    const taken = [entryOf(generateDeviceKeys(testRng('keys'))), { ...entryOf(device), device: 5 }];
+    const { device: free, ...keys } = generateDeviceKeys(testRng('keys'), taken);
+    expect(taken.map(({ device }) => device)).not.toContain(free);
+    expect(generateDeviceKeys(testRng('keys'))).toEqual({ ...keys, device: taken[0]!.device });
+  });
+});
+
+test('underList: the device as it was, under that list', () => {
+  const list = verifyDeviceList(relist(device, [entryOf(device)], NOW + 1, testRng('u')).deviceList, device.accountKey.publicKey);
+  expect(underList(linked, list)).toEqual({ ...linked, deviceList: list.bytes });
+});
+
 describe('renewDeviceList', () => {
   test('nothing while more than 3 days are left', () => {
     expect(renewDeviceList(device, NOW, testRng('r'))).toBe(device);
     expect(renewDeviceList(device, NOW + 4 * DAY - 1, testRng('r'))).toBe(device);
+  });
+
+  test('nothing on a linked device: only a primary one can sign', () => {
+    expect(renewDeviceList(linked, NOW + 100 * DAY, testRng('r'))).toBe(linked);
   });
 
   test.each([NOW + 4 * DAY, NOW + 100 * DAY])('a new list when 3 days or less are left', (now) => {
@@ -82,6 +113,13 @@ describe('replaceDevice', () => {
     ]);
   });
 
+  test('beside others it stands in its place: ids ascend', () => {
+    const others = [1, 0x7fff_ffff].map((id) => ({ device: id, keyHash: new Uint8Array(64).fill(id), dhKey: new Uint8Array(32).fill(9) }));
+    const beside = replaceDevice(device, others, 0, testRng('beside'), NOW);
+    const { entries } = verifyDeviceList(beside.deviceList, device.accountKey.publicKey);
+    expect(entries).toEqual([others[0], entryOf(beside), others[1]]);
+  });
+
   test('T41: the list is newer than every one that is known, whatever the clock says', () => {
     const versionOf = (next: typeof device): number => verifyDeviceList(next.deviceList, device.accountKey.publicKey).version;
     expect(versionOf(replaceDevice(device, [], NOW, testRng('r'), NOW - 3650 * DAY))).toBe(NOW + 1);
@@ -94,10 +132,17 @@ describe('record', () => {
   const fields = decodeMsgpack(bytes) as Record<string, unknown>;
 
   test('round trip', () => {
-    expect(Object.keys(fields).slice(0, 2)).toEqual(['v', 'kind']);
+    expect(Object.entries(fields).slice(0, 2)).toEqual([
+      ['v', 1],
+      ['kind', 'device'],
+    ]);
     const back = decodeDevice(bytes);
     expect(back).toEqual(device);
     expect(equal(back.deviceKey.publicKey, device.deviceKey.publicKey)).toBe(true);
+  });
+
+  test('a linked device has the public half of the account key alone', () => {
+    expect(decodeDevice(encodeDevice(linked))).toEqual(linked);
   });
 
   test('T46: a newer version', () => {
@@ -113,6 +158,7 @@ describe('record', () => {
     ['a negative device', { device: -1 }],
     ['a fractional device', { device: 1.5 }],
     ['a short key', { aik: new Uint8Array(63) }],
+    ['a short public key', { aik: device.accountKey.publicKey.slice(1) }],
     ['a key that is text', { dik: 'x'.repeat(64) }],
     ['no list', { list: null }],
   ])('%s is corrupt', (_name, change) => {

@@ -20,6 +20,7 @@ import {
 import { parseDeviceList } from '../../src/wire/objects.js';
 import { codeOf } from '../helpers/expect-code.js';
 import { flip, testRng } from '../helpers/rng.js';
+import { filledDuring } from '../helpers/secrets.js';
 
 const NOW = 1_767_225_600_000;
 const old = generateDevice('alice', testRng('old'), NOW);
@@ -51,15 +52,19 @@ describe.each(['qr', 'typed'] as const)('a linking by %s', (spelling) => {
     expect(accepted.challenge.length).toBe(1 + 32 + 16);
     expect(accepted.entry).toEqual(entryOf(fresh));
     const list = listWith(accepted.entry);
-    const { accountKey, deviceList } = openLinkAnswer(challenged, grant(accepted, list));
+    const { accountKey, deviceList, linkedBy } = openLinkAnswer(challenged, grant(accepted, list));
     expect(accountKey).toEqual(old.accountKey.publicKey);
     expect(deviceList.bytes).toEqual(list);
+    expect(linkedBy).toEqual(entryOf(old));
   });
 
   test('a refusal is told from everything else', () => {
     const { accepted, challenged } = exchange('one', spelling);
     expect(codeOf(() => openLinkAnswer(challenged, sealLinkRefusal(accepted)))).toBe('ERR_DEVICE_UNTRUSTED');
     expect(codeOf(() => openLinkAnswer(challenged, flip(sealLinkRefusal(accepted))))).toBe('ERR_DECRYPT');
+    // It is the version and nothing else, under the second nonce.
+    const [key, nonce] = [challenged.answerKeys.subarray(0, 32), challenged.answerKeys.subarray(44)];
+    expect(chachaOpen(key, nonce, new Uint8Array(0), sealLinkRefusal(accepted))).toEqual(new Uint8Array([1]));
   });
 });
 
@@ -78,6 +83,21 @@ describe('the code', () => {
     const rng = vi.fn(testRng('code'));
     expect(generateLinkOffer('alice', rng)).toMatchObject({ qr, drawn });
     expect(rng.mock.calls).toEqual([[32], [32]]);
+  });
+
+  test('names two places, the same from either spelling', () => {
+    const both = toHex(hkdfSha512(new Uint8Array(64), readLinkCode(typed).fingerprint, info('link/slot'), 32));
+    const slots = { offerSlot: both.slice(0, 32), requestSlot: both.slice(32) };
+    for (const each of [generateLinkOffer('alice', testRng('code')), parseLinkCode(qr, 'alice'), parseLinkCode(typed, 'alice')]) {
+      expect(each).toMatchObject(slots);
+    }
+  });
+
+  test('a character outside the alphabet stands for nothing, whatever the check byte', () => {
+    // In base 32, 1 followed by −1 would be the number that 0Z is.
+    const like = encodeLinkTyped(new Uint8Array(32).fill(0x07, 0, 1).fill(0xc0, 1, 2));
+    expect(like).toMatch(/^0Z/);
+    for (const none of ['U', '!', 'é']) expect(codeOf(() => readLinkCode(like.replace('0Z', `1${none}`)))).toBe('ERR_ARGUMENT');
   });
 
   test('any bytes can be typed, with any case, spacing and look-alikes', () => {
@@ -160,6 +180,18 @@ describe('T31: what lies in between', () => {
     // The place of the challenge follows from the request alone: the new device must find it.
     expect(new Set(all.map(({ challengeSlot }) => challengeSlot))).toEqual(new Set([asked.challengeSlot]));
     expect(openLinkChallenge(asked, accepted.challenge).confirmation).toBe(accepted.confirmation);
+  });
+
+  test('the string is two numbers modulo a million, with their zeros', () => {
+    const strings = Array.from({ length: 12 }, (_, i) => {
+      const drawn = testRng(`digits ${i}`)(32);
+      const bound = info('sas', encodeUtf8('alice')!, offer.publicKey, asked.request, drawn);
+      const bytes = Buffer.from(hkdfSha512(new Uint8Array(64), asked.secret, bound, 10));
+      const groups = [0, 5].map((at) => String(bytes.readUIntBE(at, 5) % 1_000_000).padStart(6, '0'));
+      expect(acceptLinkRequest({ ...offer, drawn }, asked.request).confirmation).toBe(groups.join(' '));
+      return groups.join(' ');
+    });
+    expect(strings.join(' ')).toMatch(/\b0/);
   });
 
   test('who plays the old device knows what the true one shows, and makes the new one show none of it: r was fixed before the request', () => {
@@ -267,11 +299,32 @@ describe('T31: what lies in between', () => {
         old.device,
         listWith({ ...accepted.entry, keyHash: keyHash(old.accountKey.publicKey) }),
       ),
+      sealLinkGrant(accepted, old.accountKey.publicKey, old.device, listWith({ ...accepted.entry, device: 5 })),
       sealLinkGrant(accepted, other.accountKey.publicKey, other.device, listWith(accepted.entry)),
       sealLinkGrant(accepted, bob.accountKey.publicKey, bob.device, bobWith.deviceList),
       sealLinkGrant(accepted, old.accountKey.publicKey, old.device, listWith(accepted.entry).slice(0, -1)),
     ];
     for (const answer of bad) expect(codeOf(() => openLinkAnswer(challenged, answer))).toBe('ERR_DECRYPT');
+  });
+
+  test('a grant is of a device that stands in its list beside the new one', () => {
+    const third = { device: 5, keyHash: new Uint8Array(64).fill(5), dhKey: old.dhKey.publicKey };
+    const list = listWith(accepted.entry, third);
+    const by = (device: number): Uint8Array => sealLinkGrant(accepted, old.accountKey.publicKey, device, list);
+    for (const entry of [entryOf(old), third]) expect(openLinkAnswer(challenged, by(entry.device)).linkedBy).toEqual(entry);
+    for (const device of [6, accepted.entry.device]) expect(codeOf(() => openLinkAnswer(challenged, by(device)))).toBe('ERR_DECRYPT');
+  });
+
+  test('T01: a request with an X25519 key that is not canonical', () => {
+    const { request } = requestLink(code, offer.offer, 'alice', { ...publicKeys, dhKey: new Uint8Array(32).fill(0xff) }, testRng('x'));
+    expect(codeOf(() => acceptLinkRequest(offer, request))).toBe('ERR_DECRYPT');
+  });
+
+  test('what a request was drawn from and the secret that it was sealed with are wiped, also where that fails', () => {
+    const asking = filledDuring(() => requestLink(code, offer.offer, 'alice', publicKeys, testRng('honest new')));
+    expect(asking).toContain(toHex(testRng('honest new')(64)));
+    const failing = (): unknown => codeOf(() => acceptLinkRequest(offer, flip(asked.request)));
+    for (const run of [() => acceptLinkRequest(offer, asked.request), failing]) expect(filledDuring(run)).toContain(toHex(asked.secret));
   });
 
   test('T40: any bytes are an error of ours', () => {

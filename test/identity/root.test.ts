@@ -10,11 +10,11 @@ import { testRng } from '../helpers/rng.js';
 const { given, cases } = readVectors('root-statement.json')!;
 const inputs = inputsOf(given!);
 const rootKey = inputs.bytes('rootKey');
+const statementIn = (vector: (typeof cases)[number]): Uint8Array => inputsOf(merge(given!, vector.inputs)).bytes('statement');
 /** The two statements of the vectors, the second signed by OpenSSL. */
-const statements = cases
-  .filter(({ result }) => result === 'valid')
-  .map((vector) => inputsOf(merge(given!, vector.inputs)).bytes('statement'));
+const statements = cases.filter(({ result }) => result === 'valid').map(statementIn);
 const refusal = expect.objectContaining({ name: 'AuthError', code: 'ERR_SIGNATURE', message: 'root statement did not verify' });
+const malformed = expect.objectContaining({ code: 'ERR_SIGNATURE', cause: expect.objectContaining({ code: 'ERR_DECODE' }) });
 
 describe('the statements of test-vectors/root-statement.json', () => {
   test('the first comes out byte for byte', () => {
@@ -32,6 +32,27 @@ describe('verification', () => {
     for (const key of [other, new Uint8Array(48), new Uint8Array(0), rootKey.slice(1)]) {
       expect(() => verifyRootStatement(statements[0]!, key)).toThrow(refusal);
     }
+  });
+
+  test('a statement names the root that signed it, under that signature', () => {
+    for (const id of ['misnamed', 'signature-last', 'other-signature', 'label']) {
+      const statement = statementIn(cases.find((vector) => vector.id === id)!);
+      expect(parseRootStatement(statement).rootKey.length).toBe(48);
+      expect(() => verifyRootStatement(statement, rootKey), id).toThrow(refusal);
+      expect(() => verifyRootStatement(statement, rootKey), id).not.toThrow(malformed);
+    }
+  });
+
+  test('the cause says locally what the bytes got wrong; what is no bytes is the caller’s fault', () => {
+    for (const bytes of [
+      new Uint8Array(),
+      statements[0]!.slice(1),
+      statements[0]!.slice(0, -1),
+      concat(statements[0]!, new Uint8Array(1)),
+    ]) {
+      expect(() => verifyRootStatement(bytes, rootKey)).toThrow(malformed);
+    }
+    expect(() => verifyRootStatement(null as unknown as Uint8Array, rootKey)).toThrow(TypeError);
   });
 
   test('T40: the primitive says no to any length', () => {
