@@ -1,6 +1,7 @@
 /**
- * Mutation testing, slow: `CYPHR_MUTATE=wire npm run mutation` mutates a folder of src/ (crypto, pqxdh, ratchet, wire) against the tests of
- * that folder, `CYPHR_MUTATE=wire/codec.ts` a file of it. Results add up in reports/mutation/, and `npm run mutation:report` tells them.
+ * Mutation testing, slow: `CYPHR_MUTATE=wire npm run mutation` mutates a folder of src/ (crypto, identity, pqxdh, ratchet, session, wire)
+ * against the tests of that folder, `CYPHR_MUTATE=wire/codec.ts` a file of it. Results add up in reports/mutation/, and
+ * `npm run mutation:report` tells them.
  */
 const target = process.env.CYPHR_MUTATE;
 if (target === undefined) throw new Error('CYPHR_MUTATE names a folder or file of src/');

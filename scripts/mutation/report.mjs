@@ -6,7 +6,7 @@
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
-const FOLDERS = ['crypto', 'pqxdh', 'ratchet', 'wire'];
+const FOLDERS = ['crypto', 'identity', 'pqxdh', 'ratchet', 'session', 'wire'];
 const STATIC =
   'constants of modules, made when these load: each would need every test anew. More than half are the known answers of crypto/backend/answers.ts; vectors and the tests of other folders pin the rest';
 const readJson = (path) => JSON.parse(readFileSync(path, 'utf8'));
@@ -86,10 +86,10 @@ const text = `# Mutation testing
 StrykerJS ${version} changes one piece of the source at a time (a condition, a comparison, arithmetic, a string, a block), and runs the tests that
 reach it. A change that a test notices is killed; one that survives is seen by no test. It changes no number that stands in the source, no
 operation on bits, and removes no call: of bounds and of wiping the score says little, and tests of their own, and the vectors, more
-(\`test/ratchet/wiping.test.ts\` among them). The four folders hold the primitives, the handshake, the ratchets and the wire formats; identity/,
-session/, store/sealed/ and backup/ are not mutated. A mutant meets the unit tests of its own folder, but for what \`vitest.mutation.config.ts\`
-adds and leaves out: not the vectors of every layer, not the client, not the soaks. Results add up over runs: after a change, the mutants that it
-touches are run again.
+(\`test/ratchet/wiping.test.ts\` among them). The six folders hold the primitives, accounts and devices, the handshake, the ratchets, the sessions
+with a peer's device and the wire formats; nothing else is mutated, store/sealed/, backup/ and client/ among it. A mutant meets the unit tests of
+its own folder, but for what \`vitest.mutation.config.ts\` adds and leaves out: not the vectors of every layer, not the client, not the soaks.
+Results add up over runs: after a change, the mutants that it touches are run again.
 
 \`\`\`sh
 CYPHR_MUTATE=wire npm run mutation            # a folder; CYPHR_MUTATE=wire/codec.ts is one file of it
