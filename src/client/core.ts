@@ -9,7 +9,6 @@ import { encodeAccount } from '../wire/codec.js';
 import { openDays } from './ages.js';
 import { arrivals as openArrivals } from './arrivals.js';
 import { contacts as openContacts } from './contacts.js';
-import { decodeContent } from './content.js';
 import { type Context, observer, type Settings } from './context.js';
 import type { ControlHandlers } from './control.js';
 import { openDatabase } from './database.js';
@@ -163,7 +162,6 @@ export async function openCore(
         if (from.account !== device.account || id.length !== 16) throw new DecodeError('ERR_DECODE', 'a copy of somebody else’s message');
         if (to === from.account || encodeAccount(to) === undefined)
           throw new DecodeError('ERR_DECODE', 'a copy to nobody', { field: 'to' });
-        decodeContent(app);
         return { writes: [], message: { id: toHex(id), payload: app, to } };
       },
       keys: lists.keys,

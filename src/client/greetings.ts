@@ -71,6 +71,8 @@ export async function greetings(ctx: Context, contacts: Contacts, encryption: En
     if (missing.length > encryption.spareCount()) return;
     const bundles = missing.length === 0 ? [] : await contacts.refresh(account, missing);
     await ctx.lock(`peer ${account}`, async () => {
+      // Answered meanwhile: then there is nothing left to say.
+      if ((await load(account))?.isStarted !== false) return;
       const current = (await contacts.load(account))!;
       contacts.assertSendable(current);
       const rows: Write[] = [];

@@ -48,15 +48,17 @@ export function readPlaintext(bytes: Uint8Array, onFault: (code: ErrorCode) => v
   const said = isControl ? hello?.app : plaintext.payload;
   const content = said === undefined ? {} : attempt(() => decodeContent(said));
   const told = !isControl ? undefined : hello === undefined ? plaintext.payload : hello.control;
-  const control = told === undefined ? {} : attempt(() => decodeControl(told));
+  const { value: control } = told === undefined ? {} : attempt(() => decodeControl(told));
+  // A copy holds what a person has said.
+  const copied = control?.t === 'copy' ? attempt(() => decodeContent(control.app)) : {};
   return {
     opened: {
       messageId: toHex(plaintext.messageId),
       lists: plaintext,
       hello,
       payload: content.code === undefined ? said : undefined,
-      control: control.value,
+      control: copied.code === undefined ? control : undefined,
     },
-    unreadable: content.code,
+    unreadable: content.code ?? copied.code,
   };
 }

@@ -107,39 +107,43 @@ export function transmission(
     let failure: unknown;
     let fullness: AnyCyphrError | undefined;
     const flying = new Set<Promise<void>>();
-    while (failure === undefined && !ctx.life.hasEnded()) {
-      const page = await db.list(['outbox', account], IN_FLIGHT, after);
-      for (const { key, value } of page) {
-        if (flying.size >= IN_FLIGHT) await Promise.race(flying);
-        if (failure !== undefined || ctx.life.hasEnded()) break;
-        after = key;
-        const { id, bytes, ...since } = outboxRecord.decode(value);
-        const device = Number(key[3]);
-        if ((await isReplaced(account, device)) && (await encryptAgain(account, id, device))) continue;
-        const isOld = await outdated(id, since);
-        const name = `${device} ${account}`;
-        const isFull = isOld ? undefined : full.get(name);
-        fullness ??= isFull;
-        if (isFull !== undefined) continue;
-        // Cancelled since the page was read: nothing else happens between this look and the sending.
-        if (!waitingFor(account).has(id)) continue;
-        const task = isOld ? finish(id, 'failed', tooOld()) : transmitOne(account, device, id, bytes);
-        const flight: Promise<void> = task.then(
-          () => void flying.delete(flight),
-          (error: unknown) => {
-            if (isCyphrError(error) && error.code === 'ERR_REJECTED') {
-              fullness ??= error;
-              full.set(name, error);
-              timer(() => full.delete(name), Math.min(error.retryAfterMs ?? 0, FULL_MS));
-            } else failure ??= error;
-            flying.delete(flight);
-          },
-        );
-        flying.add(flight);
+    try {
+      while (failure === undefined && !ctx.life.hasEnded()) {
+        const page = await db.list(['outbox', account], IN_FLIGHT, after);
+        for (const { key, value } of page) {
+          if (flying.size >= IN_FLIGHT) await Promise.race(flying);
+          if (failure !== undefined || ctx.life.hasEnded()) break;
+          after = key;
+          const { id, bytes, ...since } = outboxRecord.decode(value);
+          const device = Number(key[3]);
+          if ((await isReplaced(account, device)) && (await encryptAgain(account, id, device))) continue;
+          const isOld = await outdated(id, since);
+          const name = `${device} ${account}`;
+          const isFull = isOld ? undefined : full.get(name);
+          fullness ??= isFull;
+          if (isFull !== undefined) continue;
+          // Cancelled since the page was read: nothing else happens between this look and the sending.
+          if (!waitingFor(account).has(id)) continue;
+          const task = isOld ? finish(id, 'failed', tooOld()) : transmitOne(account, device, id, bytes);
+          const flight: Promise<void> = task.then(
+            () => void flying.delete(flight),
+            (error: unknown) => {
+              if (isCyphrError(error) && error.code === 'ERR_REJECTED') {
+                fullness ??= error;
+                full.set(name, error);
+                timer(() => full.delete(name), Math.min(error.retryAfterMs ?? 0, FULL_MS));
+              } else failure ??= error;
+              flying.delete(flight);
+            },
+          );
+          flying.add(flight);
+        }
+        if (page.length === 0 || (page.length < IN_FLIGHT && [...waitingFor(account)].every((id) => inFlight.has(id)))) break;
       }
-      if (page.length === 0 || (page.length < IN_FLIGHT && [...waitingFor(account)].every((id) => inFlight.has(id)))) break;
+    } finally {
+      // Also where the store fails: what is with the carrier must not be read, nor encrypted anew, as if it were not.
+      await Promise.all(flying);
     }
-    await Promise.all(flying);
     if (failure !== undefined) throw failure;
     return fullness;
   };

@@ -173,3 +173,33 @@ test('nobody is greeted with keys of another identity or another device than are
   await start('bob');
   expect(started).toEqual([bundles.at(-1)]);
 });
+
+test('an answer that comes while the keys of a contact are being fetched is not forgotten', async () => {
+  const rows = new Map([['bob', greetRecord.encode({ isStarted: false, hellos: [] })]]);
+  const db = {
+    list: async () => [...rows].map(([account, value]) => ({ key: ['greet', account], value })),
+    read: async ([, account]: readonly string[]) => rows.get(account!),
+    async commit(writes: readonly Write[]) {
+      for (const { key, value } of writes) {
+        if (value === null) rows.delete(key[1]!);
+        else rows.set(key[1]!, value);
+      }
+    },
+  };
+  let hasSession = false;
+  const contacts = {
+    load: async () => ({ pin: new Uint8Array(64), devices: [{ device: 1, keyHash: new Uint8Array(64) }] }),
+    assertSendable() {},
+    async refresh() {
+      // Bob's first message on a new session comes.
+      hasSession = true;
+      await db.commit((await self.answered('bob'))!);
+      return [];
+    },
+  };
+  const encryption = { usable: async () => (hasSession ? {} : undefined), assertMayStart: async () => {}, spareCount: () => 9 };
+  const lock = (_: string, task: () => unknown): unknown => task();
+  const self = await greetings({ db, lock } as never, contacts as never, encryption as never);
+  await self.start('bob');
+  expect([...rows.keys()]).toEqual([]);
+});

@@ -241,6 +241,51 @@ test('a refusal does not end a message whose other envelopes are still to be rea
   await Promise.all([phone, laptop, tablet, again].map(({ client }) => client.close()));
 });
 
+test('a store that fails for a moment while envelopes are with the carrier: none goes twice, and all of them are accepted', async () => {
+  const time = { ms: START };
+  const network = glassNetwork();
+  const bob = await person('bob', network, time);
+  const alice = await person('alice', network, time);
+  await (await alice.client.send('bob', 'first')).until('accepted');
+  await bob.read();
+  network.sendFails = new TransportError('ERR_OFFLINE', 'down');
+  // More than a page of them.
+  const sent = [];
+  for (let i = 0; i < 17; i++) sent.push(await alice.client.send('bob', `${i}`));
+  await turns(20);
+  await alice.client.close();
+  network.sendFails = undefined;
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const tries: Uint8Array[] = [];
+  network.beforeSend = async (bytes, { account }) => {
+    if (account !== 'bob') return;
+    tries.push(bytes);
+    await released;
+  };
+  let fails = true;
+  const hiccup = {
+    ...alice.store,
+    async list(...args: Parameters<typeof alice.store.list>) {
+      const hasFailed = fails && args[0][0] === 'outbox' && args[2] !== undefined;
+      if (hasFailed) fails = false;
+      if (hasFailed) throw new Error('the disk is busy');
+      return alice.store.list(...args);
+    },
+  };
+  const again = await person('alice', network, time, { store: hiccup, seed: 'again' });
+  while (tries.length < 16) await turns(1);
+  await turns(100);
+  const isOver = (): boolean => again.observations.some((record) => record.kind === 'log' && record.event === 'send-retry');
+  expect([fails, isOver()]).toEqual([false, false]);
+  release();
+  for (const { id } of sent) await (await again.client.sent(id))!.until('accepted');
+  expect([tries.length, new Set(tries.map((bytes) => Buffer.from(bytes).toString('hex'))).size]).toEqual([17, 17]);
+  await Promise.all([again, bob].map(({ client }) => client.close()));
+});
+
 test('a relay that says of a full mailbox when to come again is not asked sixteen times for each message', async () => {
   const { network, phone, laptop, tablet, alice } = await met();
   let tried = 0;
