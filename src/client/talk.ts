@@ -119,15 +119,20 @@ function targetOf(content: Content): string | undefined {
 export async function talk(ctx: Pick<Context, 'days' | 'db' | 'device' | 'lock' | 'now' | 'observer'>): Promise<Talk> {
   const { db } = ctx;
   const own = ctx.device().account;
-  /** What something waits for, and how much: a name and a target each. */
+  /** How much of one side's waits for each target; and what waits, which is known, but has not come. */
   const awaited = new Map<string, number>();
-  const awaitedName = (...name: readonly string[]): string => JSON.stringify(name);
-  const count = (name: string, by: 1 | -1): void => {
-    const left = (awaited.get(name) ?? 0) + by;
+  const waiting = new Set<string>();
+  const nameOf = (...name: readonly (string | undefined)[]): string => JSON.stringify(name);
+  /** A row of `early` is there, or gone. */
+  const note = ([, account, by, target, id]: StoreKey, change: 1 | -1): void => {
+    const name = nameOf(account, by, target);
+    const left = (awaited.get(name) ?? 0) + change;
     if (left === 0) awaited.delete(name);
     else awaited.set(name, left);
+    if (change === 1) waiting.add(nameOf(account, by, id));
+    else waiting.delete(nameOf(account, by, id));
   };
-  for (const { key } of await db.list(['early'])) count(awaitedName(key[1]!, key[2]!, key[3]!), 1);
+  for (const { key } of await db.list(['early'])) note(key, 1);
 
   const load = async (account: string): Promise<TalkRecord> => {
     const row = await db.read(keys.talk(account));
@@ -163,29 +168,32 @@ export async function talk(ctx: Pick<Context, 'days' | 'db' | 'device' | 'lock' 
    */
   const placeFor = async (account: string, by: Side, content: Content, isClaimed: boolean): Promise<{ instead?: StoreKey } | undefined> => {
     const most = isClaimed ? talkLimits.earlyClaimedCount : talkLimits.earlyCount;
-    const waiting = await db.list(['early', account, by], most);
-    if (waiting.length < most) return {};
+    const rows = await db.list(['early', account, by], most);
+    if (rows.length < most) return {};
     if (content.kind === 'reaction') return undefined;
-    const least = waiting.find(({ value }) => decodeContent(inboxRecord.decode(value).payload).content.kind === 'reaction');
+    const least = rows.find(({ value }) => decodeContent(inboxRecord.decode(value).payload).content.kind === 'reaction');
     return least && { instead: least.key };
   };
 
-  /** What had waited for a message that is there now. What its author may not say of it goes. */
-  const release = async (
-    account: string,
-    target: string,
-    side: Side,
-  ): Promise<{ messages: InboxRecord[]; writes: Write[]; freed: string[] }> => {
-    const found: { messages: InboxRecord[]; writes: Write[]; freed: string[] } = { messages: [], writes: [], freed: [] };
-    for (const by of ['own', 'theirs'] as const) {
-      const name = awaitedName(account, by, target);
-      if (!awaited.has(name)) continue;
-      for (const { key, value } of await db.list(['early', account, by, target])) {
-        const record = inboxRecord.decode(value);
-        found.writes.push({ key, value: null });
-        found.freed.push(name);
-        if (mayTalk(by, decodeContent(record.payload).content, side)) found.messages.push({ ...record, onDay: undefined });
-        else ctx.observer.log('warn', 'message-refused');
+  /**
+   * What had waited for a message that is there now, and for what comes with it: each once, after its target. What its author may not say
+   * goes.
+   */
+  const release = async (account: string, id: string, side: Side): Promise<{ messages: InboxRecord[]; writes: Write[] }> => {
+    const found: { messages: InboxRecord[]; writes: Write[] } = { messages: [], writes: [] };
+    const come = new Map([[id, side]]);
+    // A Map gives what is added on the way, too. Where both sides have a message of one id, it is one's own.
+    for (const [target, of] of come) {
+      for (const by of ['own', 'theirs'] as const) {
+        if (!awaited.has(nameOf(account, by, target))) continue;
+        for (const { key, value } of await db.list(['early', account, by, target])) {
+          const record = inboxRecord.decode(value);
+          found.writes.push({ key, value: null });
+          if (mayTalk(by, decodeContent(record.payload).content, of)) {
+            found.messages.push({ ...record, onDay: undefined });
+            if (by === 'own' || !come.has(record.id)) come.set(record.id, by);
+          } else ctx.observer.log('warn', 'message-refused');
+        }
       }
     }
     return found;
@@ -232,7 +240,7 @@ export async function talk(ctx: Pick<Context, 'days' | 'db' | 'device' | 'lock' 
       }
       const target = targetOf(content);
       const aim = target === undefined ? undefined : await find(account, target);
-      const isEarly = target !== undefined && aim === undefined;
+      const isEarly = target !== undefined && (aim === undefined || waiting.has(nameOf(account, aim.side, target)));
       if (aim !== undefined && !mayTalk(by, content, aim.side)) {
         ctx.observer.log('warn', 'message-refused');
         return nothing;
@@ -252,18 +260,19 @@ export async function talk(ctx: Pick<Context, 'days' | 'db' | 'device' | 'lock' 
       if (isEarly) {
         if (!isClaimed) rows.push(placed(account, conversation, order, id, content));
         const instead = place?.instead;
-        rows.push({ key: keys.early(account, by, target, id), value: inboxRecord.encode({ ...message, onDay: ctx.days.today() }) });
+        const key = keys.early(account, by, target, id);
+        rows.push({ key, value: inboxRecord.encode({ ...message, onDay: ctx.days.today() }) });
         if (instead !== undefined) rows.push({ key: instead, value: null });
         return {
           messages: [],
           writes: rows,
           committed() {
-            count(awaitedName(account, by, target), 1);
-            if (instead !== undefined) count(awaitedName(account, by, instead[3]!), -1);
+            note(key, 1);
+            if (instead !== undefined) note(instead, -1);
           },
         };
       }
-      const { messages, writes, freed } = await release(account, id, by);
+      const { messages, writes } = await release(account, id, by);
       // What waited may have come while its sender was not confirmed.
       const greatest = Math.max(conversation.greatest, ...messages.map((each) => each.order ?? 0));
       if (!isClaimed) rows.push(placed(account, { ...conversation, greatest }, order, id, content));
@@ -271,7 +280,7 @@ export async function talk(ctx: Pick<Context, 'days' | 'db' | 'device' | 'lock' 
         messages: [message, ...messages],
         writes: [...rows, ...writes],
         committed() {
-          for (const name of freed) count(name, -1);
+          for (const { key } of writes) note(key, -1);
         },
       };
     },
@@ -281,7 +290,7 @@ export async function talk(ctx: Pick<Context, 'days' | 'db' | 'device' | 'lock' 
       return {
         writes: found.flatMap(({ key, record }) => [key, keys.got(account, record.id)].map((each): Write => ({ key: each, value: null }))),
         committed() {
-          for (const { key } of found) count(awaitedName(account, 'theirs', key[3]!), -1);
+          for (const { key } of found) note(key, -1);
         },
       };
     },
@@ -314,7 +323,7 @@ export async function talk(ctx: Pick<Context, 'days' | 'db' | 'device' | 'lock' 
         await ctx.lock(`talk ${key[1]}`, async () => {
           if ((await db.read(key)) === undefined) return;
           await db.commit([{ key, value: null }]);
-          count(awaitedName(key[1]!, key[2]!, key[3]!), -1);
+          note(key, -1);
         });
       }
     },

@@ -24,6 +24,7 @@ const arrival = (id: string, content: Content): Arrival => ({
   replayable: false,
 });
 const edit = arrival('bb'.repeat(16), { kind: 'edit', target, text: 'better' });
+const undone = arrival('cc'.repeat(16), { kind: 'deletion', target: edit.id as MessageId });
 const message = arrival(target, { kind: 'text', text: 'x' });
 
 /** Bob's way into his inbox; `shown` is what has arrived there. */
@@ -86,11 +87,13 @@ test('T26: where that commit fails, nothing has happened: it comes again, and ar
   const bob = await ways();
   await expect(bob.fail(edit)).rejects.toThrow('the store is full');
   await bob.take(edit);
+  await expect(bob.fail(undone)).rejects.toThrow('the store is full');
+  await bob.take(undone);
   await expect(bob.fail(message)).rejects.toThrow('the store is full');
   expect(bob.shown).toEqual([]);
   await bob.take(message);
   await bob.take(message);
-  expect(bob.shown).toEqual([target, edit.id]);
+  expect(bob.shown).toEqual([target, edit.id, undone.id]);
   expect(spaces(bob.commits.at(-1))).toEqual([]);
 });
 

@@ -166,10 +166,11 @@ describe('edits, reactions and deletions', () => {
     };
     const sent = await alice!.client.send('bob', 'wrogn');
     const edit = await alice!.client.send('bob', saying('edit', sent.id));
-    await edit.until('accepted');
+    const undone = await alice!.client.send('bob', saying('deletion', edit.id));
+    await undone.until('accepted');
     network.route = (envelope) => [envelope];
     for (const { to, bytes } of kept.reverse()) await network.inject(to, bytes);
-    expect((await bob!.readAll()).map(({ id }) => id)).toEqual([sent.id, edit.id]);
+    expect((await bob!.readAll()).map(({ id }) => id)).toEqual([sent.id, edit.id, undone.id]);
     await closeAll(alice!, bob!);
   });
 });

@@ -63,6 +63,12 @@ async function device(account: string, startsAt = clock) {
       committed();
       return messages;
     },
+    /** What is refused as a stranger's: all that waits, of that device. */
+    async drop(from: string, gone: number) {
+      const { writes, committed } = await self.without(from, (record) => record.device === gone);
+      await db.commit([...writes]);
+      committed();
+    },
     confirm: async (from: string, messages: readonly InboxRecord[]) => db.commit(await self.confirmed(from, messages)),
     brought: (account: string, bytes: Uint8Array) => self.brought(account, bytes),
     async prune() {
@@ -331,6 +337,133 @@ test('T14: what waited for a message of somebody else’s goes when that comes',
   expect(ids(got)).toEqual([target, idOf(2)]);
   expect(bob.logs).toEqual(['message-refused']);
   expect(await bob.db.list(['early'])).toEqual([]);
+});
+
+/** A text, its edit, and the deletion of that edit. */
+const chain = {
+  Z: stamped(idOf(0xf0), text('z'), 5),
+  Y: stamped(idOf(0xf1), { kind: 'edit', target: idOf(0xf0), text: 'better' }, 6),
+  X: stamped(idOf(0xf2), { kind: 'deletion', target: idOf(0xf1) }, 7),
+};
+const named = (messages: readonly InboxRecord[]): string => messages.map(({ id }) => 'ZYX'[Number.parseInt(id, 16) - 0xf0]).join('');
+
+test.each([
+  ['ZYX', 'Z,Y,X'],
+  ['ZXY', 'Z,,YX'],
+  ['YZX', ',ZY,X'],
+  ['YXZ', ',,ZYX'],
+  ['XYZ', ',,ZYX'],
+  ['XZY', ',Z,YX'],
+])('what is said of a message that itself waits comes after it: %s is shown as %s', async (order, expected) => {
+  for (const restarts of [false, true]) {
+    const bob = await device('bob');
+    const shown: string[] = [];
+    for (const letter of order) {
+      shown.push(named(await bob.receive('alice', chain[letter as keyof typeof chain])));
+      if (restarts) await bob.restart();
+    }
+    expect(shown.join()).toBe(expected);
+    expect(await bob.db.list(['early'])).toEqual([]);
+    expect(bob.logs).toEqual([]);
+  }
+});
+
+test('whatever was said of whatever, and in whichever order it comes: all of it is shown, each after its target, with its own place', async () => {
+  const seed = Number(process.env['CYPHR_SEED'] ?? 20_260_101);
+  const saids = fc.array(fc.record({ by: fc.constantFrom('alice', 'bob'), of: fc.option(fc.nat(20)), kind: fc.nat(2), at: fc.nat() }), {
+    minLength: 1,
+    maxLength: 14,
+  });
+  await fc.assert(
+    fc.asyncProperty(saids, fc.boolean(), async (said, restarts) => {
+      const targets = said.map(({ of }, i) => (of === null || i === 0 ? undefined : of % i));
+      const messages = said.map(({ by, kind }, i) => {
+        const to = targets[i];
+        if (to === undefined) return stamped(idOf(i), text('x'), i);
+        const kinds = said[to]!.by === by ? (['edit', 'deletion', 'reaction'] as const) : (['reaction'] as const);
+        return stamped(idOf(i), { ...saying[kinds[kind % kinds.length]!], target: idOf(to) } as Content, i);
+      });
+      const bob = await device('bob');
+      const shown: InboxRecord[] = [];
+      for (const i of [...said.keys()].sort((a, b) => said[a]!.at - said[b]!.at)) {
+        shown.push(...(await bob.receive(said[i]!.by, messages[i]!, said[i]!.by === 'bob' ? { to: 'alice' } : {})));
+        if (restarts) await bob.restart();
+      }
+      expect(ids(shown).sort()).toEqual(ids(messages as never).sort());
+      for (const [at, { id, order }] of shown.entries()) {
+        const i = Number.parseInt(id, 16);
+        expect(order).toBe(i);
+        if (targets[i] !== undefined) expect(ids(shown.slice(0, at))).toContain(idOf(targets[i]));
+      }
+      expect(await bob.db.list(['early'])).toEqual([]);
+    }),
+    { numRuns: 150, seed },
+  );
+});
+
+test('a chain as long as what may wait comes at once with its first message; the counter knows its last', async () => {
+  const bob = await device('bob');
+  const links = Array.from({ length: talkLimits.earlyCount + 1 }, (_, n) =>
+    stamped(idOf(n), n === 0 ? text('x') : { kind: 'edit', target: idOf(n - 1), text: `${n}` }, 5 + n),
+  );
+  for (const link of links.slice(1).reverse()) expect(await bob.receive('alice', link)).toEqual([]);
+  expect(ids(await bob.receive('alice', links[0]!))).toEqual(ids(links as never));
+  expect(await bob.db.list(['early'])).toEqual([]);
+  expect((await bob.send('alice', idOf(999), text('after'))).order).toBe(5 + links.length);
+});
+
+test('T14: what waits for itself, or in a circle, waits out its time, and so does what was said of it', async () => {
+  const time = { ms: START };
+  const bob = await device('bob', time);
+  const deletion = (n: number, of: number) => bob.receive('alice', stamped(idOf(n), { kind: 'deletion', target: idOf(of) }, 5));
+  for (const [n, of] of [
+    [1, 1],
+    [2, 3],
+    [3, 4],
+    [4, 2],
+    [5, 3],
+  ] as const)
+    expect(await deletion(n, of)).toEqual([]);
+  await bob.restart();
+  expect(await deletion(6, 1)).toEqual([]);
+  expect(await bob.db.list(['early'])).toHaveLength(6);
+  for (let day = 0; day <= talkLimits.earlyMs / DAY; day++) {
+    time.ms += DAY;
+    await bob.prune();
+  }
+  expect(await bob.db.list(['early'])).toEqual([]);
+  expect(ids(await bob.receive('alice', stamped(idOf(7), text('x'), 6)))).toEqual([idOf(7)]);
+});
+
+test('T14: where a contact’s message has the id of one’s own, and both wait, what was said of it is taken once, by the rule for one’s own', async () => {
+  const bob = await device('bob');
+  const [z, y, w] = [idOf(0xf0), idOf(0xf1), idOf(0xf3)];
+  const reaction = (of: MessageId): Content => ({ kind: 'reaction', target: of, emoji: '👍' });
+  await bob.receive('alice', stamped(y, reaction(z), 6));
+  await bob.receive('alice', stamped(idOf(1), { kind: 'deletion', target: y }, 7));
+  await bob.receive('alice', stamped(idOf(2), reaction(y), 7));
+  await bob.receive('bob', stamped(w, reaction(z), 6), { to: 'alice' });
+  await bob.receive('bob', stamped(y, reaction(w), 6), { to: 'alice' });
+  const got = await bob.receive('alice', stamped(z, text('z'), 5));
+  expect(got.map(({ account, id }) => [account, id])).toEqual([
+    ['alice', z],
+    ['bob', w],
+    ['alice', y],
+    ['bob', y],
+    ['alice', idOf(2)],
+  ]);
+  expect(await bob.db.list(['early'])).toEqual([]);
+  expect(bob.logs).toEqual(['message-id-taken', 'message-refused']);
+});
+
+test('what was said of a message that a stranger made, and that goes with the stranger, waits for the true one', async () => {
+  const bob = await device('bob');
+  await bob.receive('alice', chain.Y, { isClaimed: true, device: 2 });
+  expect(await bob.receive('alice', chain.X)).toEqual([]);
+  await bob.drop('alice', 2);
+  expect((await bob.db.list(['early'])).map(({ key }) => key[4])).toEqual([chain.X.id]);
+  expect(named(await bob.receive('alice', chain.Z))).toBe('Z');
+  expect(named(await bob.receive('alice', chain.Y))).toBe('YX');
 });
 
 test('what waits is bounded, in number for each author, and in time; fewer of a claimed sender’s', async () => {
