@@ -1,7 +1,7 @@
 /** The engine on an opened store: binds the ports, and joins what sends with what receives. */
 
 import { toHex } from '../bytes.js';
-import { DecodeError, isCyphrError, type StoreError } from '../errors.js';
+import { DecodeError, isCyphrError, StoreError } from '../errors.js';
 import { generateDevice, verifyDeviceList } from '../identity/index.js';
 import type { Now, Rng } from '../step.js';
 import { withRetry } from '../transport/retry.js';
@@ -93,6 +93,8 @@ export async function openCore(
     let connection: 'connecting' | 'online' | 'offline' = 'connecting';
     let drained = false;
     let busyDeliveries = 0;
+    /** Why the store has refused the last envelope; none once another was handled. */
+    let refusal: StoreError | undefined;
     let statusIsDue = false;
     let saidStatus: string | undefined;
     /** False until every part is there: what they load is no news. */
@@ -284,6 +286,10 @@ export async function openCore(
           busyDeliveries += 1;
           try {
             await receiver.receive(delivery);
+            refusal = undefined;
+          } catch (error) {
+            if (error instanceof StoreError) refusal = error;
+            throw error;
           } finally {
             busyDeliveries -= 1;
             inbox.stir();
@@ -330,7 +336,7 @@ export async function openCore(
         ack: inbox.ack,
         read: receipts.read,
         ...contacts.calls,
-        diagnose: diagnosis(ctx, { sessions, troubles, keyring, status, isSealed: 'slots' in options.store }),
+        diagnose: diagnosis(ctx, { sessions, troubles, keyring, status, refusal: () => refusal?.code, isSealed: 'slots' in options.store }),
         ...linking.calls,
         ...history.calls,
         recover,

@@ -156,6 +156,9 @@ const ADVICE: Partial<Readonly<Record<ErrorCode | 'healthy' | 'healed' | 'unsett
   ERR_NO_SESSION: 'A recipient has published no keys yet: messages go out by themselves once it has.',
   ERR_IDENTITY_CHANGED: 'A contact’s identity has changed: a person has to compare the safety number and accept it.',
   removed: 'Another device has taken this one out of the account: erase() it; it may be linked again.',
+  ERR_STORE_FULL: 'The store has no room for what comes, so that the relay keeps it: free space; it is tried again by itself.',
+  ERR_STORE_IO:
+    'The store fails on what comes, so that the relay keeps it: it is tried again by itself; see that the place can be written.',
   ERR_STORE_ROLLBACK: 'The store is an old copy, or is used twice: call recover().',
 };
 const OTHER_ADVICE = 'See the code in the documentation’s table of errors, and what its action says.';
@@ -166,11 +169,13 @@ export interface Patient {
   readonly troubles: Pick<Troubles, 'load' | 'references'>;
   readonly keyring: Pick<Keyring, 'prekeys'>;
   status(): ClientStatus;
+  /** With what the store refuses what comes, if it does. */
+  refusal(): ErrorCode | undefined;
   readonly isSealed: boolean;
 }
 
 /** The call that answers how the client stands, or what became of one event. */
-export function diagnosis(ctx: Context, { sessions, troubles, keyring, status, isSealed }: Patient): Calls['diagnose'] {
+export function diagnosis(ctx: Context, { sessions, troubles, keyring, status, refusal, isSealed }: Patient): Calls['diagnose'] {
   const { db } = ctx;
   let salt: Uint8Array | undefined;
   /** Made once for a store; a client that has halted can't keep it, and says hashes that nobody can compare. */
@@ -277,6 +282,8 @@ export function diagnosis(ctx: Context, { sessions, troubles, keyring, status, i
     if (now.state === 'halted') {
       return answer(now.error.code, 'needs-person', facts, now.error.field === 'device' ? ADVICE.removed : undefined);
     }
+    const refused = refusal();
+    if (refused !== undefined) return answer(refused, refused === 'ERR_STORE_FULL' ? 'needs-person' : 'by-itself', facts);
     const [first] = held.keys();
     if (first !== undefined) {
       const needsPerson = first === 'ERR_IDENTITY_CHANGED' || first === 'ERR_DEVICE_UNTRUSTED';

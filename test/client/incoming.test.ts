@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { UsageError } from '../../src/errors.js';
+import { StoreError, UsageError } from '../../src/errors.js';
 import { sessionLimits } from '../../src/limits.js';
 import { sealFrame } from '../../src/pqxdh/handshake.js';
 import type { BundleBytes } from '../../src/step.js';
@@ -52,6 +52,24 @@ test('a store that fails in the middle of a delivery: the relay keeps it, and it
   expect(network.unackedCount(bob.address)).toBe(0);
   await Promise.all([alice.client.close(), bob.client.close()]);
 });
+
+test.each([
+  ['ERR_STORE_FULL', 'needs-person', /free space/],
+  ['ERR_STORE_IO', 'by-itself', /tried again/],
+] as const)(
+  'a store that keeps refusing with %s: the diagnosis says so, until an envelope was handled again',
+  async (code, heals, advice) => {
+    const { failing, alice, bob } = await talking();
+    Object.assign(failing, { failures: Number.POSITIVE_INFINITY, error: new StoreError(code, 'no more') });
+    await (await alice.client.send('bob', 'a')).until('accepted');
+    await bob.observed((record) => record.kind === 'log' && record.event === 'receiving-failed' && record.code === code);
+    expect(await bob.client.diagnose()).toMatchObject({ cause: code, heals, advice: expect.stringMatching(advice) });
+    failing.failures = 0;
+    expect((await bob.read()).text).toBe('a');
+    expect(await bob.client.diagnose()).toMatchObject({ cause: 'healthy' });
+    await Promise.all([alice.client.close(), bob.client.close()]);
+  },
+);
 
 test('a commit that is not one is a fault of ours: the message stays with the relay, and nothing else waits for it', async () => {
   const { network, failing, alice, bob } = await talking();
