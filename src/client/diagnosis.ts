@@ -49,7 +49,8 @@ export interface Troubles {
   reportStranger(trouble: Unproven): void;
   /**
    * Says that a first message can't be taken: who wrote it, if the seal opened, is what it claims, and anybody can claim. So nothing is
-   * started by it, no row is written, and an hour has one such event for an account and cause, and few in all.
+   * started by it, no row is written, and an hour has one such event for an account and cause, and few in all. Also what no message is to
+   * blame for: that a fault of ours keeps one with the relay.
    */
   unproven(account: string | undefined, code: ErrorCode, heals: Trouble['heals']): void;
   /** What is remembered of an event. */
@@ -159,6 +160,7 @@ const ADVICE: Partial<Readonly<Record<ErrorCode | 'healthy' | 'healed' | 'unsett
   ERR_STORE_FULL: 'The store has no room for what comes, so that the relay keeps it: free space; it is tried again by itself.',
   ERR_STORE_IO:
     'The store fails on what comes, so that the relay keeps it: it is tried again by itself; see that the place can be written.',
+  ERR_BUG: 'A fault of this library: a message can’t be handled, and stays with the relay. Please report it, with what the observer logs.',
   ERR_STORE_ROLLBACK: 'The store is an old copy, or is used twice: call recover().',
 };
 const OTHER_ADVICE = 'See the code in the documentation’s table of errors, and what its action says.';

@@ -173,7 +173,8 @@ export async function receiver(
     } catch (error) {
       if (error instanceof StoreError || ctx.life.hasEnded()) throw error;
       // Also where the fault is ours: what comes again for ever would only show it again.
-      ctx.observer.log('info', 'control-void', isCyphrError(error) ? error.code : 'ERR_BUG');
+      const code = isCyphrError(error) ? error.code : 'ERR_BUG';
+      ctx.observer.log(code === 'ERR_BUG' ? 'error' : 'info', 'control-void', code);
       return undefined;
     }
   };
@@ -331,9 +332,13 @@ export async function receiver(
       if (outcome instanceof Later) return later.add(delivery, outcome);
     } catch (error) {
       if (ctx.life.hasEnded() || error instanceof StoreError) throw error;
+      const code = isCyphrError(error) ? error.code : 'ERR_BUG';
       // A fault of ours is no reason to lose the envelope, nor to take no other: it stays with the relay.
-      if (!isCyphrError(error) || error.action === 'report') return ctx.observer.log('error', 'envelope-kept', 'ERR_BUG');
-      ctx.observer.log('info', 'envelope-dropped', error.code);
+      if (code === 'ERR_BUG') {
+        ctx.observer.log('error', 'envelope-kept', code);
+        return troubles.unproven(undefined, code, 'needs-person');
+      }
+      ctx.observer.log('info', 'envelope-dropped', code);
     }
     acknowledge(delivery);
   };
