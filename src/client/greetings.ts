@@ -8,6 +8,7 @@
 
 import { equal } from '../bytes.js';
 import { keyHash } from '../identity/index.js';
+import type { VerifiedBundle } from '../pqxdh/bundle.js';
 import type { Write } from '../store/port.js';
 import type { Contacts } from './contacts.js';
 import type { Context } from './context.js';
@@ -53,6 +54,8 @@ export async function greetings(ctx: Context, contacts: Contacts, encryption: En
     value: greetRecord.encode({ isStarted: true, hellos }),
   });
 
+  /** Sessions for which keys are being fetched: nobody waits for the directory's word on somebody else, and no key is taken in vain. */
+  let beingStarted = 0;
   const startOne = async (account: string): Promise<void> => {
     const contact = await contacts.load(account);
     if (contact === undefined) return;
@@ -68,9 +71,16 @@ export async function greetings(ctx: Context, contacts: Contacts, encryption: En
       return devices;
     });
     // The rest when the keys are next looked after: somebody may wait for what the hour still allows.
-    if (missing.length > encryption.spareCount()) return;
-    const bundles = missing.length === 0 ? [] : await contacts.refresh(account, missing);
-    await ctx.lock(`peer ${account}`, async () => {
+    if (missing.length > encryption.spareCount() - beingStarted) return;
+    beingStarted += missing.length;
+    try {
+      await startWith(account, missing.length === 0 ? [] : await contacts.refresh(account, missing));
+    } finally {
+      beingStarted -= missing.length;
+    }
+  };
+  const startWith = (account: string, bundles: readonly VerifiedBundle[]): Promise<void> =>
+    ctx.lock(`peer ${account}`, async () => {
       // Answered meanwhile: then there is nothing left to say.
       if ((await load(account))?.isStarted !== false) return;
       const current = (await contacts.load(account))!;
@@ -93,7 +103,6 @@ export async function greetings(ctx: Context, contacts: Contacts, encryption: En
       await db.commit([...rows, write(account, hellos)]);
       for (const install of installs) install();
     });
-  };
 
   return {
     accounts: () => due,
@@ -102,8 +111,7 @@ export async function greetings(ctx: Context, contacts: Contacts, encryption: En
       due.has(account) && (await load(account))?.isStarted === false && (await db.read(keys.publish)) !== undefined,
     async start(account) {
       if (!due.has(account) || (await load(account))?.isStarted !== false) return;
-      // One after another, so that each knows what the others have started.
-      await ctx.lock('greetings', () => startOne(account));
+      await startOne(account);
     },
     async transmit(account) {
       if (!due.has(account)) return;

@@ -138,7 +138,9 @@ export function keyring(ctx: Context, initial: PrekeyState, refreshOwnList: () =
     },
     publish,
     maintain() {
-      running ??= (async () => {
+      // What was committed since its last look waits, too.
+      if (running !== undefined) return running.then(publish);
+      running = (async () => {
         // A row that is refused for good must not keep the keys from being renewed: a renewed one takes its place.
         await publish().catch((error: unknown) => {
           if (!isRefusedForGood(error)) throw error;

@@ -352,6 +352,7 @@ export function linking(
         })
         .finally(() => {
           isRunning = false;
+          if (isDue && !ctx.life.hasEnded()) self.deliver();
         });
     },
   };

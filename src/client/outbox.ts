@@ -116,7 +116,8 @@ export async function outbox(
     ctx.lock(`sent ${id}`, async () => {
       const record = await messages.load(id);
       if (record === undefined) return end;
-      if (!isLeaving(record)) return record.state as SentState;
+      const isTaken = end === 'cancelled' && at === undefined && record.accepted > 0;
+      if (!isLeaving(record) || isTaken) return record.state as SentState;
       const isThere = end === 'failed' && record.accepted > 0;
       const state = isThere ? 'accepted' : end;
       const verdict = isThere ? { acceptedAtMs: ctx.now(), code: undefined } : { code: error?.code };
@@ -144,12 +145,16 @@ export async function outbox(
       if (record === undefined || !isLeaving(record)) return (record?.state ?? 'failed') as SentState;
       if (record.accepted > 0 || isUnderWay(id)) return record.state as SentState;
       waiting.get(to)?.delete(id);
+      let isOver = false;
       try {
-        return await finish(id, 'cancelled');
-      } catch (error) {
-        enqueue(to, id);
-        self.wake(to);
-        throw error;
+        const state = await finish(id, 'cancelled');
+        isOver = state === 'cancelled';
+        return state;
+      } finally {
+        if (!isOver) {
+          enqueue(to, id);
+          self.wake(to);
+        }
       }
     });
 

@@ -102,3 +102,67 @@ test.each(['refused', 'accepted'])('for one device refused for good, for another
   expect(alice.events.flatMap((event) => (event.type === 'sent' ? [event.state] : []))).toEqual(['accepted']);
   await Promise.all([alice, bob, tablet].map(({ client }) => client.close()));
 });
+
+test('what a first device takes while the cancelling looks it up is not cancelled', async () => {
+  const clock = { ms: START };
+  const network = glassNetwork();
+  const bob = await person('bob', network, clock);
+  const tablet = await linked(bob, network, clock, { seed: 'tablet' });
+  const store = glassStore();
+  const alice = await person('alice', network, clock, { store });
+  await (await alice.client.send('bob', 'hello')).until('accepted');
+  expect([(await bob.read()).text, (await tablet.read()).text]).toEqual(['hello', 'hello']);
+  let isFull = true;
+  let take = (): void => {};
+  const taken = new Promise<void>((resolve) => {
+    take = resolve;
+  });
+  network.beforeSend = async (_bytes, { device }) => {
+    if (device === tablet.client.device && isFull) throw new TransportError('ERR_REJECTED', 'full', { retryAfterMs: 300 });
+    if (device === bob.client.device) await taken;
+  };
+  const { commit, read } = store;
+  let answer = (): void => {};
+  const answered = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const sent = await alice.client.send('bob', 'taken');
+  let note = (): void => {};
+  const noting = new Promise<void>((resolve) => {
+    note = resolve;
+  });
+  const isLookedUp = new Promise<void>((lookedUp) => {
+    store.commit = async (writes) => {
+      // That the phone has it: the cancelling reads before.
+      if (writes.some(({ key, value }) => key[0] === 'outbox' && value === null)) {
+        note();
+        await isLookedUp;
+      }
+      return commit(writes);
+    };
+    take();
+    noting.then(() => {
+      store.read = async (wanted) => {
+        const found = await read(wanted);
+        if (wanted[0]![0] === 'sent' && wanted[0]![1] === sent.id) {
+          store.read = read;
+          lookedUp();
+          await answered;
+        }
+        return found;
+      };
+      cancelled = sent.cancel();
+    });
+  });
+  let cancelled: Promise<string> | undefined;
+  await isLookedUp;
+  expect((await bob.read()).text).toBe('taken');
+  while ((await alice.client.sent(sent.id)) === undefined || rowCount(store, 'outbox') > 1) await new Promise((turn) => setImmediate(turn));
+  answer();
+  expect(await cancelled).toBe('queued');
+  isFull = false;
+  await alice.client.send('bob', 'next');
+  expect([(await tablet.read()).text, (await tablet.read()).text]).toEqual(['taken', 'next']);
+  await sent.until('accepted');
+  await Promise.all([alice, bob, tablet].map(({ client }) => client.close()));
+});

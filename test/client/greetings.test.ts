@@ -6,6 +6,7 @@ import { TransportError } from '../../src/errors.js';
 import { keyHash } from '../../src/identity/index.js';
 import type { Write } from '../../src/store/port.js';
 import { glassNetwork, offline } from '../helpers/glass-network.js';
+import { hostileNetwork } from '../helpers/hostile-network.js';
 import { type Person, person, START } from '../helpers/people.js';
 import { testRng } from '../helpers/rng.js';
 
@@ -202,4 +203,38 @@ test('an answer that comes while the keys of a contact are being fetched is not 
   const self = await greetings({ db, lock } as never, contacts as never, encryption as never);
   await self.start('bob');
   expect([...rows.keys()]).toEqual([]);
+});
+
+test('a contact for whom the directory does not answer keeps nothing from the others', async () => {
+  const clock = { ms: START };
+  const network = hostileNetwork();
+  const before = await person('alice', network, clock);
+  const [bob, carol] = [await person('bob', network, clock), await person('carol', network, clock)];
+  for (const who of [bob, carol]) {
+    await before.client.send(who.account, 'hello');
+    await who.read();
+    await who.client.send('alice', 'hello');
+    await before.read();
+  }
+  await before.client.close();
+  const { store } = before;
+  await recoverStore(store, { directory: network.directory, rng: testRng('recovery'), now: () => clock.ms });
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let isAsked = false;
+  network.answer = async (account, honest) => {
+    isAsked ||= account === 'bob';
+    if (account === 'bob') await held;
+    return honest;
+  };
+  const alice = await person('alice', network, clock, { store, seed: 'recovered' });
+  while (!isAsked) await new Promise((turn) => setImmediate(turn));
+  for (let turn = 0; turn < 50; turn++) await new Promise((next) => setImmediate(next));
+  await (await alice.client.send('carol', 'back again')).until('accepted');
+  expect((await carol.read()).text).toBe('back again');
+  release();
+  await bob.seen('sessionEstablished', ({ reason }) => reason === 'recovered');
+  await Promise.all([alice, bob, carol].map(({ client }) => client.close()));
 });

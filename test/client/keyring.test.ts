@@ -2,6 +2,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { TransportError } from '../../src/errors.js';
 import type { DeviceKeys } from '../../src/step.js';
 import type { Directory, Login, Network, Transport } from '../../src/transport/port.js';
+import { linked } from '../helpers/devices.js';
 import { hostileNetwork } from '../helpers/hostile-network.js';
 import { person, START } from '../helpers/people.js';
 import { stepped } from '../helpers/stepped.js';
@@ -114,4 +115,34 @@ test('T41: a device that was away for longer than its keys last publishes new on
   await alice.client.send('bob', 'welcome back');
   expect((await bob.read()).text).toBe('welcome back');
   await Promise.all([alice.client.close(), bob.client.close()]);
+});
+
+test('what is to be published while the last look for that is under way is published, too', async () => {
+  const network = hostileNetwork();
+  const clock = { ms: START };
+  const phone = await person('alice', network, clock);
+  const tablet = await linked(phone, network, clock, { seed: 'tablet' });
+  const { store } = phone;
+  await vi.waitFor(() => expect(store.rows().has('["publish"]')).toBe(false), { timeout: 20_000 });
+  const { read } = store;
+  let looks = 0;
+  let goOn = (): void => {};
+  const isLast = new Promise<void>((last) => {
+    store.read = async (wanted) => {
+      const found = await read(wanted);
+      if (wanted[0]![0] === 'publish' && ++looks === 2) {
+        last();
+        await new Promise<void>((resolve) => {
+          goOn = resolve;
+        });
+      }
+      return found;
+    };
+  });
+  network.cut(phone.address);
+  await isLast;
+  await phone.client.devices.revoke(tablet.client.device);
+  goOn();
+  await vi.waitFor(() => expect(store.rows().has('["publish"]')).toBe(false), { timeout: 20_000 });
+  await Promise.all([phone, tablet].map(({ client }) => client.close()));
 });

@@ -220,6 +220,31 @@ test('a linked device takes over what a device of its account sends', async () =
   expect(await taken(linked, [])).toEqual([]);
 });
 
+test('what there is to bring is looked for again, at whatever moment of a look that is asked for', async () => {
+  for (let delay = 0; delay < 12; delay++) {
+    let looks = 0;
+    const ctx = {
+      device: () => primary,
+      life: { onEnd: () => {}, hasEnded: () => false },
+      directory: {},
+      db: {
+        list: async ([space]: readonly string[]) => {
+          if (space !== 'share' || ++looks > 1) return [];
+          let later = Promise.resolve();
+          for (let i = 0; i < delay; i++) later = later.then(() => {});
+          later.then(() => self.deliver());
+          return [];
+        },
+      },
+    };
+    const none = {} as never;
+    const self = linking(ctx as unknown as Context, none, none, none, none, none, none, none);
+    self.deliver();
+    for (let turn = 0; turn < 3; turn++) await new Promise((next) => setImmediate(next));
+    expect(looks, `${delay} microtasks later`).toBeGreaterThanOrEqual(2);
+  }
+});
+
 test('a primary device takes over nothing, and nobody takes it from other people', async () => {
   await expect(taken(primary, [entry()])).rejects.toThrow(malformed);
   await expect(taken(linked, [entry()], { ...sender, account: 'bob' })).rejects.toThrow(malformed);
