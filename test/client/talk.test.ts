@@ -1,89 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { openDays } from '../../src/client/ages.js';
-import { encodeContent, stampContent } from '../../src/client/content.js';
-import { type Database, openDatabase } from '../../src/client/database.js';
-import { mutex } from '../../src/client/platform.js';
-import { type InboxRecord, keys, sentRecord, talkRecord } from '../../src/client/records.js';
-import { type Arrival, orderKey, type Talk, talk } from '../../src/client/talk.js';
-import type { Content, MessageId } from '../../src/client/types.js';
+import { encodeContent } from '../../src/client/content.js';
+import { keys, sentRecord, talkRecord } from '../../src/client/records.js';
+import { orderKey } from '../../src/client/talk.js';
+import type { Content } from '../../src/client/types.js';
 import { limits, talkLimits } from '../../src/limits.js';
-import { memoryStore } from '../../src/store/memory.js';
 import { coded, usage } from '../helpers/matchers.js';
 import { START } from '../helpers/people.js';
-import { testRng } from '../helpers/rng.js';
-
-const DAY = 86_400_000;
-const clock = { ms: START };
-const text = (body: string): Content => ({ kind: 'text', text: body });
-const idOf = (n: number): MessageId => n.toString(16).padStart(32, '0') as MessageId;
-
-/** What one message is on its way: the payload with its author's stamp. */
-interface Posted {
-  readonly id: MessageId;
-  readonly payload: Uint8Array;
-  readonly order: number;
-}
-
-/** One device of `account`, with order, timers and authors alone. */
-async function device(account: string, startsAt = clock) {
-  const store = memoryStore();
-  const logs: string[] = [];
-  const db: Database = await openDatabase(store, { rng: testRng(account), now: () => 0, onCommit: () => {}, onLost: () => {} });
-  const days = await openDays(db, () => startsAt.ms);
-  await days.note();
-  const open = (): Promise<Talk> =>
-    talk({
-      days,
-      db,
-      device: () => ({ account }) as never,
-      lock: mutex(),
-      now: () => startsAt.ms,
-      observer: { log: (_level: string, event: string) => void logs.push(event) } as never,
-    });
-  let self = await open();
-  return {
-    logs,
-    db,
-    async restart() {
-      self = await open();
-    },
-    async send(to: string, id: MessageId, content: Content): Promise<Posted> {
-      const { payload, order, disappearAfterMs, writes } = await self.outgoing(to, id, encodeContent(content, startsAt.ms));
-      const record = { to, state: 'accepted', atMs: startsAt.ms, seq: 1, waitingFor: [], accepted: 1, order, disappearAfterMs };
-      await db.commit([...writes, { key: keys.sent(id), value: sentRecord.encode(record) }]);
-      return { id, payload, order };
-    },
-    /** The messages that the application gets. */
-    async receive(from: string, { id, payload }: Pick<Posted, 'id' | 'payload'>, more: Partial<Arrival> & { isClaimed?: boolean } = {}) {
-      const { isClaimed = false, ...rest } = more;
-      const common = { device: 1, accountKeyHash: new Uint8Array(64), receivedAtMs: startsAt.ms, replayable: false };
-      const { messages, writes, committed } = await self.incoming({ id, account: from, payload, ...common, ...rest }, isClaimed);
-      await db.commit([...writes]);
-      committed();
-      return messages;
-    },
-    /** What is refused as a stranger's: all that waits, of that device. */
-    async drop(from: string, gone: number) {
-      const { writes, committed } = await self.without(from, (record) => record.device === gone);
-      await db.commit([...writes]);
-      committed();
-    },
-    confirm: async (from: string, messages: readonly InboxRecord[]) => db.commit(await self.confirmed(from, messages)),
-    brought: (account: string, bytes: Uint8Array) => self.brought(account, bytes),
-    async prune() {
-      await days.note();
-      await self.prune();
-    },
-  };
-}
-type Device = Awaited<ReturnType<typeof device>>;
-
-const stamped = (id: MessageId, content: Content, order: number, disappearAfterMs?: number) => ({
-  id,
-  payload: stampContent(encodeContent(content, START), { order, disappearAfterMs }),
-});
-const ids = (messages: readonly InboxRecord[]): string[] => messages.map(({ id }) => id);
+import { type Device, device, idOf, ids, type Posted, saying, stamped, target, text } from '../helpers/talk-device.js';
 
 test('a reply sorts after what its author had seen; crossing messages stand in one order on both sides', async () => {
   const [alice, bob] = [await device('alice'), await device('bob')];
@@ -164,7 +88,6 @@ test('T15: nobody can use the counter up, and a message without a number stands 
   expect((await bob.send('alice', idOf(5), text('x'))).order).toBe(old!.order! + 1);
   // Even at its very end, messages still come and go.
   const end = { greatest: Number.MAX_SAFE_INTEGER };
-  const { talkRecord } = await import('../../src/client/records.js');
   await bob.db.commit([{ key: keys.talk('alice'), value: talkRecord.encode(end) }]);
   expect((await bob.send('alice', idOf(6), text('x'))).order).toBe(Number.MAX_SAFE_INTEGER);
   expect((await bob.receive('alice', stamped(idOf(7), text('x'), Number.MAX_SAFE_INTEGER)))[0]!.order).toBe(Number.MAX_SAFE_INTEGER);
@@ -190,13 +113,6 @@ test('a device that knows nothing of a conversation begins behind what was said 
   const [atAlice] = await alice.receive('bob', news);
   expect(orderKey(atAlice!.order!, news.id) > orderKey(last.order, last.id)).toBe(true);
 });
-
-const target = idOf(0xaa);
-const saying: Record<'edit' | 'reaction' | 'deletion', Content> = {
-  edit: { kind: 'edit', target, text: 'better' },
-  reaction: { kind: 'reaction', target, emoji: '👍' },
-  deletion: { kind: 'deletion', target },
-};
 
 /** A device of bob, to which `target` was sent by alice, by itself, or by another of bob's devices; in the conversation with alice or carol. */
 async function knowing(author: 'alice' | 'bob' | 'other device', where: string): Promise<Device> {
@@ -311,198 +227,6 @@ test('T14: the sending side refuses what would not arrive', async () => {
     const bob = await knowing(author, 'alice');
     for (const content of Object.values(saying)) expect((await bob.send('alice', idOf(1), content)).order).toBeGreaterThan(5);
   }
-});
-
-test('what comes before its target waits for it, also over a restart, and arrives once', async () => {
-  const bob = await device('bob');
-  const edit = stamped(idOf(1), saying.edit, 6);
-  expect(await bob.receive('alice', edit)).toEqual([]);
-  expect(await bob.receive('alice', edit)).toEqual([]);
-  expect(await bob.receive('alice', stamped(idOf(2), saying.reaction, 7))).toEqual([]);
-  expect(await bob.receive('bob', stamped(idOf(3), saying.reaction, 7), { to: 'alice' })).toEqual([]);
-  await bob.restart();
-  const got = await bob.receive('alice', stamped(target, text('x'), 5));
-  expect(ids(got)[0]).toBe(target);
-  expect(ids(got).sort()).toEqual([target, idOf(1), idOf(2), idOf(3)].sort());
-  expect(got.map(({ order }) => order).sort()).toEqual([5, 6, 7, 7]);
-  expect(await bob.db.list(['early'])).toEqual([]);
-  expect(await bob.receive('alice', edit)).toEqual([]);
-});
-
-test('T14: what waited for a message of somebody else’s goes when that comes', async () => {
-  const bob = await device('bob');
-  await bob.receive('alice', stamped(idOf(1), saying.edit, 6));
-  await bob.receive('alice', stamped(idOf(2), saying.reaction, 6));
-  const got = await bob.receive('bob', stamped(target, text('from my phone'), 5), { to: 'alice' });
-  expect(ids(got)).toEqual([target, idOf(2)]);
-  expect(bob.logs).toEqual(['message-refused']);
-  expect(await bob.db.list(['early'])).toEqual([]);
-});
-
-/** A text, its edit, and the deletion of that edit. */
-const chain = {
-  Z: stamped(idOf(0xf0), text('z'), 5),
-  Y: stamped(idOf(0xf1), { kind: 'edit', target: idOf(0xf0), text: 'better' }, 6),
-  X: stamped(idOf(0xf2), { kind: 'deletion', target: idOf(0xf1) }, 7),
-};
-const named = (messages: readonly InboxRecord[]): string => messages.map(({ id }) => 'ZYX'[Number.parseInt(id, 16) - 0xf0]).join('');
-
-test.each([
-  ['ZYX', 'Z,Y,X'],
-  ['ZXY', 'Z,,YX'],
-  ['YZX', ',ZY,X'],
-  ['YXZ', ',,ZYX'],
-  ['XYZ', ',,ZYX'],
-  ['XZY', ',Z,YX'],
-])('what is said of a message that itself waits comes after it: %s is shown as %s', async (order, expected) => {
-  for (const restarts of [false, true]) {
-    const bob = await device('bob');
-    const shown: string[] = [];
-    for (const letter of order) {
-      shown.push(named(await bob.receive('alice', chain[letter as keyof typeof chain])));
-      if (restarts) await bob.restart();
-    }
-    expect(shown.join()).toBe(expected);
-    expect(await bob.db.list(['early'])).toEqual([]);
-    expect(bob.logs).toEqual([]);
-  }
-});
-
-test('whatever was said of whatever, and in whichever order it comes: all of it is shown, each after its target, with its own place', async () => {
-  const seed = Number(process.env['CYPHR_SEED'] ?? 20_260_101);
-  const saids = fc.array(fc.record({ by: fc.constantFrom('alice', 'bob'), of: fc.option(fc.nat(20)), kind: fc.nat(2), at: fc.nat() }), {
-    minLength: 1,
-    maxLength: 14,
-  });
-  await fc.assert(
-    fc.asyncProperty(saids, fc.boolean(), async (said, restarts) => {
-      const targets = said.map(({ of }, i) => (of === null || i === 0 ? undefined : of % i));
-      const messages = said.map(({ by, kind }, i) => {
-        const to = targets[i];
-        if (to === undefined) return stamped(idOf(i), text('x'), i);
-        const kinds = said[to]!.by === by ? (['edit', 'deletion', 'reaction'] as const) : (['reaction'] as const);
-        return stamped(idOf(i), { ...saying[kinds[kind % kinds.length]!], target: idOf(to) } as Content, i);
-      });
-      const bob = await device('bob');
-      const shown: InboxRecord[] = [];
-      for (const i of [...said.keys()].sort((a, b) => said[a]!.at - said[b]!.at)) {
-        shown.push(...(await bob.receive(said[i]!.by, messages[i]!, said[i]!.by === 'bob' ? { to: 'alice' } : {})));
-        if (restarts) await bob.restart();
-      }
-      expect(ids(shown).sort()).toEqual(ids(messages as never).sort());
-      for (const [at, { id, order }] of shown.entries()) {
-        const i = Number.parseInt(id, 16);
-        expect(order).toBe(i);
-        if (targets[i] !== undefined) expect(ids(shown.slice(0, at))).toContain(idOf(targets[i]));
-      }
-      expect(await bob.db.list(['early'])).toEqual([]);
-    }),
-    { numRuns: 150, seed },
-  );
-});
-
-test('a chain as long as what may wait comes at once with its first message; the counter knows its last', async () => {
-  const bob = await device('bob');
-  const links = Array.from({ length: talkLimits.earlyCount + 1 }, (_, n) =>
-    stamped(idOf(n), n === 0 ? text('x') : { kind: 'edit', target: idOf(n - 1), text: `${n}` }, 5 + n),
-  );
-  for (const link of links.slice(1).reverse()) expect(await bob.receive('alice', link)).toEqual([]);
-  expect(ids(await bob.receive('alice', links[0]!))).toEqual(ids(links as never));
-  expect(await bob.db.list(['early'])).toEqual([]);
-  expect((await bob.send('alice', idOf(999), text('after'))).order).toBe(5 + links.length);
-});
-
-test('T14: what waits for itself, or in a circle, waits out its time, and so does what was said of it', async () => {
-  const time = { ms: START };
-  const bob = await device('bob', time);
-  const deletion = (n: number, of: number) => bob.receive('alice', stamped(idOf(n), { kind: 'deletion', target: idOf(of) }, 5));
-  for (const [n, of] of [
-    [1, 1],
-    [2, 3],
-    [3, 4],
-    [4, 2],
-    [5, 3],
-  ] as const)
-    expect(await deletion(n, of)).toEqual([]);
-  await bob.restart();
-  expect(await deletion(6, 1)).toEqual([]);
-  expect(await bob.db.list(['early'])).toHaveLength(6);
-  for (let day = 0; day <= talkLimits.earlyMs / DAY; day++) {
-    time.ms += DAY;
-    await bob.prune();
-  }
-  expect(await bob.db.list(['early'])).toEqual([]);
-  expect(ids(await bob.receive('alice', stamped(idOf(7), text('x'), 6)))).toEqual([idOf(7)]);
-});
-
-test('T14: where a contact’s message has the id of one’s own, and both wait, what was said of it is taken once, by the rule for one’s own', async () => {
-  const bob = await device('bob');
-  const [z, y, w] = [idOf(0xf0), idOf(0xf1), idOf(0xf3)];
-  const reaction = (of: MessageId): Content => ({ kind: 'reaction', target: of, emoji: '👍' });
-  await bob.receive('alice', stamped(y, reaction(z), 6));
-  await bob.receive('alice', stamped(idOf(1), { kind: 'deletion', target: y }, 7));
-  await bob.receive('alice', stamped(idOf(2), reaction(y), 7));
-  await bob.receive('bob', stamped(w, reaction(z), 6), { to: 'alice' });
-  await bob.receive('bob', stamped(y, reaction(w), 6), { to: 'alice' });
-  const got = await bob.receive('alice', stamped(z, text('z'), 5));
-  expect(got.map(({ account, id }) => [account, id])).toEqual([
-    ['alice', z],
-    ['bob', w],
-    ['alice', y],
-    ['bob', y],
-    ['alice', idOf(2)],
-  ]);
-  expect(await bob.db.list(['early'])).toEqual([]);
-  expect(bob.logs).toEqual(['message-id-taken', 'message-refused']);
-});
-
-test('what was said of a message that a stranger made, and that goes with the stranger, waits for the true one', async () => {
-  const bob = await device('bob');
-  await bob.receive('alice', chain.Y, { isClaimed: true, device: 2 });
-  expect(await bob.receive('alice', chain.X)).toEqual([]);
-  await bob.drop('alice', 2);
-  expect((await bob.db.list(['early'])).map(({ key }) => key[4])).toEqual([chain.X.id]);
-  expect(named(await bob.receive('alice', chain.Z))).toBe('Z');
-  expect(named(await bob.receive('alice', chain.Y))).toBe('YX');
-});
-
-test('what waits is bounded, in number for each author, and in time; fewer of a claimed sender’s', async () => {
-  const bob = await device('bob');
-  const early = (n: number) => stamped(idOf(n), { kind: 'deletion', target: idOf(1_000 + n) }, 6);
-  for (let n = 0; n < talkLimits.earlyCount + 3; n++) expect(await bob.receive('alice', early(n))).toEqual([]);
-  expect(await bob.db.list(['early'])).toHaveLength(talkLimits.earlyCount);
-  expect(bob.logs).toEqual(['message-unplaced', 'message-unplaced', 'message-unplaced']);
-  await bob.receive('bob', early(500), { to: 'alice' });
-  await bob.receive('carol', early(501));
-  for (let n = 0; n < talkLimits.earlyClaimedCount + 1; n++)
-    expect(await bob.receive('dave', early(502 + n), { isClaimed: true })).toEqual([]);
-  expect(bob.logs).toHaveLength(4);
-  // Nothing ran for half a year; then it runs on 29 further days.
-  for (let day = 1; day <= talkLimits.earlyMs / DAY; day++) {
-    clock.ms += day === 1 ? 180 * DAY : DAY;
-    await bob.prune();
-  }
-  expect(await bob.db.list(['early'])).toHaveLength(talkLimits.earlyCount + 2 + talkLimits.earlyClaimedCount);
-  clock.ms += DAY;
-  await bob.prune();
-  expect(await bob.db.list(['early'])).toEqual([]);
-  expect(ids(await bob.receive('alice', stamped(idOf(1_000), text('late'), 7)))).toEqual([idOf(1_000)]);
-  clock.ms = START;
-});
-
-test('reactions that wait make room for what deletes and edits, and for nothing else', async () => {
-  const bob = await device('bob');
-  const early = (n: number, content: Content) => bob.receive('alice', stamped(idOf(n), content, 6));
-  for (let n = 0; n < talkLimits.earlyCount; n++) await early(n, saying.reaction);
-  await early(100, { kind: 'deletion', target });
-  await early(101, saying.edit);
-  await early(102, saying.reaction);
-  expect(await bob.db.list(['early'])).toHaveLength(talkLimits.earlyCount);
-  expect(bob.logs).toEqual(['message-unplaced']);
-  const got = await bob.receive('alice', stamped(target, text('x'), 5));
-  expect(got).toHaveLength(1 + talkLimits.earlyCount);
-  expect(ids(got)).toEqual(expect.arrayContaining([target, idOf(100), idOf(101)]));
-  expect(await bob.db.list(['early'])).toEqual([]);
 });
 
 test('a timer holds on both sides for what follows, the last in order wins, and a claimed sender sets none before it is confirmed', async () => {
