@@ -84,11 +84,14 @@ export function repair(
   log: SendLog,
   outbox: Pick<Outbox, 'post' | 'postAgain'>,
 ): Repair {
-  /** Sessions from here that were never answered, and of which everything was sent again: oldest first, and few can be made in a day. */
-  const sentAgain = new Set<string>();
-  const noteSentAgain = (session: Uint8Array): void => {
-    sentAgain.add(toHex(session));
-    if (sentAgain.size > SENT_AGAIN_MAX) sentAgain.delete(sentAgain.values().next().value as string);
+  /**
+   * Sessions from here that were never answered, with the number of the first message that was not sent again, in the one chain that such
+   * a session has; `Infinity` where all were. Oldest first, and few can be made in a day.
+   */
+  const sentAgain = new Map<string, number>();
+  const noteSentAgain = (session: Uint8Array, nextN = Number.POSITIVE_INFINITY): void => {
+    sentAgain.set(toHex(session), nextN);
+    if (sentAgain.size > SENT_AGAIN_MAX) sentAgain.delete(sentAgain.keys().next().value as string);
   };
   const find = (peer: PeerSessions, id: Uint8Array): SessionFacts | undefined => peer.sessions.find((each) => compare(each.id, id) === 0);
 
@@ -136,15 +139,22 @@ export function repair(
       },
     };
   };
-  /** The same of all that went out on sessions that the device seems not to have, once. */
-  const onForsaken = async (owner: LiveSession['facts'], peer: PeerSessions, id: Uint8Array): Promise<Posted[]> => {
+  /**
+   * The same of what went out on sessions that the device seems not to have, once: `room` messages of it, and more with what is heard next.
+   * What waits to be encrypted anew has its old name until then: it is passed over by its number.
+   */
+  const onForsaken = async (owner: LiveSession['facts'], peer: PeerSessions, id: Uint8Array, room: number): Promise<Posted[]> => {
     const posts: Posted[] = [];
+    let left = room;
     for (const { id: session } of forsaken(peer, id, ctx.now())) {
-      if (sentAgain.has(toHex(session))) continue;
-      const names = log.namesIn(session);
-      for (let at = 0; at < names.length; at += sessionLimits.requestedMessages)
-        posts.push(await again(owner, session, names.slice(at, at + sessionLimits.requestedMessages)));
-      posts.push({ writes: [], committed: () => noteSentAgain(session) });
+      const nextN = sentAgain.get(toHex(session)) ?? 0;
+      if (nextN === Number.POSITIVE_INFINITY) continue;
+      const names = log.namesIn(session).filter(({ n }) => n >= nextN);
+      names.sort((a, b) => a.n - b.n);
+      posts.push(await again(owner, session, names.slice(0, left)));
+      const rest = names[left]?.n;
+      posts.push({ writes: [], committed: () => noteSentAgain(session, rest) });
+      left = Math.max(0, left - names.length);
     }
     return posts;
   };
@@ -239,7 +249,7 @@ export function repair(
       // The device has the session that it names: what it asks for is sent again, and nothing else.
       const named = told && find(peer, told.session);
       if (named?.initiatedByUs === true && named.answeredAtMs === null) noteSentAgain(named.id);
-      requests.push(...(await onForsaken(owner, peer, id)));
+      requests.push(...(await onForsaken(owner, peer, id, sessionLimits.requestedMessages - (told?.missing.length ?? 0))));
       // Of a session that had broken by itself it was said when it did.
       const wasWhole = (session: SessionFacts): boolean => {
         const known = find(before, session.id) ?? session;

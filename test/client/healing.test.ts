@@ -1,5 +1,10 @@
 import { expect, test, vi } from 'vitest';
+import { encodeHello } from '../../src/client/content.js';
+import { logRecord } from '../../src/client/records.js';
+import { memoryStore } from '../../src/store/memory.js';
 import type { Write } from '../../src/store/port.js';
+import { rowCount } from '../helpers/broken-session.js';
+import { evilPeer } from '../helpers/evil-peer.js';
 import { glassNetwork } from '../helpers/glass-network.js';
 import { hostileNetwork } from '../helpers/hostile-network.js';
 import { coded } from '../helpers/matchers.js';
@@ -146,4 +151,42 @@ test('a changed identity while the directory can’t be reached: the message wai
   await (await alice.client.contact('bob').safetyNumber()).accept();
   expect((await alice.read()).text).toBe('it is me');
   await Promise.all([alice, old, bob].map(({ client }) => client.close()));
+});
+
+test('more than 64 messages that a device seems not to have: 64 go again with each message of it, none of them twice', {
+  timeout: 60_000,
+}, async () => {
+  const time = { ms: START };
+  const network = hostileNetwork();
+  network.route = (envelope) => (envelope.to.account === 'mallory' ? [] : [envelope]);
+  const mallory = evilPeer('mallory', 'mallory', START);
+  network.answer = (account, honest) => (account === 'mallory' ? [mallory.published()] : honest);
+  const again: number[] = [];
+  const inner = memoryStore();
+  const store = glassStore({
+    ...inner,
+    commit(writes) {
+      const count = writes.filter(({ key, value }) => key[0] === 'pending' && value !== null).length;
+      if (count > 0) again.push(count);
+      return inner.commit(writes);
+    },
+  });
+  const alice = await person('alice', network, time, { store });
+  await alice.client.contact('mallory').identity();
+  for (let i = 0; i < 150; i++) await (await alice.client.send('mallory', `${i}`)).until('accepted');
+  time.ms += 3_600_001;
+  again.length = 0;
+  const before = network.sent.length;
+  const [bundle] = await network.bundles('alice');
+  const hello = encodeHello({ incarnation: new Uint8Array(16).fill(3), replaces: [] });
+  await network.inject(alice.address, mallory.flight(bundle!, mallory.raw(hello, 'control')));
+  // Before what goes again is encrypted, and after.
+  for (let i = 0; i < 3; i++) await network.inject(alice.address, mallory.next(mallory.text(`${i}`)));
+  while (rowCount(store, 'pending') + rowCount(store, 'outbox') > 0) await new Promise((turn) => setImmediate(turn));
+  await network.inject(alice.address, mallory.next(mallory.text('on')));
+  expect(again).toEqual([64, 64, 22]);
+  expect(network.sent.length - before).toBe(150);
+  const names = (await store.list(['log'], 200)).flatMap(({ value }) => logRecord.decode(value).devices as { tries: number }[]);
+  expect(names.map(({ tries }) => tries)).toEqual(Array(150).fill(1));
+  await alice.client.close();
 });
