@@ -1,7 +1,7 @@
 /** From a payload to the frame for one device: on the active session, or on a new one. Prepares rows; commits nothing. */
 
 import { concat, equal, fromHex, toHex, wipe } from '../bytes.js';
-import { InternalError, UsageError } from '../errors.js';
+import { UsageError } from '../errors.js';
 import { keyHash } from '../identity/index.js';
 import { sessionLimits } from '../limits.js';
 import type { VerifiedBundle } from '../pqxdh/bundle.js';
@@ -12,7 +12,7 @@ import type { Address, Profile } from '../step.js';
 import type { Write } from '../store/port.js';
 import type { DeviceEntry } from '../wire/objects.js';
 import { encodePlaintext } from '../wire/plaintext.js';
-import type { Contacts, KnownContact } from './contacts.js';
+import type { ContactDevice, Contacts, KnownContact } from './contacts.js';
 import { encodeHello } from './content.js';
 import type { Context } from './context.js';
 import { pendingRecord } from './records.js';
@@ -43,8 +43,8 @@ export interface Encryption {
   wasInVain(account: string, entry: DeviceEntry): Promise<boolean>;
   /** Whether a frame on that session can be sealed as the settings ask: `'sealed'` never falls back to a bare frame. */
   canSeal(live: LiveSession): Promise<boolean>;
-  /** Encrypts on that session. */
-  onSession(contact: KnownContact, address: Address, live: LiveSession, message: Outgoing): Promise<Encrypted>;
+  /** Encrypts on that session; `undefined` where the frame is to be sealed, and can't be by now. */
+  onSession(contact: KnownContact, address: Address, live: LiveSession, message: Outgoing): Promise<Encrypted | undefined>;
   /** Starts a session whose hello carries the message, if any. Throws `ERR_SESSION_DEAD` beyond the limits, `ERR_BUNDLE`. */
   onNewSession(contact: KnownContact, bundle: VerifiedBundle, message: Outgoing | undefined): Promise<Encrypted>;
 }
@@ -96,13 +96,14 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
     });
   };
 
-  /** One ratchet step and its rows; `before` is none for a session that this message starts. */
+  /** One ratchet step and its rows; `before` is none for a session that this message starts, `set` what a later one is sealed to. */
   const step = async (
     before: LiveSession | undefined,
     live: LiveSession,
     address: Address,
     plaintext: Uint8Array,
     peer: PeerSessions | undefined,
+    set?: ContactDevice,
   ): Promise<Encrypted> => {
     const { next, out, wipe: used } = encrypt(live.state, plaintext, rng);
     const { init } = live;
@@ -119,9 +120,7 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
     let frame = out;
     if (init !== null) {
       frame = sealFrame(address, init.setId, init.sealKey, concat(init.prefix, out), rng);
-    } else if (settings.metadata === 'sealed') {
-      const set = await contacts.sealingSet(address);
-      if (set === undefined) throw new InternalError('ERR_BUG', 'no set to seal to');
+    } else if (set !== undefined) {
       frame = sealFrame(address, set.setId, set.sealKey, out, rng);
     }
     const peerRows = peer === undefined ? undefined : await sessions.peerWrites(live.facts, peer);
@@ -176,6 +175,7 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
   const withoutUsedUp = (peer: PeerSessions, active: Awaited<ReturnType<Sessions['active']>>): PeerSessions =>
     active !== undefined && isUsedUp(active.live.state) ? died(peer, active.facts.id) : peer;
 
+  const isBare = ({ init }: LiveSession): boolean => init !== null || settings.metadata !== 'sealed';
   const self: Encryption = {
     spareCount,
     async assertMayStart(account, entry) {
@@ -193,9 +193,12 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
       return isGivenUp || isUsedUp(live.state) ? undefined : live;
     },
     wasInVain: async (account, { keyHash: deviceKeyHash }) => wasInVain(await sessions.peer({ account, deviceKeyHash })),
-    canSeal: async ({ init, facts }) => init !== null || settings.metadata !== 'sealed' || (await contacts.sealingSet(facts)) !== undefined,
-    onSession: (contact, address, live, { kind, id, payload }) =>
-      step(live, live, address, plaintextOf(contact, kind, id, payload), undefined),
+    canSeal: async (live) => isBare(live) || (await contacts.sealingSet(live.facts)) !== undefined,
+    async onSession(contact, address, live, { kind, id, payload }) {
+      const set = isBare(live) ? undefined : await contacts.sealingSet(address);
+      if (!isBare(live) && set === undefined) return undefined;
+      return step(live, live, address, plaintextOf(contact, kind, id, payload), undefined, set);
+    },
     async onNewSession(contact, bundle, message) {
       const nowMs = ctx.now();
       const { account, device } = bundle.address;

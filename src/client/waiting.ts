@@ -164,17 +164,15 @@ export function waiting(
           equal(candidate.accountKeyHash, contact.pin) &&
           equal(keyHash(candidate.deviceKey), entry.keyHash),
       );
-      const isReady = live === undefined ? bundle !== undefined : await encryption.canSeal(live);
       const why = live === undefined ? await encryption.assertMayStart(account, entry).then(() => undefined, ours) : undefined;
-      if (!isReady || why !== undefined) {
+      let made: Encrypted | undefined;
+      if (live !== undefined) made = await encryption.onSession(contact, address, live, message);
+      else if (bundle !== undefined && why === undefined) made = await encryption.onNewSession(contact, bundle, message);
+      if (made === undefined) {
         const ask = why === undefined && live === undefined ? device : undefined;
         left.push({ keyHash: entry.keyHash, ask, takes: !(await encryption.wasInVain(account, entry)), why });
         continue;
       }
-      const made =
-        live !== undefined
-          ? await encryption.onSession(contact, address, live, message)
-          : await encryption.onNewSession(contact, bundle!, message);
       const { maxBytes } = transport.limits;
       if (made.frame.length > maxBytes) {
         throw new UsageError('ERR_LENGTH', 'content is too long for this carrier', {

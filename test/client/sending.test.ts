@@ -443,6 +443,27 @@ describe('bandwidth and metadata', () => {
     expect(new Set(network.sent.map(([type]) => type))).toEqual(new Set([0x01]));
     await Promise.all([alice.client.close(), bob.client.close()]);
   });
+
+  test('sealed: where the set goes while a message is being encrypted (another pin is set), the message waits for one', async () => {
+    const network = glassNetwork();
+    const store = glassStore();
+    const alice = await person('alice', network, clock, { metadata: 'sealed', store });
+    const bob = await person('bob', network, clock, { metadata: 'sealed' });
+    await alice.client.send('bob', 'a');
+    await bob.read();
+    await bob.client.send('alice', 'b');
+    await alice.read();
+    const { read } = store;
+    for (let gone = 1; gone <= 4; gone++) {
+      let looks = 0;
+      store.read = (wanted) => read(wanted[0]![0] === 'contact-device' && ++looks === gone ? [['contact-device', 'nobody', '1']] : wanted);
+      await alice.client.send('bob', `${gone}`);
+      expect((await bob.read()).text).toBe(`${gone}`);
+      expect(looks).toBeGreaterThan(1);
+    }
+    expect(new Set(network.sent.map(([type]) => type))).toEqual(new Set([0x01]));
+    await Promise.all([alice.client.close(), bob.client.close()]);
+  });
 });
 
 test('a failing commit rejects the send, which has done nothing, and the next one works', async () => {
