@@ -51,10 +51,10 @@ export function lists(ctx: Context, contacts: Contacts, outbox: Outbox, signedSe
       // Who goes on not to know what it was told is told again tomorrow: an answer shows that this device is there.
       const pauseMs = last?.version === version ? sessionLimits.toldAgainMs : sessionLimits.listRefetchMs;
       if (last !== undefined && Math.abs(atMs - last.atMs) < pauseMs) return;
+      await tell(account, [deviceKeyHash]);
       told.delete(name);
       told.set(name, { version, atMs });
       if (told.size > sessionLimits.toldDevices) told.delete(told.keys().next().value as string);
-      await tell(account, [deviceKeyHash]);
     },
     async keys({ account, device }, { list, key, set }) {
       if (key.length !== COMPOSITE_KEY_BYTES) throw new DecodeError('ERR_DECODE', 'a key of another length', { field: 'key' });

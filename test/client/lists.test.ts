@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import type { ControlSender } from '../../src/client/control.js';
 import { lists } from '../../src/client/lists.js';
+import { StoreError } from '../../src/errors.js';
 import { sessionLimits } from '../../src/limits.js';
+import { coded } from '../helpers/matchers.js';
 import { START } from '../helpers/people.js';
 
 const phone = new Uint8Array(64).fill(1);
@@ -11,11 +13,16 @@ test('a device that speaks of an older list is told the newest one: it alone, an
   const clock = { ms: START };
   const own = { version: 5 };
   const told: unknown[] = [];
+  const disk = { isFull: false };
   const ctx = {
     now: () => clock.ms,
     ownList: () => own,
     device: () => ({ deviceKey: {}, deviceList: new Uint8Array() }),
-    db: { commit: async () => {} },
+    db: {
+      async commit() {
+        if (disk.isFull) throw new StoreError('ERR_STORE_FULL', 'no space');
+      },
+    },
     observer: { log() {} },
   };
   const contact = { listVersion: 1, listHash: new Uint8Array(8) };
@@ -54,4 +61,11 @@ test('a device that speaks of an older list is told the newest one: it alone, an
   clock.ms += 1;
   await says(phone, 5);
   expect(toldSince()).toHaveLength(1);
+  // What could not be committed was not told.
+  clock.ms += sessionLimits.toldAgainMs;
+  disk.isFull = true;
+  await expect(says(phone, 5)).rejects.toThrow(coded('ERR_STORE_FULL'));
+  disk.isFull = false;
+  await says(phone, 5);
+  expect(toldSince()).toHaveLength(2);
 });
