@@ -70,7 +70,10 @@ export interface Contacts {
    * Where nothing is pinned it is remembered for the pin to come: a device may write before the directory has its list.
    */
   learn(account: string, list: VerifiedDeviceList): Promise<void>;
-  /** What a device says of its own keys in a session with it, verified as if the directory had said so. Throws `ERR_BUNDLE`. */
+  /**
+   * What a device says of its own keys in a session with it, verified as if the directory had said so. Throws `ERR_BUNDLE`, and
+   * `ERR_IDENTITY_CHANGED` where its identity is the pinned one no more.
+   */
   told(bundle: BundleBytes): Promise<unknown>;
   /**
    * A contact as the device has it that linked this one, its list verified. What becomes of it, brought.ts says; another identity than
@@ -214,7 +217,8 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     if (!isTold && !isOwn(account)) standing.shown(account, first.accountKeyHash);
     const isChanged = before !== undefined && !isPinned(first);
     // One's own account has one identity, and it is not the directory's to change; nor is what the device that linked this one has said.
-    if (isChanged && (isOwn(account) || before.changedByOwn === true)) throw changedError();
+    // And no identity is a device's to change: one that was pinned when it spoke may have had to give way since.
+    if (isChanged && (isTold || isOwn(account) || before.changedByOwn === true)) throw changedError();
     const contact = isChanged ? await identityChanged(account, before, first, offered) : before;
     const lists = agreed.map(({ list }) => list);
     const told = before === undefined ? claimed.of(account, first.accountKeyHash) : undefined;

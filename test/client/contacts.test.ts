@@ -342,6 +342,19 @@ test('what a device says of its own keys is not what the directory shows', async
   expect(contacts.keysOf('bob', device)).toBe('sound');
 });
 
+test.each(['warn', 'block'] as const)('T32: what the device of a former identity says of its keys is void; %s', async (trust) => {
+  const { pinned, port, contacts } = await alone(trust);
+  const other = shown('bob', 'other');
+  port.fetch = async () => [other];
+  await contacts.refresh('bob', []).catch(() => {});
+  await contacts.calls.settle({ account: 'bob', identity: other.accountKey, verified: true });
+  const after = await contacts.load('bob');
+  expect(after).toMatchObject({ identity: other.accountKey, verified: true });
+  // It came while its identity was the pinned one.
+  await expect(contacts.told(pinned)).rejects.toThrow(coded('ERR_IDENTITY_CHANGED'));
+  expect(await contacts.load('bob')).toBe(after);
+});
+
 test('T11: one’s own account has one identity, whatever a directory shows: nothing is written, nothing said', async () => {
   const { port, events, contacts } = await alone();
   const other = shown('alice', 'false alice');
