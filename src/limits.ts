@@ -69,6 +69,8 @@ export const sessionLimits = {
   archivedCount: 4,
   /** Earlier incarnations of one device that are remembered, so that none comes back. */
   formerIncarnations: 4,
+  /** Devices of one account that its list names no more and whose sessions are kept, so that it is told when they still write. */
+  formerDevices: 8,
   tieBreakMs: 72 * HOUR_MS,
   /** A session that won a tie-break and is not answered for this long, while the peer writes on the one that lost: the peer has not got it. */
   unmatchedMs: HOUR_MS,

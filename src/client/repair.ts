@@ -62,7 +62,7 @@ export interface Repair {
   losses(owner: PeerDevice, peer: PeerSessions): Heard;
   /**
    * Looks after what failed where nothing comes that would bring it up, with the devices of one account or of all: commits these reports
-   * for those that contacts have no more, and asks for what failed while nobody had confirmed its sender.
+   * for those that contacts have no more, of which all but the last few go, and asks for what failed while nobody had confirmed its sender.
    */
   orphaned(...account: string[]): Promise<void>;
   /** Sends again what the other side could not read. */
@@ -192,6 +192,29 @@ export function repair(
       requests: open.map(({ id, failed: missing }) => request(owner, id, missing)),
     };
   };
+
+  /** Looks after what is known of these devices of an account. */
+  const lookAfter = async (account: string, deviceKeyHashes: readonly Uint8Array[]): Promise<void> => {
+    const contact = await contacts.load(account);
+    if (contact === undefined) return;
+    const former: { readonly owner: PeerDevice; readonly lastMs: number }[] = [];
+    for (const deviceKeyHash of deviceKeyHashes) {
+      const owner = { account, deviceKeyHash };
+      const isListed = contact.devices.some(({ keyHash }) => equal(keyHash, deviceKeyHash));
+      if (isListed && !contacts.isSendable(contact)) continue;
+      const known = await sessions.peer(owner);
+      const { peer, requests } = isListed ? unconfirmed(owner, known) : losses(owner, known);
+      if (requests.length > 0) await commit(owner, peer, requests);
+      const lastMs = Math.max(0, ...peer.sessions.flatMap(({ createdAtMs, retiredAtMs }) => [createdAtMs, retiredAtMs]));
+      if (!isListed) former.push({ owner, lastMs });
+    }
+    former.sort((a, b) => b.lastMs - a.lastMs);
+    for (const { owner } of former.slice(sessionLimits.formerDevices)) {
+      const { writes, install } = await sessions.removal(owner);
+      await ctx.db.commit(writes);
+      install();
+    }
+  };
   return {
     losses,
     async failed({ id: hex, facts, state }, frame, error) {
@@ -221,18 +244,15 @@ export function repair(
       const peer = died(known, id);
       if (peer !== known) await commit(facts, peer, [trouble(facts, id, 'ERR_DEVICE_UNTRUSTED', 'never')]);
     },
-    async orphaned(...account) {
-      for (const { key } of await ctx.db.list(['peer', ...account])) {
+    async orphaned(...only) {
+      const known = new Map<string, Uint8Array[]>();
+      for (const { key } of await ctx.db.list(['peer', ...only])) {
+        const [, account, deviceKeyHash] = key as [string, string, string];
+        known.set(account, [...(known.get(account) ?? []), fromHex(deviceKeyHash)!]);
+      }
+      for (const [account, deviceKeyHashes] of known) {
         if (ctx.life.hasEnded()) return;
-        const owner = { account: key[1]!, deviceKeyHash: fromHex(key[2]!)! };
-        await ctx.lock(`peer ${owner.account}`, async () => {
-          const contact = await contacts.load(owner.account);
-          const isListed = contact?.devices.some((listed) => equal(listed.keyHash, owner.deviceKeyHash)) === true;
-          if (contact === undefined || (isListed && !contacts.isSendable(contact))) return;
-          const known = await sessions.peer(owner);
-          const { peer, requests } = isListed ? unconfirmed(owner, known) : losses(owner, known);
-          if (requests.length > 0) await commit(owner, peer, requests);
-        });
+        await ctx.lock(`peer ${account}`, () => lookAfter(account, deviceKeyHashes));
       }
     },
     async heard(owner, before, heardOf, id, told) {

@@ -1,6 +1,15 @@
 import { expect, test, vi } from 'vitest';
+import { concat, toHex } from '../../src/bytes.js';
 import { encodeHello } from '../../src/client/content.js';
-import { logRecord } from '../../src/client/records.js';
+import { decodeFacts, encodeFacts, logRecord, peerRecord } from '../../src/client/records.js';
+import { keyHash, replaceDevice } from '../../src/identity/index.js';
+import { sessionLimits } from '../../src/limits.js';
+import { verifyBundle } from '../../src/pqxdh/bundle.js';
+import { initiate, sealFrame } from '../../src/pqxdh/handshake.js';
+import { braid } from '../../src/ratchet/braid/machine.js';
+import { startInitiator } from '../../src/ratchet/double.js';
+import { encrypt, start } from '../../src/ratchet/triple.js';
+import type { BundleBytes } from '../../src/step.js';
 import { memoryStore } from '../../src/store/memory.js';
 import type { Write } from '../../src/store/port.js';
 import { rowCount } from '../helpers/broken-session.js';
@@ -8,7 +17,8 @@ import { evilPeer } from '../helpers/evil-peer.js';
 import { glassNetwork } from '../helpers/glass-network.js';
 import { hostileNetwork } from '../helpers/hostile-network.js';
 import { coded } from '../helpers/matchers.js';
-import { type GlassStore, glassStore, person, START } from '../helpers/people.js';
+import { type GlassStore, glassStore, type Person, person, START } from '../helpers/people.js';
+import { testRng } from '../helpers/rng.js';
 
 const MAX_JUMP = 5;
 vi.mock('../../src/limits.js', async (original) => {
@@ -188,5 +198,56 @@ test('more than 64 messages that a device seems not to have: 64 go again with ea
   expect(network.sent.length - before).toBe(150);
   const names = (await store.list(['log'], 200)).flatMap(({ value }) => logRecord.decode(value).devices as { tries: number }[]);
   expect(names.map(({ tries }) => tries)).toEqual(Array(150).fill(1));
+  await alice.client.close();
+});
+
+test('sessions with devices that their account has no more: those of the last eight stay, the others go, and what failed there is told', async () => {
+  const time = { ms: START };
+  const network = hostileNetwork();
+  const before = await person('alice', network, time);
+  const mallory = evilPeer('mallory', 'mallory', START);
+  network.answer = (account, honest) => (account === 'mallory' ? [mallory.published()] : honest);
+  await before.client.contact('mallory').identity();
+  const [bundle] = (await network.bundles('alice')) as [BundleBytes];
+  const rng = testRng('devices');
+  const hello = mallory.raw(encodeHello({ incarnation: rng(16), replaces: [] }), 'control');
+  const names: string[] = [];
+  /** A first flight of a device that takes the place of the one before. Answers its next message. */
+  const nextDevice = async (to: Person): Promise<Uint8Array> => {
+    time.ms += 2_100;
+    const device = replaceDevice(mallory.device, [], time.ms, rng, time.ms);
+    names.push(toHex(keyHash(device.deviceKey.publicKey)));
+    const verified = verifyBundle({ address: bundle.address, identity: bundle.identity, signedSet: bundle.signedSet }, undefined, time.ms);
+    const { secrets, prefix, setId, sealKey } = initiate(device, verified, 1, rng, time.ms);
+    const first = encrypt(braid, start(braid, secrets, startInitiator(secrets, rng)), hello, rng);
+    await network.inject(to.address, sealFrame(verified.address, setId, sealKey, concat(prefix, first.out), rng));
+    return encrypt(braid, first.next, mallory.text('late'), rng).out;
+  };
+  const late: Uint8Array[] = [];
+  for (let i = 0; i <= sessionLimits.formerDevices; i++) {
+    const message = await nextDevice(before);
+    const spoilt = message.slice();
+    spoilt[spoilt.length - 1]! ^= 1;
+    if (i === 1) await network.inject(before.address, spoilt);
+    late.push(message);
+  }
+  await before.client.close();
+  expect(rowCount(before.store, 'peer')).toBe(names.length);
+  // The session with the first one was in use until now.
+  const key = ['peer', 'mallory', names[0]!] as const;
+  const { sessions, ...peer } = peerRecord.decode(before.store.rows().get(JSON.stringify(key))!);
+  const used = sessions.map((each) => encodeFacts({ ...decodeFacts(each), status: 'archived', retiredAtMs: time.ms }));
+  await before.store.commit([{ key, value: peerRecord.encode({ ...peer, sessions: used }) }]);
+
+  const alice = await person('alice', network, time, { store: before.store, seed: 'again' });
+  for (let i = 0; i < 3; i++) late.push(await nextDevice(alice));
+  const isThere = (i: number): boolean => alice.store.rows().has(JSON.stringify(['peer', 'mallory', names[i]!]));
+  while (isThere(3)) await new Promise((turn) => setImmediate(turn));
+  expect(names.map((_, i) => i).filter(isThere)).toEqual([0, 4, 5, 6, 7, 8, 9, 10, 11]);
+  expect(sessionsOf(alice.store)).toEqual({ count: sessionLimits.formerDevices + 1, indexIsSound: true });
+  for (const i of [0, 1, 10]) expect(await network.inject(alice.address, late[i]!)).toBe(true);
+  expect(alice.dropped()).toEqual(['ERR_DEVICE_UNTRUSTED', 'ERR_NO_SESSION', 'ERR_DEVICE_UNTRUSTED']);
+  const told = [...before.events, ...alice.events].flatMap((event) => (event.type === 'undecryptable' ? [event.code] : []));
+  expect(told).toEqual(['ERR_DECRYPT', 'ERR_DEVICE_UNTRUSTED', 'ERR_DEVICE_UNTRUSTED']);
   await alice.client.close();
 });
