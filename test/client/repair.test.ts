@@ -349,12 +349,12 @@ describe('of what failed in a session that is over', () => {
   const active: SessionFacts = { ...idle, id: filled(16, 2), status: 'active' };
   const peer = { ...NO_SESSIONS, sessions: [active, broken] };
   const owner = { account: 'alice', accountKeyHash: filled(64, 3), deviceKeyHash: filled(64, 4) };
-  const alone = (isSendable = true) => {
+  const alone = (isSendable = true, log = {}) => {
     const contact = { pin: owner.accountKeyHash, devices: [{ keyHash: owner.deviceKeyHash }] };
     const contacts = { load: async () => contact, isSendable: () => isSendable, onVerified() {} };
     const what = (said: unknown) => ({ writes: [], committed() {}, said });
     const outbox = { post: (_: string, control: unknown) => what(control) };
-    return repair({ now: () => START } as never, contacts as never, {} as never, { report: what } as never, {} as never, outbox as never);
+    return repair({ now: () => START } as never, contacts as never, {} as never, { report: what } as never, log as never, outbox as never);
   };
 
   test('only that is asked for which was not asked for', async () => {
@@ -366,6 +366,28 @@ describe('of what failed in a session that is over', () => {
   test('nothing is asked for where nothing may be written', async () => {
     const { requests, peer: after } = await alone(false).heard(owner as never, peer, peer, active.id);
     expect([requests, after]).toEqual([[], peer]);
+  });
+
+  test('with a request for 60 messages come four of what the device seems not to have, then what is left, and no more', async () => {
+    const taken: number[][] = [];
+    const log = {
+      namesIn: () => [9, 8, 7, 6, 5, 4, 3, 2, 1, 0].map(name),
+      async take(_reader: unknown, _session: unknown, names: readonly MessageName[]) {
+        taken.push(names.map(({ n }) => n));
+        return [];
+      },
+    };
+    const lost: SessionFacts = { ...broken, id: filled(16, 5), initiatedByUs: true, answeredAtMs: null, failed: [], askedCount: 0 };
+    const all = { ...NO_SESSIONS, sessions: [{ ...active, failed: [] }, lost] };
+    const missing = Array.from({ length: 60 }, (_, n) => name(n));
+    const self = alone(true, log);
+    const told = { t: 'retry', session: filled(16, 6), missing } as const;
+    for (const said of [told, undefined, undefined])
+      for (const { committed } of (await self.heard(owner as never, all, all, active.id, said)).requests) committed();
+    expect(taken).toEqual([
+      [0, 1, 2, 3],
+      [4, 5, 6, 7, 8, 9],
+    ]);
   });
 
   test('what was told when the session broke is not told again once the device is gone', () => {
