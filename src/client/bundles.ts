@@ -4,10 +4,12 @@ import { equal } from '../bytes.js';
 import { isCyphrError, TransportError } from '../errors.js';
 import { type KnownPeer, type VerifiedBundle, verifyBundle } from '../pqxdh/bundle.js';
 import type { BundleBytes } from '../step.js';
+import type { Write } from '../store/port.js';
+import { VERSION } from '../wire/codec.js';
 import { parseSignedSet } from '../wire/objects.js';
 import type { ContactDevice } from './contacts.js';
 import type { Context } from './context.js';
-import type { ContactRecord } from './records.js';
+import { type ContactRecord, deviceRecord, keys } from './records.js';
 
 /** A bundle that was looked at: sound, or not, and then why. */
 export type Checked =
@@ -54,4 +56,17 @@ function untilItsDate(bundle: BundleBytes, nowMs: number, known: KnownPeer): Ver
   } catch {
     return undefined;
   }
+}
+
+/** The row of what sealing to the device of a sound bundle needs. */
+export function deviceWrite({ address, signedSet }: VerifiedBundle): Write {
+  const value = deviceRecord.encode({
+    setSeq: signedSet.seq,
+    setHash: signedSet.hash,
+    setId: signedSet.setId,
+    sealKey: signedSet.sealKey,
+    // What both speak; a peer that speaks more than this version is no downgrade.
+    verFloor: Math.min(VERSION, signedSet.verMax),
+  });
+  return { key: keys.contactDevice(address.account, address.device), value };
 }

@@ -2,23 +2,23 @@
 
 import { copy, equal } from '../bytes.js';
 import { sha256 } from '../crypto/suite.js';
-import { isCyphrError, TrustError, UsageError } from '../errors.js';
+import { isCyphrError, TransportError, TrustError } from '../errors.js';
 import { compareSafetyQr, keyHash, safetyNumber, type VerifiedDeviceList, verifyDeviceList } from '../identity/index.js';
 import type { VerifiedRootStatement } from '../identity/root.js';
 import { keyLimits, sessionLimits } from '../limits.js';
 import type { VerifiedBundle } from '../pqxdh/bundle.js';
 import type { Address, BundleBytes } from '../step.js';
 import type { Write } from '../store/port.js';
-import { VERSION } from '../wire/codec.js';
 import { type DeviceEntry, parseDeviceList } from '../wire/objects.js';
 import { merged } from './brought.js';
-import { checkBundle } from './bundles.js';
+import { checkBundle, deviceWrite } from './bundles.js';
 import { claimedLists } from './claimed-lists.js';
 import type { Context } from './context.js';
 import type { Calls } from './engine.js';
 import { ghosts } from './ghosts.js';
 import { deviceChanges, mayTake, type OwnList } from './own-list.js';
 import { abortable } from './platform.js';
+import { questions as openQuestions, type Questions } from './questions.js';
 import { type ContactRecord, contactRecord, deviceRecord, keys } from './records.js';
 import { standing as openStanding, type Standing } from './standing.js';
 import type { Trust } from './types.js';
@@ -58,7 +58,11 @@ export interface Contacts {
    * what came before there was a pin: only if the pinned account's list names that device, by its number, which is drawn at random.
    */
   mayShow(account: string, accountKeyHash: Uint8Array, device?: number): boolean;
-  /** Asks the directory, verifies, pins at first use. `take`: whose one-time prekeys to hand out. Throws `ERR_NO_SESSION` for an unknown account. */
+  /**
+   * Asks the directory, verifies, pins at first use. `take`: whose one-time prekeys to hand out. An answer that was asked for before the
+   * identity was decided that it speaks against is asked for once more. Throws `ERR_NO_SESSION` for an unknown account, `ERR_TIMEOUT` where
+   * both answers are too old.
+   */
   refresh(account: string, take: 'all' | readonly number[]): Promise<readonly VerifiedBundle[]>;
   /**
    * Whether keys of this device were sound when the account was last refreshed, or nothing but past their date, by this device's clock;
@@ -84,6 +88,8 @@ export interface Contacts {
   askFor(account: string, newest?: number): void;
   /** What the directory says of identities that are not the pin. */
   readonly standing: Standing;
+  /** Which questions there were about whom. */
+  readonly questions: Pick<Questions, 'count' | 'wasAskedSince'>;
   readonly calls: Pick<Calls, 'identity' | 'number' | 'settle' | 'scan' | 'unverify'>;
   /** Calls back with keys that were verified for an account under its pin. */
   onVerified(listener: (account: string, bundles: readonly VerifiedBundle[]) => void): void;
@@ -91,8 +97,19 @@ export interface Contacts {
   onPinned(listener: (account: string) => void): void;
 }
 
+/** What the directory has said to a question, beside the bundles: what the organisation says. */
+interface Answer {
+  readonly question: number;
+  readonly offered: VerifiedRootStatement | undefined;
+}
+
 /** Identities of one contact that are remembered, so that what they wrote can still be shown. */
 const FORMER_PINS = 8;
+
+/** The identity that is shown for a contact, AIK: the one that waits for a decision, or the pinned one. */
+function shownIn({ changedTo, identity }: ContactRecord): Uint8Array {
+  return changedTo ?? identity;
+}
 
 function changedError(): TrustError {
   return new TrustError('ERR_IDENTITY_CHANGED', 'the identity of this contact has changed');
@@ -105,6 +122,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
   const isOwn = (account: string): boolean => account === ctx.device().account;
   const find = (account: string): KnownContact | undefined => (isOwn(account) ? own.contact() : known.get(account));
   const refuseGhosts = ghosts(ctx);
+  const questions = openQuestions(ctx);
   const listeners: ((account: string) => void)[] = [];
   const verifiedListeners: ((account: string, bundles: readonly VerifiedBundle[]) => void)[] = [];
   const organisation = vouching(ctx);
@@ -124,6 +142,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     await ctx.db.commit([{ key: keys.contact(account), value: contactRecord.encode(stored) }, ...others]);
     const before = known.get(account);
     known.set(account, contact);
+    if (before === undefined || !equal(before.pin, contact.pin) || !equal(shownIn(before), shownIn(contact))) questions.decided(account);
     const isNews =
       before === undefined ||
       before.verified !== verified ||
@@ -178,12 +197,14 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     return next;
   };
 
+  /** Takes an answer of the directory, or what a device says. `undefined` for an answer that is too old. */
   const accept = async (
     account: string,
     bundles: readonly BundleBytes[],
-    offered?: VerifiedRootStatement,
-    isTold = false,
-  ): Promise<readonly VerifiedBundle[]> => {
+    answer?: Answer,
+  ): Promise<readonly VerifiedBundle[] | undefined> => {
+    const isTold = answer === undefined;
+    const offered = answer?.offered;
     const before = find(account);
     const verified: VerifiedBundle[] = [];
     const late: VerifiedBundle[] = [];
@@ -208,13 +229,19 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
       // That every device was away for long, or that a clock is wrong, says nothing against the pin, and sessions go on.
       const isStale = isCyphrError(fault) && fault.code === 'ERR_LIST_STALE';
       if (isTold || isStale || !late.some(isPinned)) throw fault;
+      questions.answered(account, answer.question);
       show([]);
       return [];
     }
     const agreed = verified.filter(({ accountKeyHash }) => equal(accountKeyHash, first.accountKeyHash));
     if (agreed.length !== verified.length) ctx.observer.log('warn', 'directory-conflict');
-    // Of one's own nobody has anything to decide.
-    if (!isTold && !isOwn(account)) standing.shown(account, first.accountKeyHash);
+    if (!isTold) {
+      const speaksAgainst = before !== undefined && !equal(shownIn(before), first.accountKey);
+      if (speaksAgainst && questions.isOutdated(account, answer.question)) return undefined;
+      questions.answered(account, answer.question);
+      // Of one's own nobody has anything to decide.
+      if (!isOwn(account)) standing.shown(account, first.accountKeyHash);
+    }
     const isChanged = before !== undefined && !isPinned(first);
     // One's own account has one identity, and it is not the directory's to change; nor is what the device that linked this one has said.
     // And no identity is a device's to change: one that was pinned when it spoke may have had to give way since.
@@ -233,17 +260,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     );
     if (first.listIsStale) ctx.observer.log('warn', 'device-list-stale');
     show(sound);
-    const deviceWrites = sound.map(({ address, signedSet }): Write => {
-      const value = deviceRecord.encode({
-        setSeq: signedSet.seq,
-        setHash: signedSet.hash,
-        setId: signedSet.setId,
-        sealKey: signedSet.sealKey,
-        // What both speak; a peer that speaks more than this version is no downgrade.
-        verFloor: Math.min(VERSION, signedSet.verMax),
-      });
-      return { key: keys.contactDevice(account, address.device), value };
-    });
+    const deviceWrites = sound.map(deviceWrite);
     if (isOwn(account)) {
       await ctx.db.commit(deviceWrites);
       await own.adopt(newest);
@@ -259,6 +276,14 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     await save(account, record, deviceWrites);
     for (const listener of verifiedListeners) listener(account, sound);
     return sound;
+  };
+
+  /** Asks the directory once. `undefined` where its answer is too old. */
+  const asked = async (account: string, take: 'all' | readonly number[]): Promise<readonly VerifiedBundle[] | undefined> => {
+    const said = await questions.ask(account, take);
+    if (said === undefined) return undefined;
+    const offered = isOwn(account) ? undefined : await organisation.ask(account, known.get(account), said.bundles);
+    return ctx.lock(`contact ${account}`, () => accept(account, said.bundles, { question: said.question, offered }));
   };
 
   const standing = openStanding(ctx, find, (account) => self.refresh(account, []));
@@ -328,14 +353,9 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
       return device === undefined || contact.devices.some((entry) => entry.device === device);
     },
     async refresh(account, take) {
-      const fetch = (): Promise<BundleBytes[]> => ctx.life.race(ctx.directory.fetch(account, { take }));
-      const bundles = await ctx.observer.span('directory.fetch', fetch);
-      if (bundles.length === 0) {
-        const message = 'the directory knows no device of this account: what is sent to it is held, and goes out once there is one';
-        throw new UsageError('ERR_NO_SESSION', message, { field: 'to' });
-      }
-      const offered = isOwn(account) ? undefined : await organisation.ask(account, known.get(account), bundles);
-      return ctx.lock(`contact ${account}`, () => accept(account, bundles, offered));
+      const found = (await asked(account, take)) ?? (await asked(account, take));
+      if (found === undefined) throw new TransportError('ERR_TIMEOUT', 'what the directory says is older than what was decided meanwhile');
+      return found;
     },
     keysOf(account, device, withinMs = Number.POSITIVE_INFINITY) {
       const known = shown.get(account);
@@ -351,7 +371,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
           return;
         await save(account, { ...contact, list: list.bytes });
       }),
-    told: (bundle) => ctx.lock(`contact ${bundle.address.account}`, () => accept(bundle.address.account, [bundle], undefined, true)),
+    told: (bundle) => ctx.lock(`contact ${bundle.address.account}`, () => accept(bundle.address.account, [bundle])),
     brought: (account, record) =>
       ctx.lock(`contact ${account}`, async () => {
         const before = known.get(account);
@@ -364,6 +384,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
       }),
     askFor,
     standing,
+    questions,
     onPinned: (listener) => listeners.push(listener),
     onVerified: (listener) => verifiedListeners.push(listener),
     calls: {
@@ -373,7 +394,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
       },
       async number({ account }, signal) {
         const contact = await current(account, signal);
-        const identity = contact.changedTo ?? contact.identity;
+        const identity = shownIn(contact);
         const { digits, qr } = safetyNumber(ownIdentity(), { account, accountKeyHash: keyHash(identity) });
         return { digits, qr: copy(qr), identity: copy(identity) };
       },
@@ -381,8 +402,7 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
         ctx.lock(`contact ${account}`, async () => {
           ctx.life.assertOpen();
           const contact = known.get(account);
-          const now = contact?.changedTo ?? contact?.identity;
-          if (contact === undefined || now === undefined || !equal(now, identity)) throw changedError();
+          if (contact === undefined || !equal(shownIn(contact), identity)) throw changedError();
           const { changedTo, changedList, statement } = contact;
           if (changedTo !== undefined)
             await savePin(account, contact, { identity, list: changedList ?? contact.list, verified, statement });

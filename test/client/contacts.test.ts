@@ -355,6 +355,111 @@ test.each(['warn', 'block'] as const)('T32: what the device of a former identity
   expect(await contacts.load('bob')).toBe(after);
 });
 
+describe('T32: an answer that was asked for before an identity was decided', () => {
+  const [one, other] = [shown('bob', 'one'), shown('bob', 'other')];
+  async function asked(trust?: ClientOptions['trust']) {
+    const { pinned, port, events, contacts } = await alone(trust);
+    let count = 0;
+    const shows = (...bundles: readonly BundleBytes[]): void => {
+      port.fetch = async () => {
+        count += 1;
+        return bundles;
+      };
+    };
+    /** A question whose answer the test gives. */
+    const ask = (account = 'bob') => {
+      let answer = (_bundles: readonly BundleBytes[]): void => {};
+      port.fetch = () => new Promise((resolve) => (answer = resolve));
+      return { said: contacts.refresh(account, []), answer: (...bundles: readonly BundleBytes[]) => answer(bundles) };
+    };
+    const changes = (): number => events.filter((event) => (event as { type?: string }).type === 'identityChanged').length;
+    const accept = ({ accountKey: identity }: typeof one, verified = true) => contacts.calls.settle({ account: 'bob', identity, verified });
+    return { pinned, contacts, port, shows, ask, changes, accept, count: () => count };
+  }
+
+  test('warn: the new pin stays, and the directory is asked again', async () => {
+    const { pinned, contacts, shows, ask, changes, count } = await asked('warn');
+    const first = ask();
+    shows(other);
+    await contacts.refresh('bob', []);
+    first.answer(pinned);
+    expect(await first.said).toMatchObject([{ address: other.address }]);
+    expect(await contacts.load('bob')).toMatchObject({ identity: other.accountKey });
+    expect([count(), changes()]).toEqual([2, 1]);
+  });
+
+  test('block: what waits for a person goes on waiting, and what a person has decided stays', async () => {
+    const { pinned, contacts, shows, ask, changes, accept } = await asked();
+    const first = ask();
+    shows(other);
+    await expect(contacts.refresh('bob', [])).rejects.toThrow(coded('ERR_IDENTITY_CHANGED'));
+    const second = ask();
+    shows(other);
+    first.answer(pinned);
+    await expect(first.said).rejects.toThrow(coded('ERR_IDENTITY_CHANGED'));
+    expect(await contacts.load('bob')).toMatchObject({ changedTo: other.accountKey });
+    await accept(other);
+    second.answer(pinned);
+    await second.said;
+    expect(await contacts.load('bob')).toMatchObject({ identity: other.accountKey, verified: true, changedTo: undefined });
+    expect(changes()).toBe(1);
+  });
+
+  test('of two first answers that cross: no change where the next one shows the pin, one where it does not', async () => {
+    for (const [next, expected] of [
+      [one, 0],
+      [other, 1],
+    ] as const) {
+      const { contacts, shows, ask, changes } = await asked('warn');
+      const [carol, ofCarol] = [shown('carol', 'one'), shown('carol', 'other')];
+      const first = ask('carol');
+      shows(carol);
+      await contacts.refresh('carol', []);
+      shows(next === one ? carol : ofCarol);
+      first.answer(ofCarol);
+      await first.said;
+      expect(await contacts.load('carol')).toMatchObject({ identity: (next === one ? carol : ofCarol).accountKey });
+      expect(changes()).toBe(expected);
+    }
+  });
+
+  test('that nobody has the name says nothing against it either; one that agrees is not asked for again', async () => {
+    const { contacts, shows, ask, count } = await asked();
+    const carol = shown('carol', 'one');
+    const [first, second] = [ask('carol'), ask('carol')];
+    shows(carol);
+    await contacts.refresh('carol', []);
+    first.answer();
+    expect(await first.said).toMatchObject([{ address: carol.address }]);
+    expect(count()).toBe(2);
+    second.answer(carol);
+    expect(await second.said).toMatchObject([{ address: carol.address }]);
+    expect(count()).toBe(2);
+  });
+
+  test('is asked for again once: a directory that is always late is as one that does not answer', async () => {
+    const { pinned, contacts, port, shows, ask, changes, accept } = await asked();
+    const first = ask();
+    shows(other);
+    await contacts.refresh('bob', []).catch(() => {});
+    await accept(other);
+    let count = 0;
+    port.fetch = async () => {
+      count += 1;
+      if (count > 1) return [other];
+      // Meanwhile it shows the former one again, and a person takes that.
+      port.fetch = async () => [pinned];
+      await contacts.refresh('bob', []).catch(() => {});
+      await accept(pinned);
+      return [other];
+    };
+    first.answer(pinned);
+    await expect(first.said).rejects.toThrow(coded('ERR_TIMEOUT'));
+    expect(await contacts.load('bob')).toMatchObject({ identity: pinned.accountKey, verified: true, changedTo: undefined });
+    expect([count, changes()]).toEqual([1, 2]);
+  });
+});
+
 test('T11: one’s own account has one identity, whatever a directory shows: nothing is written, nothing said', async () => {
   const { port, events, contacts } = await alone();
   const other = shown('alice', 'false alice');
