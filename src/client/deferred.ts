@@ -15,16 +15,30 @@ const WAITING_MAX = 10_000;
 
 /**
  * Not now: too many flights in this minute; no room for more of senders whom nobody has confirmed, or of this one; or of `account` the
- * directory (`pin`) or a person has to say whose identity it is, or a fresh list whose device.
+ * directory (`pin`) or a person has to say whose `identity` it is, H(AIK) in hex, or a fresh list whose device.
  */
 export class Later extends Error {
   readonly why: 'flights' | 'room' | 'pin' | 'person' | 'list';
   readonly account: string | undefined;
-  constructor(why: Later['why'], account?: string) {
+  readonly identity: string | undefined;
+  constructor(why: Later['why'], account?: string, identity?: string) {
     super('not now');
     this.why = why;
     this.account = account;
+    this.identity = identity;
   }
+}
+
+/** What is asked, and told, about what waits. */
+export interface DeferredEvents {
+  /** Tries an envelope again, that waited for this. What waited for the pin has paid its token when it came. */
+  take(delivery: Delivery, was: Later): Promise<void>;
+  /** Whether there is no room: for anybody's, or for more of this account. */
+  isFull(account?: string): boolean;
+  /** Whether what it waits for has come meanwhile. */
+  isOver(later: Later): boolean;
+  /** Nothing is being tried any more. */
+  onTried(): void;
 }
 
 /** What waits for one client. */
@@ -35,6 +49,10 @@ export interface Deferred {
   add(delivery: Delivery, later: Later): void;
   /** Whether this envelope waits already; its newest delivery is the one that is kept. */
   has(delivery: Delivery): boolean;
+  /** Whether another flight under this identity waits for the pin, or is being tried: it came first. */
+  isBehind(account: string, identity: string): boolean;
+  /** Whether something is being tried again, or is about to be. */
+  isTrying(): boolean;
   /** Tries again what waits for news of this account, or for that alone, and what waits for room if there is some. Rejects only if the store failed. */
   retry(account?: string, why?: Later['why']): Promise<void>;
   /** Accounts of which there has to be news: from the directory, from a person, or a fresh list. */
@@ -44,10 +62,13 @@ export interface Deferred {
   close(): void;
 }
 
-/** What waits in `ctx`. `take` tries an envelope again, `isFull` tells whether there is no room. */
-export function deferred(ctx: Context, take: (delivery: Delivery) => Promise<void>, isFull: (account?: string) => boolean): Deferred {
+/** What waits in `ctx`. */
+export function deferred(ctx: Context, { take, isFull, isOver, onTried }: DeferredEvents): Deferred {
   /** By the carrier's ids, oldest first. Few are kept to be tried from here; of others it is only known that they wait, and for what. */
   const waiting = new Map<string, { readonly later: Later; readonly delivery: Delivery | undefined }>();
+  /** What is being tried and is to be tried after it, of one run; runs come one after another. */
+  let trying: readonly Later[] = [];
+  let runCount = 0;
   /** Some that may be tried were not kept: the carrier has to be asked for them. */
   let isStranding = false;
   const stranded = emitter<void>();
@@ -67,14 +88,15 @@ export function deferred(ctx: Context, take: (delivery: Delivery) => Promise<voi
   const tryAgain = async (ids: readonly string[]): Promise<void> => {
     const again = ids.flatMap((id) => waiting.get(id) ?? []);
     for (const id of ids) waiting.delete(id);
-    for (const { delivery } of again) {
+    for (const [at, { delivery, later }] of again.entries()) {
       if (ctx.life.hasEnded()) return;
+      trying = again.slice(at).map((each) => each.later);
       if (delivery === undefined) isStranding = true;
-      else await take(delivery);
+      else await take(delivery, later);
     }
   };
   /** Tries these, and flights for which there are tokens, and has the carrier asked for what it was left with. */
-  const run = async (ids: readonly string[]): Promise<void> => {
+  const runNow = async (ids: readonly string[]): Promise<void> => {
     try {
       await tryAgain(ids);
       for (let [flight] = waitingFor('flights'); flight !== undefined && hasToken(); [flight] = waitingFor('flights'))
@@ -83,16 +105,31 @@ export function deferred(ctx: Context, take: (delivery: Delivery) => Promise<voi
       // The store failed: the carrier is asked again for this one and the rest, as the loop does for its own.
       stranded.emit();
       throw error;
+    } finally {
+      trying = [];
     }
     if (waitingFor('flights').length > 0) return awaitToken();
     if (!isStranding || ctx.life.hasEnded()) return;
     isStranding = false;
     stranded.emit();
   };
+  /** Holds no lock that a flight needs: what is found waiting once it is its turn. */
+  const run = async (find: () => readonly string[]): Promise<void> => {
+    runCount += 1;
+    try {
+      await ctx.lock('deferred', () => runNow(find()));
+    } finally {
+      runCount -= 1;
+      onTried();
+    }
+  };
+  const runSoon = (find: () => readonly string[]): void => {
+    run(find).catch(() => ctx.observer.log('warn', 'retry-failed'));
+  };
   const awaitToken = (): void => {
     cancelTimer ??= timer(() => {
       cancelTimer = undefined;
-      void run([]).catch(() => ctx.observer.log('warn', 'retry-failed'));
+      runSoon(() => []);
     }, 60_000 / perMinute);
   };
 
@@ -114,6 +151,7 @@ export function deferred(ctx: Context, take: (delivery: Delivery) => Promise<voi
       else isStranding = true;
       if (waiting.size > WAITING_MAX) waiting.delete(waiting.keys().next().value as string);
       if (isFlight) awaitToken();
+      if (isOver(later)) runSoon(() => [delivery.id]);
     },
     has(delivery) {
       const known = waiting.get(delivery.id);
@@ -129,8 +167,13 @@ export function deferred(ctx: Context, take: (delivery: Delivery) => Promise<voi
         if (!crowded.has(later.account)) crowded.set(later.account, isFull(later.account));
         return crowded.get(later.account) === false;
       };
-      return run([...waiting].flatMap(([id, each]) => (isNews(each) || hasRoom(each) ? [id] : [])));
+      return run(() => [...waiting].flatMap(([id, each]) => (isNews(each) || hasRoom(each) ? [id] : [])));
     },
+    isBehind: (account, identity) =>
+      [...trying, ...[...waiting.values()].map(({ later }) => later)].some(
+        (each) => each.why === 'pin' && each.account === account && each.identity === identity,
+      ),
+    isTrying: () => runCount > 0,
     accounts: (why) => new Set(waitingFor(why).flatMap((id) => waiting.get(id)?.later.account ?? [])),
     onStranded: stranded.listen,
     close() {

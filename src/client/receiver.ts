@@ -88,7 +88,18 @@ export async function receiver(
   const isFull = (account?: string): boolean =>
     inbox.unconfirmedCount() >= sessionLimits.claimedMessages ||
     (account !== undefined && inbox.unconfirmedCount(account) >= sessionLimits.claimedPerAccount);
-  const later = deferred(ctx, (delivery) => take(delivery, true), isFull);
+  const later = deferred(ctx, {
+    take: (delivery, was) => take(delivery, was),
+    isFull,
+    isOver: ({ why, account, identity }) => why === 'pin' && contacts.standing.isAnswered(account!, identity!),
+    onTried: inbox.stir,
+  });
+  contacts.standing.onAsked((account, hasSaid) => {
+    if (!hasSaid) return inbox.stir();
+    later
+      .retry(account, 'pin')
+      .catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
+  });
 
   /** The rows and effects of one decrypted message on a session, old or new, with what is known of its account under the same lock. */
   const deliver = async (
@@ -208,9 +219,12 @@ export async function receiver(
     });
   };
 
-  /** A first flight (section 2.4). */
-  const receiveInit = async (inner: Uint8Array): Promise<void> => {
+  /** A first flight (section 2.4), and what it waited for. */
+  const receiveInit = async (inner: Uint8Array, was: Later | undefined): Promise<void> => {
     const init = parseInit(inner);
+    const identity = toHex(keyHash(init.accountKey));
+    // Another one of the same identity came first, and the answer may be a moment away, or the pin be made already.
+    if (was?.why !== 'pin' && later.isBehind(init.account, identity)) throw new Later('pin', init.account, identity);
     for (;;) {
       const outcome = await ctx.lock(`peer ${init.account}`, () => ctx.lock('prekeys', () => acceptOnce(init)));
       if (outcome === 'accepted') break;
@@ -221,8 +235,8 @@ export async function receiver(
         return receiveRatchet(init.ratchetMessage, id);
       }
       // The pin stands. Whether the identity has changed is the directory's to say, and a person's to accept; meanwhile it waits.
-      const standing = await contacts.standing.of(init.account, init.accountKey);
-      if (standing !== 'pinned') throw new Later(standing === 'waits' ? 'person' : 'pin', init.account);
+      const standing = contacts.standing.of(init.account, init.accountKey);
+      if (standing !== 'pinned') throw new Later(standing === 'waits' ? 'person' : 'pin', init.account, identity);
     }
     keyring.used();
     if ((await contacts.load(init.account)) !== undefined) return;
@@ -297,7 +311,7 @@ export async function receiver(
     if (replayable) ctx.events.emit({ type: 'lastResortUsed', address: peer.address });
   };
 
-  const open = async (bytes: Uint8Array, again: boolean): Promise<void> => {
+  const open = async (bytes: Uint8Array, was: Later | undefined): Promise<void> => {
     const type = frameType(bytes);
     if (type === FRAME_INIT) throw new DecodeError('ERR_DECODE', 'an unsealed first flight');
     if (type !== FRAME_SEALED) return receiveRatchet(bytes);
@@ -308,11 +322,11 @@ export async function receiver(
     }
     if (bytes.length > wireLimits.sealedBytes)
       throw new DecodeError('ERR_TOO_LARGE', 'no sealed frame is that long', { got: bytes.length });
-    // Each may cost signatures.
-    if (!later.takeToken(again)) throw new Later('flights');
+    // Each may cost signatures. What waited for the pin has paid, and cost none.
+    if (was?.why !== 'pin' && !later.takeToken(was !== undefined)) throw new Later('flights');
     const { account, device } = ctx.device();
     const inner = openFrame(keyring.prekeys(), { account, device }, bytes);
-    if (frameType(inner) === FRAME_INIT) return receiveInit(inner);
+    if (frameType(inner) === FRAME_INIT) return receiveInit(inner, was);
     // Only what belongs to a session of ours is no flight of a stranger.
     if ((await sessions.byTag(ratchetTag(inner))) !== undefined) later.giveBack();
     return receiveRatchet(inner);
@@ -324,9 +338,9 @@ export async function receiver(
     ack().catch(() => ctx.observer.log('debug', 'ack-failed'));
   };
 
-  const take = async (delivery: Delivery, again: boolean): Promise<void> => {
+  const take = async (delivery: Delivery, was?: Later): Promise<void> => {
     try {
-      const outcome = await ctx.observer.span('receive', () => unlessLater(open(delivery.bytes, again)), {
+      const outcome = await ctx.observer.span('receive', () => unlessLater(open(delivery.bytes, was)), {
         paddedBytes: delivery.bytes.length,
       });
       if (outcome instanceof Later) return later.add(delivery, outcome);
@@ -346,7 +360,7 @@ export async function receiver(
   const self: Receiver = {
     async receive(delivery) {
       // After a new connection the same envelope comes again: what it waits for has not happened meanwhile.
-      if (!later.has(delivery)) await take(delivery, false);
+      if (!later.has(delivery)) await take(delivery);
     },
     retry(account) {
       unlisted.delete(account);
@@ -357,16 +371,11 @@ export async function receiver(
       claims.confirmAll();
       // What the directory could not be asked then it may answer now.
       for (const account of [...later.accounts('list'), ...later.accounts('person')]) contacts.askFor(account);
-      for (const account of later.accounts('pin')) {
-        contacts.standing
-          .ask(account)
-          .then((hasSaid) => (hasSaid ? later.retry(account, 'pin') : undefined))
-          .catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
-      }
+      for (const account of later.accounts('pin')) contacts.standing.ask(account);
       // What has disappeared meanwhile has made room.
       later.retry().catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
     },
-    isAsking: () => claims.isAsking(),
+    isAsking: () => claims.isAsking() || contacts.standing.isAsking() || later.isTrying(),
     close: () => later.close(),
   };
   const claims = await openClaims(
