@@ -54,6 +54,10 @@ export async function claims(
   const asking = new Set<string>();
   for (const [id, claim] of await claimedSessions(ctx.db)) claimed.set(id, claim);
 
+  /** Runs what judges claims to `account`: by one pin and one list, so that a message and its session have one fate. */
+  const judging = (account: string, task: () => Promise<void>): Promise<void> =>
+    ctx.lock(`peer ${account}`, () => ctx.lock(`contact ${account}`, task));
+
   /**
    * Drops `strangers` with the devices that made them, what of theirs waits for other messages, and these messages; `confirmed` are claims
    * no more, with `more` rows. Holds the locks of account and conversation.
@@ -112,7 +116,7 @@ export async function claims(
     async trim() {
       while (claimed.size > sessionLimits.claimedCount) {
         const { account } = claimed.values().next().value as Claim;
-        await ctx.lock(`peer ${account}`, async () => {
+        await judging(account, async () => {
           const oldest = claimed.values().next().value as Claim | undefined;
           // Settled meanwhile.
           if (oldest?.account !== account || claimed.size <= sessionLimits.claimedCount) return;
@@ -137,7 +141,7 @@ export async function claims(
     },
     isAsking: () => asking.size > 0,
     async settle(account) {
-      await ctx.lock(`peer ${account}`, () => settleLocked(account));
+      await judging(account, () => settleLocked(account));
       await onSettled(account);
     },
   };

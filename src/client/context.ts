@@ -29,6 +29,10 @@ export interface Context {
   readonly directory: Directory;
   readonly rng: Rng;
   readonly now: Now;
+  /**
+   * By name and account. Who takes several takes them in the order `peer`, `prekeys` or `key`, `contact`, and then one of `talk`, `device`
+   * and `sent`, under which none is taken. Nobody holds `contact` while the directory is asked.
+   */
   readonly lock: Mutex;
   readonly events: Pick<Emitter<ClientEvent>, 'emit'>;
   readonly observer: Observer;

@@ -376,10 +376,15 @@ async function alone(unconfirmed: readonly string[] = []) {
   const asked: string[] = [];
   const dropped: [account: string, device: number | undefined][] = [];
   const looked: unknown[] = [];
+  /** Of alice's device 2: whether her list names it, and whether its message, 7, is there. */
+  const second = { isListed: false, hasMessage: false };
+  const gone: number[] = [];
+  const port = { confirms: Promise.resolve() };
   const none = (): void => {};
   const contacts = {
     load: async (account: string) => (pinned.has(account) ? {} : undefined),
-    mayShow: (account: string, [isTrue]: Uint8Array) => pinned.has(account) && isTrue === 1,
+    mayShow: (account: string, [isTrue]: Uint8Array, device: number) =>
+      pinned.has(account) && (isTrue === 1 || (device === 2 && second.isListed)),
     async refresh(account: string) {
       asked.push(account);
       throw new TransportError('ERR_OFFLINE', 'no directory');
@@ -393,11 +398,15 @@ async function alone(unconfirmed: readonly string[] = []) {
   };
   const unconfirmedOf = (...of: readonly unknown[]): number[] => {
     looked.push(of);
-    return [];
+    return second.hasMessage && !(pinned.has('alice') && second.isListed) ? [7] : [];
   };
-  const inbox = { removal: () => [], removed: none, settled: none, stir: none, unconfirmed: () => new Set(unconfirmed), unconfirmedOf };
+  const removed = (seqs: readonly number[]): void => void gone.push(...seqs);
+  const inbox = { removal: () => [], removed, settled: none, stir: none, unconfirmed: () => new Set(unconfirmed), unconfirmedOf };
   const arrivals = {
-    confirm: (_: string, commit: (rows: readonly Write[]) => Promise<void>) => commit([]),
+    async confirm(_: string, commit: (rows: readonly Write[]) => Promise<void>) {
+      await port.confirms;
+      await commit([]);
+    },
     without: async () => ({ writes: [], committed: none }),
   };
   const ctx = { lock: mutex(), db: { list: async () => [], commit: async () => {} }, observer: { log: none } };
@@ -409,8 +418,11 @@ async function alone(unconfirmed: readonly string[] = []) {
     self.added({ id: count.toString(16).padStart(32, '0'), facts } as never);
     return facts;
   };
-  return { self, add, pinned, asked, dropped, looked };
+  return { self, add, pinned, asked, dropped, looked, second, gone, port, lock: ctx.lock };
 }
+const ticks = async (): Promise<void> => {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+};
 const filled = (value: number): Uint8Array => new Uint8Array(64).fill(value);
 
 test('of too many claims the oldest goes, with its own messages; one whose account was pinned meanwhile is settled', async () => {
@@ -438,6 +450,40 @@ test('every false device that claims a pinned account goes, and the true one sta
     ['alice', 2],
     ['alice', 3],
   ]);
+});
+
+test('a list that comes while claims are settled: a message and its session go together', async () => {
+  const { self, add, pinned, dropped, second, gone, port, lock } = await alone();
+  second.hasMessage = true;
+  add('alice', 2);
+  pinned.add('alice');
+  let goOn = (): void => {};
+  port.confirms = new Promise((resolve) => (goOn = resolve));
+  const settled = self.settle('alice');
+  await ticks();
+  const listed = lock('contact alice', async () => {
+    second.isListed = true;
+  });
+  await ticks();
+  goOn();
+  await Promise.all([settled, listed]);
+  expect([dropped, gone]).toEqual([[['alice', 2]], [7]]);
+});
+
+test('a pin that comes while the oldest claim makes room: a message and its session go together', async () => {
+  const { self, add, pinned, dropped, second, gone, lock } = await alone();
+  Object.assign(second, { hasMessage: true, isListed: true });
+  add('alice', 2);
+  for (let i = 0; i < BOUND; i++) add(`nobody ${i}`, 3);
+  let goOn = (): void => {};
+  const talking = lock('talk alice', () => new Promise<void>((resolve) => (goOn = resolve)));
+  const trimmed = self.trim();
+  await ticks();
+  const pins = lock('contact alice', async () => void pinned.add('alice'));
+  await ticks();
+  goOn();
+  await Promise.all([talking, trimmed, pins]);
+  expect([dropped, gone]).toEqual([[['alice', 2]], [7]]);
 });
 
 test('everybody who is not confirmed is asked about, once at a time', async () => {
