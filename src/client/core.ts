@@ -296,7 +296,12 @@ export async function openCore(
           }
         },
         {
-          onStranded: receiver.onStranded,
+          onStranded: (listener) =>
+            receiver.onStranded(() => {
+              // What was left with the carrier is yet to come.
+              drained = false;
+              listener();
+            }),
           onDrained() {
             drained = true;
             inbox.stir();
@@ -355,6 +360,8 @@ export async function openCore(
   } catch (error) {
     life.close();
     if (typeof options.transport === 'function') await within(CLOSING_MS, transport.close());
+    // A commit that is under way is not to meet those of the next client on this store.
+    await within(CLOSING_MS, db.close());
     throw error;
   }
 }

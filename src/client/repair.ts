@@ -128,6 +128,9 @@ export function repair(
     const isSilent = sinceMs !== undefined && ctx.now() - sinceMs > sessionLimits.unmatchedMs && mayStart(peer, ctx.now());
     return isSilent ? died(peer, active!.facts.id) : peer;
   };
+  /** Whether the other side, which still writes on this session, should have changed over long ago: perhaps the request never came. */
+  const isUnheard = (session: SessionFacts): boolean =>
+    isBroken(session) && session.askedCount > 0 && Math.abs(ctx.now() - session.askedAtMs) >= ASK_AGAIN_MS;
   /** What may be sent again to `reader` of these messages. */
   const again = async (reader: LogReader, session: Uint8Array, names: readonly MessageName[]): Promise<Posted> => {
     const resends = await log.take(reader, session, names);
@@ -229,11 +232,10 @@ export function repair(
       if (before === undefined || session === undefined) return;
       const nowMs = ctx.now();
       const isNews = isBroken(session) && !isBroken(before);
-      // The other side should have changed over long ago: perhaps the request never came.
-      const isUnheard = isBroken(before) && before.askedCount > 0 && Math.abs(nowMs - before.askedAtMs) >= ASK_AGAIN_MS;
-      if (isUnheard) counted = await withoutSilent(facts, counted);
-      if (counted === known && !isUnheard) return;
-      const asks = (isNews || isUnheard) && (await mayAsk(facts));
+      const asksAgain = isUnheard(before);
+      if (asksAgain) counted = await withoutSilent(facts, counted);
+      if (counted === known && !asksAgain) return;
+      const asks = (isNews || asksAgain) && (await mayAsk(facts));
       const also: Posted[] = asks ? [request(facts, id, session.failed)] : [];
       if (isNews) also.push(trouble(facts, id, error.code, asks ? 'by-itself' : 'needs-person', await isStranger(facts)));
       await commit(facts, asks ? asked(counted, id, nowMs) : counted, also);
@@ -266,6 +268,12 @@ export function repair(
       if (!(await mayAsk(owner))) return { peer, requests: reports };
       const open = unasked(peer, id);
       const requests = open.map((session) => request(owner, session.id, session.failed.slice(session.askedCount)));
+      const session = find(before, id);
+      // What it writes there opens again; what is written here it would still not get.
+      if (session !== undefined && isUnheard(session)) {
+        peer = asked(await withoutSilent(owner, peer), id, ctx.now());
+        requests.push(request(owner, id, session.failed));
+      }
       // The device has the session that it names: what it asks for is sent again, and nothing else.
       const named = told && find(peer, told.session);
       if (named?.initiatedByUs === true && named.answeredAtMs === null) noteSentAgain(named.id);

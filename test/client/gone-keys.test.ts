@@ -102,6 +102,34 @@ test('T09: a request that goes out on a session for a prekey that is gone is mad
   await Promise.all([alice.client.close(), bob.client.close()]);
 });
 
+test('T09: the same where what the other side goes on to write there opens again', async () => {
+  const alice = await person('alice', network, clock);
+  const bob = await person('bob', network, clock);
+  await alice.client.send('bob', 'hello');
+  await bob.read();
+  await bob.client.send('alice', 'hello');
+  await alice.read();
+  await handsOutAgain(alice);
+  // The relay changes three of alice's messages. Bob asks for them on a session that she can't read, and writes there from now on.
+  let left = 3;
+  network.route = ({ to, bytes }) => {
+    const changed = new Uint8Array(bytes);
+    if (to.account === 'bob' && left-- > 0) changed[changed.length - 1]! ^= 1;
+    return [{ to, bytes: changed }];
+  };
+  for (const text of ['1', '2', '3']) await (await alice.client.send('bob', text)).until('accepted');
+  await alice.seen('undecryptable', ({ code }) => code === 'ERR_KEY_GONE');
+  await (await bob.client.send('alice', 'unheard')).until('accepted');
+  clock.ms += HOUR + 1;
+  await alice.client.send('bob', '4');
+  const got: string[] = [];
+  for (let i = 0; i < 4; i++) got.push((await bob.read()).text);
+  expect(got.sort()).toEqual(['1', '2', '3', '4']);
+  await bob.client.send('alice', 'heard');
+  expect([(await alice.read()).text, (await alice.read()).text].sort()).toEqual(['heard', 'unheard']);
+  await Promise.all([alice.client.close(), bob.client.close()]);
+});
+
 test('T28: forged first messages for keys that are gone: a few events an hour, and nothing else', async () => {
   const bob = await person('bob', network, clock);
   const bundle = await handsOutAgain(bob);

@@ -3,13 +3,13 @@ import { memoryStore } from '@cyphr/e2ee/store/memory';
 import { memoryNetwork } from '@cyphr/e2ee/transport/memory';
 import { expect, test, vi } from 'vitest';
 import { keys, metaRecord, pendingRecord, sentRecord } from '../../src/client/records.js';
-import { TransportError } from '../../src/errors.js';
+import { isCyphrError, TransportError } from '../../src/errors.js';
 import type { Store } from '../../src/store/port.js';
 import { crashingStore } from '../../src/testing/crashing-store.js';
 import { encodeRecord } from '../../src/wire/record.js';
 import { glassNetwork, portsOf } from '../helpers/glass-network.js';
 import { coded, usage } from '../helpers/matchers.js';
-import { glassStore, person, START } from '../helpers/people.js';
+import { glassStore, type Person, person, START } from '../helpers/people.js';
 
 vi.mock('../../src/limits.js', async (original) => (await import('../helpers/few-prekeys.js')).fewPrekeys(await original()));
 
@@ -209,6 +209,47 @@ test('aborted while it opens: rejects with the reason at once, writes nothing, a
   await expect(createClient({ account: 'alice', store, ...portsOf(network), signal: abort.signal })).rejects.toBe(reason);
   expect(store.dump()).toBe('');
   await (await createClient({ account: 'alice', store, ...portsOf(network) })).close();
+});
+
+test('aborted while what it has published is being noted: the next client on its store meets no late commit', async () => {
+  const network = glassNetwork();
+  const store = glassStore();
+  const { commit } = store;
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const isNoting = new Promise<void>((noting) => {
+    store.commit = async (writes) => {
+      if (writes.some(({ key, value }) => key[0] === 'publish' && value === null)) {
+        noting();
+        await released;
+      }
+      return commit(writes);
+    };
+  });
+  const abort = new AbortController();
+  const opening = createClient({ account: 'alice', store, ...portsOf(network), signal: abort.signal });
+  await isNoting;
+  abort.abort(new Error('given up'));
+  await expect(opening).rejects.toThrow('given up');
+  // The store is taken until that commit is over.
+  const next = async (): Promise<Person> => {
+    try {
+      return await person('alice', network, { ms: START }, { store, seed: 'again' });
+    } catch (error) {
+      if (!isCyphrError(error) || error.code !== 'ERR_ARGUMENT') throw error;
+      await new Promise((turn) => setImmediate(turn));
+      return next();
+    }
+  };
+  const opened = next();
+  for (let turn = 0; turn < 50; turn++) await new Promise((over) => setImmediate(over));
+  release();
+  const again = await opened;
+  await again.seen('status', ({ status }) => status.state === 'online' || status.state === 'halted');
+  expect(again.client.status.state).toBe('online');
+  await again.client.close();
 });
 
 test('T34: names that could be mistaken for others stay apart', async () => {
