@@ -65,6 +65,7 @@ export function deviceWrite({ address, signedSet }: VerifiedBundle): Write {
     setHash: signedSet.hash,
     setId: signedSet.setId,
     sealKey: signedSet.sealKey,
+    setNotAfterMs: signedSet.notAfter,
     // What both speak; a peer that speaks more than this version is no downgrade.
     verFloor: Math.min(VERSION, signedSet.verMax),
   });

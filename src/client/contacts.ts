@@ -325,8 +325,9 @@ export async function contacts(ctx: Context, own: OwnList): Promise<Contacts> {
     load: async (account) => find(account),
     async sealingSet(address) {
       const known = await device(address.account, address.device);
-      // A set is numbered by the time of its making.
-      const ageMs = known === undefined ? 0 : Math.abs(ctx.now() - known.setSeq);
+      // Not by its number: after a clock that was ahead numbers go on from there.
+      const madeMs = known?.setNotAfterMs === undefined ? known?.setSeq : known.setNotAfterMs - keyLimits.setLifetimeMs;
+      const ageMs = madeMs === undefined ? 0 : Math.abs(ctx.now() - madeMs);
       if (ageMs > keyLimits.setRotationMs) askFor(address.account);
       return ageMs > keyLimits.setLifetimeMs ? undefined : known;
     },

@@ -161,6 +161,8 @@ export const deviceRecord = record('device-of-contact', {
   setId: 'bytes',
   sealKey: 'bytes',
   verFloor: 'number',
+  /** The date of the set; absent in a row of before: its number tells it, unless the device's clock was wrong. */
+  setNotAfterMs: 'number?',
 });
 
 export const peerRecord = record('peer', { sessions: 'list', startedAtMs: 'list', incarnation: 'bytes?', former: 'list?', gone: 'list?' });

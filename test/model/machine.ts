@@ -1,6 +1,6 @@
 /** A device as a process on a machine: it may be stopped, die at a commit, go back to a backup, have a wrong clock, or be offline. */
 
-import type { Client, ClientEvent, Message } from '../../src/client/types.js';
+import type { Client, ClientEvent, ClientOptions, Message } from '../../src/client/types.js';
 import { isCyphrError } from '../../src/errors.js';
 import type { Address } from '../../src/step.js';
 import type { Store } from '../../src/store/port.js';
@@ -48,6 +48,10 @@ export interface Machine {
   readonly unsaid: Set<string>;
   /** Ids of messages of which it was told that they have failed, and why. */
   readonly failed: Set<string>;
+  /** By message id: how far it was told that it has come. */
+  readonly told: Map<string, 'delivered' | 'read'>;
+  /** Ids of messages that its person has seen. */
+  readonly seen: Set<string>;
   /** Envelopes that it could make nothing of. */
   readonly dropped: { readonly parcel: Parcel; readonly code: string }[];
   offsetMs: number;
@@ -71,6 +75,19 @@ export interface Machine {
   backup(at: number): Backup;
   /** Puts a backup onto an empty disk. No process runs. */
   restore(backup: Backup): Promise<void>;
+}
+
+type Settings = Pick<ClientOptions, 'metadata' | 'receipts' | 'bandwidth' | 'trust'>;
+
+/** What an application chooses, by a few bytes: every process anew, as after an update. */
+export function settingsOf(bytes: Uint8Array): Settings {
+  const [metadata, receipts, bandwidth, trust] = bytes;
+  return {
+    metadata: (['tag', 'sealed'] as const)[metadata! % 2],
+    receipts: (['off', 'delivered', 'delivered-and-read'] as const)[receipts! % 3],
+    bandwidth: ([undefined, 'lean', 'standard', 'wide'] as const)[bandwidth! % 4],
+    trust: (['block', 'warn'] as const)[trust! % 2],
+  };
 }
 
 export type TestOptions = Parameters<typeof createTestClient>[0];
@@ -152,6 +169,7 @@ export function machine(name: string, account: string, store: GlassStore, { rela
     // Also what a dying process was told: the report is on the disk.
     client.on('undecryptable', (event) => self.undecryptable.push(event));
     client.on('sent', ({ id, state, error }) => {
+      if ((state === 'delivered' || state === 'read') && self.told.get(id) !== 'read') self.told.set(id, state);
       if (state === 'failed' && error !== undefined && !begun.isDead) self.failed.add(id);
     });
     client.on('identityChanged', (event) => faults.push(`${name}: the identity of ${event.account} changed`));
@@ -182,6 +200,8 @@ export function machine(name: string, account: string, store: GlassStore, { rela
     undecryptable: [],
     unsaid: new Set(),
     failed: new Set(),
+    told: new Map(),
+    seen: new Set(),
     dropped: [],
     offsetMs: 0,
     link: { isUp: true, losesAcks: false, losesReplies: false },
@@ -195,11 +215,13 @@ export function machine(name: string, account: string, store: GlassStore, { rela
       // A process that is dead has no link any more; one that lives has this machine's.
       const begun: Life = { client: undefined, refusal: undefined, link: ownLink(), isDead: false };
       life = begun;
+      const rng = testRng(`${seed} ${name} ${lives}`);
       opening = open({
+        ...settingsOf(testRng(`${seed} ${name} ${lives++} settings`)(4)),
         account,
         ...relay.network(begun.link),
         store: mortalStore(begun, self.store),
-        rng: testRng(`${seed} ${name} ${lives++}`),
+        rng,
         now: clock,
         observe(record) {
           if (record.kind !== 'log' || begun.isDead) return;
@@ -239,10 +261,18 @@ export function machine(name: string, account: string, store: GlassStore, { rela
         for await (const message of client.messages({ signal: stop.signal })) {
           if (running.isDead) return;
           show(message);
+          // Some are seen before, some after, some never.
+          const seenAt = message.id.codePointAt(0)! % 3;
+          const see = async (): Promise<void> => {
+            self.seen.add(message.id);
+            await message.read();
+          };
+          if (seenAt === 0) await see();
           if (!acks) continue;
           await message.ack();
           if (running.isDead) return;
           acked.add(message.id);
+          if (seenAt === 1) await see();
         }
       };
       const reading = loop().catch((error: unknown) => {

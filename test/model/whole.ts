@@ -216,7 +216,7 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
     if (isForgotten || from.isRetired || state !== 'promised') continue;
     const said = states.get(message)!;
     if (said.startsWith('failed: ') || hasFailed(message)) continue;
-    if (said !== 'accepted' && said !== 'forgotten') broken.push(`${text} from ${from.name} to ${to}: still ${said}`);
+    if (!['accepted', 'delivered', 'read', 'forgotten'].includes(said)) broken.push(`${text} from ${from.name} to ${to}: still ${said}`);
     // What was deleted on the way need not come.
     if (messages.some((each) => each.change?.kind === 'deletion' && each.state !== 'refused' && isOf(each.change, message))) continue;
     for (const target of targets(world, message)) {
@@ -239,6 +239,7 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
       broken.push(`${text} from ${from.name} was not shown to ${target.name}, which dropped it: ${drops}`);
     }
   }
+  broken.push(...untrueReceipts(world));
   for (const target of machines) {
     const texts = [...target.shown.values()].map(({ text }) => text);
     for (const { text, atMs } of target.shownAfterAck) {
@@ -265,6 +266,21 @@ function check(world: World, states: ReadonlyMap<Outgoing, string>): string[] {
   }
   for (const prk of keysUsedTwice(relay.accepted.map(({ bytes }) => bytes))) broken.push(`a key was used twice: ${prk}`);
   return broken;
+}
+
+/** Receipts of what has not come, or was not seen. */
+function untrueReceipts({ machines, messages }: World): string[] {
+  return machines.flatMap((from) =>
+    [...from.told].flatMap(([id, told]) => {
+      const message = messages.find((each) => each.id === id);
+      const theirs = machines.filter((each) => each.account === message?.to);
+      if (message === undefined || theirs.some(({ wasRestored }) => wasRestored)) return [];
+      const isTrue = theirs.some(({ seen, store }) =>
+        told === 'read' ? seen.has(id) : store.written.some(({ key }) => key[0] === 'got' && key.includes(id)),
+      );
+      return isTrue ? [] : [`${message.text} of ${from.name} was told to be ${told}`];
+    }),
+  );
 }
 
 const dropsOf = (target: Machine, { text }: Outgoing): Machine['dropped'] =>

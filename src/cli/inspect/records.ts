@@ -16,7 +16,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   seen: ['set', 'ot', 'init'],
   publish: ['identity', 'signedSet', 'batchId', 'batchHead', 'batchEntries'],
   contact: ['identity', 'sinceMs', 'verified', 'list', 'changedTo', 'changedList', 'changedByOwn', 'former', 'unasked', 'statement'],
-  'device-of-contact': ['setSeq', 'setHash', 'setId', 'sealKey', 'verFloor'],
+  'device-of-contact': ['setSeq', 'setHash', 'setId', 'sealKey', 'verFloor', 'setNotAfterMs'],
   peer: [
     ...['sessions', 'id', 'initiatedByUs', 'createdAtMs', 'answeredAtMs', 'status', 'retiredAtMs', 'dead', 'suspect'],
     ...['askedCount', 'askedAtMs', 'startedAtMs', 'incarnation', 'former', 'gone'],
