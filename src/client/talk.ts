@@ -102,7 +102,7 @@ type Side = 'own' | 'theirs';
 interface Known {
   readonly side: Side | 'elsewhere';
   readonly atMs: number;
-  /** It was cancelled or has failed: nobody has it. */
+  /** It was cancelled or has failed: nobody has it, by what this device knows. */
   readonly isNowhere?: boolean;
 }
 
@@ -206,7 +206,9 @@ export async function talk(ctx: Pick<Context, 'days' | 'db' | 'device' | 'lock' 
       const { content } = decodeContent(payload);
       const target = targetOf(content);
       const aim = target === undefined ? undefined : await find(account, target);
-      const isFresh = aim !== undefined && aim.isNowhere !== true && ctx.now() - aim.atMs <= limits.targetAgeMs;
+      // An answer of the carrier that was lost leaves it open: what is deleted is gone either way.
+      const mayBe = aim?.isNowhere !== true || content.kind === 'deletion';
+      const isFresh = aim !== undefined && mayBe && ctx.now() - aim.atMs <= limits.targetAgeMs;
       if (target !== undefined && !(isFresh && mayTalk('own', content, aim.side))) {
         const rule = content.kind === 'reaction' ? 'a message' : 'a message of your own';
         const where = `in this conversation that this device knows and that was not cancelled, at most ${limits.targetAgeMs / 86_400_000} days old`;
