@@ -1,6 +1,7 @@
 /** First flights under identities that are not the pin, while the directory takes its time: nothing else waits for it. */
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { TransportError } from '../../src/errors.js';
 import { sessionLimits } from '../../src/limits.js';
 import type { BundleBytes } from '../../src/step.js';
 import { type EvilPeer, evilPeer } from '../helpers/evil-peer.js';
@@ -163,6 +164,28 @@ test('a reader who ends when all is drained waits for what is asked', async () =
   release();
   expect((await timed(last)).value.text).toBe('1');
   expect((await timed(more.next())).done).toBe(true);
+});
+
+test('a directory that fails keeps no reader, and what waits for it stays with the carrier until it answers', async () => {
+  await begin();
+  silence();
+  const { answer } = network;
+  let isDown = true;
+  network.answer = async (account, honest) => {
+    const answered = await answer(account, honest);
+    if (account === 'eve' && isDown) throw new TransportError('ERR_OFFLINE', 'down');
+    return answered;
+  };
+  await inject(forged(0));
+  const reading = alice.readAll();
+  release();
+  expect(await timed(reading)).toEqual([]);
+  expect(network.unackedCount(alice.address)).toBe(1);
+  isDown = false;
+  const before = fetches();
+  network.cut(alice.address);
+  await time.pass(MINUTE);
+  expect([network.unackedCount(alice.address), fetches() > before]).toEqual([0, true]);
 });
 
 test('a client that closes while the directory is asked has lost nothing', async () => {
