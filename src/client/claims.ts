@@ -2,11 +2,14 @@
  * Sessions of senders that no pin confirms: which there are, who is asked about them, and how they go (section 5).
  *
  * A first flight says whose it is, and only the directory can tell. Until it has, the session and its messages are kept, out of sight:
- * at most 64 such sessions, the oldest dropped. What is dropped goes with everything that came with it, in one commit.
+ * at most 64 such sessions, the oldest dropped. An answer judges what had come when it was asked for; what came since is asked about anew,
+ * and what came from an identity that waits for a person's decision waits, too. What is dropped goes with everything that came with it, in
+ * one commit.
  */
 
 import { compare, equal, fromHex } from '../bytes.js';
 import { isCyphrError } from '../errors.js';
+import { keyHash } from '../identity/index.js';
 import { sessionLimits } from '../limits.js';
 import type { Write } from '../store/port.js';
 import type { Arrivals } from './arrivals.js';
@@ -22,7 +25,7 @@ export interface Claims {
   write(id: string): Write;
   added(session: LiveSession): void;
   /** Whether a session of this device is claimed: what comes from it now waits with what has come. */
-  include(from: Pick<Claim, 'account' | 'device' | 'accountKeyHash'>): boolean;
+  include(from: Pick<Facts, 'account' | 'device' | 'accountKeyHash'>): boolean;
   /** These sessions have expired with their rows. */
   expired(ids: readonly Uint8Array[]): void;
   /** Drops the oldest above the bound. Holds no lock. */
@@ -32,11 +35,20 @@ export interface Claims {
   /** Asks about everybody who is not confirmed. */
   confirmAll(): void;
   isAsking(): boolean;
-  /** Settles the claims to an account whose pin was made or changed, or that nobody has: what is not the pin's goes. */
+  /**
+   * Settles the claims to an account whose pin was made or changed, or that nobody has: what is not the pin's goes, but for what came
+   * since the directory was asked, and for what waits for a person.
+   */
   settle(account: string): Promise<void>;
 }
 
-type Claim = Pick<SessionRecord, 'account' | 'device' | 'accountKeyHash' | 'deviceKeyHash' | 'createdAtMs'>;
+type Facts = Pick<SessionRecord, 'account' | 'device' | 'accountKeyHash' | 'deviceKeyHash' | 'createdAtMs'>;
+
+/** `place`: among the questions to the directory. */
+type Claim = Facts & { readonly place: number };
+
+/** Of an earlier run: what stands judges it. */
+const EARLIER = -1;
 
 /** The claimed sessions in `ctx.db`. `onDropped` hears of an account whose messages were dropped, `onSettled` when claims were. */
 export async function claims(
@@ -52,8 +64,12 @@ export async function claims(
   const claimed = new Map<string, Claim>();
   /** Accounts that the directory is being asked about. */
   const asking = new Set<string>();
-  for (const [id, claim] of await claimedSessions(ctx.db)) claimed.set(id, claim);
+  for (const [id, claim] of await claimedSessions(ctx.db)) claimed.set(id, { ...claim, place: EARLIER });
 
+  const claimsTo = (account: string): [id: string, claim: Claim][] => [...claimed].filter(([, claim]) => claim.account === account);
+  /** Whether what the directory has said was asked for before it came. */
+  const isUnasked = ({ account, place }: Claim): boolean => !contacts.questions.wasAskedSince(account, place);
+  const hasUnasked = (account: string): boolean => claimsTo(account).some(([, claim]) => isUnasked(claim));
   /** Runs what judges claims to `account`: by one pin and one list, so that a message and its session have one fate. */
   const judging = (account: string, task: () => Promise<void>): Promise<void> =>
     ctx.lock(`peer ${account}`, () => ctx.lock(`contact ${account}`, task));
@@ -86,29 +102,45 @@ export async function claims(
   };
 
   const settleLocked = async (account: string): Promise<void> => {
-    const own = [...claimed].filter(([, claim]) => claim.account === account);
+    const changedTo = (await contacts.load(account))?.changedTo;
+    const own = claimsTo(account);
     const isConfirmed = ([, claim]: [string, Claim]): boolean => contacts.mayShow(account, claim.accountKeyHash, claim.device);
-    const strangers = own.filter((claim) => !isConfirmed(claim)).map(([, claim]) => claim);
     const confirmed = own.filter(isConfirmed).map(([id]) => id);
-    await arrivals.confirm(account, (rows) => drop(account, strangers, inbox.unconfirmedOf(account), confirmed, rows));
+    const others = own.filter((claim) => !isConfirmed(claim)).map(([, claim]) => claim);
+    const inDoubt = changedTo && keyHash(changedTo);
+    const stay = others.filter((claim) => isUnasked(claim) || (inDoubt !== undefined && equal(inDoubt, claim.accountKeyHash)));
+    const strangers = others.filter((claim) => !stay.some((each) => isOneDevice(each, claim)));
+    await arrivals.confirm(account, (rows) => {
+      const waiting = stay.flatMap((claim) => inbox.unconfirmedOf(account, claim));
+      const due = inbox.unconfirmedOf(account).filter((seq) => !waiting.includes(seq));
+      return drop(account, strangers, due, confirmed, rows);
+    });
     inbox.settled(account);
   };
 
+  /** Asks until all that has come was asked about, one question at a time. */
   const ask = async (account: string): Promise<void> => {
     try {
-      // One whose pin stands is no claim any more; an earlier run may have ended before it was settled.
-      if ((await contacts.load(account)) === undefined) await contacts.refresh(account, []);
-    } catch (error) {
-      ctx.observer.log('info', 'claim-unconfirmed', isCyphrError(error) ? error.code : 'ERR_BUG');
-      // The directory knows no such account: nobody will ever confirm it, and it must not take the place of others.
-      if (!isCyphrError(error) || error.code !== 'ERR_NO_SESSION') return;
+      do {
+        try {
+          // One whose pin stands is no claim any more; an earlier run may have ended before it was settled.
+          if (hasUnasked(account) || (await contacts.load(account)) === undefined) await contacts.refresh(account, []);
+        } catch (error) {
+          const code = isCyphrError(error) ? error.code : 'ERR_BUG';
+          ctx.observer.log('info', 'claim-unconfirmed', code);
+          // These are answers: whom nobody will ever confirm must not take the place of others.
+          if (code !== 'ERR_NO_SESSION' && code !== 'ERR_IDENTITY_CHANGED') return;
+        }
+        await self.settle(account);
+      } while (hasUnasked(account));
+    } finally {
+      asking.delete(account);
     }
-    await self.settle(account);
   };
 
   const self: Claims = {
     write: (id) => ({ key: keys.claimed(id), value: fromHex(id)! }),
-    added: ({ id, facts }) => claimed.set(id, facts),
+    added: ({ id, facts }) => claimed.set(id, { ...facts, place: contacts.questions.count() }),
     include: (from) => [...claimed.values()].some((claim) => claim.account === from.account && isFrom(claim, from)),
     expired(ids) {
       for (const [id] of claimed) if (ids.some((gone) => compare(gone, fromHex(id)!) === 0)) claimed.delete(id);
@@ -120,7 +152,7 @@ export async function claims(
           const oldest = claimed.values().next().value as Claim | undefined;
           // Settled meanwhile.
           if (oldest?.account !== account || claimed.size <= sessionLimits.claimedCount) return;
-          if ((await contacts.load(account)) !== undefined) return settleLocked(account);
+          if (contacts.mayShow(account, oldest.accountKeyHash, oldest.device)) return settleLocked(account);
           await ctx.lock(`talk ${account}`, () => drop(account, [oldest], inbox.unconfirmedOf(account, oldest)));
         });
       }
@@ -130,10 +162,7 @@ export async function claims(
       asking.add(account);
       ask(account)
         .catch((error: unknown) => ctx.observer.log('warn', 'settling-failed', isCyphrError(error) ? error.code : 'ERR_BUG'))
-        .finally(() => {
-          asking.delete(account);
-          inbox.stir();
-        });
+        .finally(() => inbox.stir());
     },
     confirmAll() {
       for (const account of new Set([...inbox.unconfirmed(), ...[...claimed.values()].map((claim) => claim.account)]))
@@ -143,12 +172,13 @@ export async function claims(
     async settle(account) {
       await judging(account, () => settleLocked(account));
       await onSettled(account);
+      if (hasUnasked(account)) self.confirm(account);
     },
   };
   return self;
 }
 
 /** Whether both stand under one peer: a device is known by its key. */
-function isOneDevice(a: Claim, b: Claim): boolean {
+function isOneDevice(a: Facts, b: Facts): boolean {
   return a.account === b.account && equal(a.deviceKeyHash, b.deviceKeyHash);
 }

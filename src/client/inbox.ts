@@ -41,7 +41,7 @@ export interface Inbox {
   claimedOf(account: string): Promise<InboxRecord[]>;
   /** Deletes the messages whose time is over, shown or not. */
   expire(): Promise<void>;
-  /** What is left under this account's name is confirmed. */
+  /** What may be shown under this account's name is confirmed. */
   settled(account: string): void;
   /** Something changed that may let a loop go on: a pin, the connection, the end. */
   stir(): void;
@@ -226,7 +226,7 @@ export async function inbox(ctx: Context, contacts: Contacts, isDrained: () => b
     },
     expire,
     settled(account) {
-      for (const entry of entries.values()) if (entry.account === account) entry.isClaimed = false;
+      for (const entry of entries.values()) if (entry.account === account && !isUnconfirmed(entry)) entry.isClaimed = false;
       wakeLoops();
     },
     stir() {

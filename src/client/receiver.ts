@@ -22,7 +22,7 @@ import { claims as openClaims } from './claims.js';
 import type { Contacts, KnownContact } from './contacts.js';
 import type { Context } from './context.js';
 import type { Control, ControlEffect, ControlHandlers, ControlSender } from './control.js';
-import { deferred, Later } from './deferred.js';
+import { deferred, Later, unlessLater } from './deferred.js';
 import type { Troubles } from './diagnosis.js';
 import type { Greetings } from './greetings.js';
 import type { Inbox } from './inbox.js';
@@ -88,6 +88,7 @@ export async function receiver(
   const isFull = (account?: string): boolean =>
     inbox.unconfirmedCount() >= sessionLimits.claimedMessages ||
     (account !== undefined && inbox.unconfirmedCount(account) >= sessionLimits.claimedPerAccount);
+  const sayFailed = (error: unknown): void => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG');
   const later = deferred(ctx, {
     take: (delivery, was) => take(delivery, was),
     isFull,
@@ -96,9 +97,7 @@ export async function receiver(
   });
   contacts.standing.onAsked((account, hasSaid) => {
     if (!hasSaid) return inbox.stir();
-    later
-      .retry(account, 'pin')
-      .catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
+    later.retry(account, 'pin').catch(sayFailed);
   });
 
   /** The rows and effects of one decrypted message on a session, old or new, with what is known of its account under the same lock. */
@@ -208,6 +207,9 @@ export async function receiver(
         await repair.replaced(live);
         throw new TrustError('ERR_DEVICE_UNTRUSTED', 'the device of this session was replaced');
       }
+      // A claim that the pin has not ended is asked about, or waits for a person: what follows it waits, too.
+      const isOther = contact !== undefined && !equal(contact.pin, live.facts.accountKeyHash);
+      if (isOther && claims.include(live.facts)) throw new Later('person', account);
       let step: Step<LiveSession['state'], Uint8Array>;
       try {
         step = decrypt(live.state, frame);
@@ -231,7 +233,10 @@ export async function receiver(
       if (outcome instanceof Uint8Array) {
         later.giveBack();
         const id = toHex(outcome);
-        if ((await sessions.accountOf(id)) === undefined) throw new ReplayError('ERR_DUPLICATE', 'this first flight was accepted before');
+        if ((await sessions.accountOf(id)) === undefined) {
+          await ctx.lock(`peer ${init.account}`, () => sayDropped(init));
+          throw new ReplayError('ERR_DUPLICATE', 'this first flight was accepted before');
+        }
         return receiveRatchet(init.ratchetMessage, id);
       }
       // The pin stands. Whether the identity has changed is the directory's to say, and a person's to accept; meanwhile it waits.
@@ -242,6 +247,23 @@ export async function receiver(
     if ((await contacts.load(init.account)) !== undefined) return;
     claims.confirm(init.account);
     await claims.trim();
+  };
+
+  const sayKeyGone = (account: string, isContact: boolean): void => {
+    // Who writes there to mend it has to know the device.
+    if (isContact) contacts.askFor(account);
+    troubles.unproven(account, 'ERR_KEY_GONE', isContact ? 'needs-person' : 'never');
+  };
+
+  /**
+   * Says of a contact's flight that its session is no more, if none with the device is left: it went with a claim, with all that came on
+   * it, before the sender was confirmed. One that expired has made room for others.
+   */
+  const sayDropped = async ({ account, accountKey, deviceKey }: InitFrame): Promise<void> => {
+    const contact = await contacts.load(account);
+    const owner = { account, accountKeyHash: keyHash(accountKey), deviceKeyHash: keyHash(deviceKey) };
+    if (contact === undefined || !equal(contact.pin, owner.accountKeyHash) || isReplaced(contact, owner)) return;
+    if ((await sessions.peer(owner)).sessions.length === 0) sayKeyGone(account, true);
   };
 
   /** Accepts a flight, unless it was: then returns the id of its session, 16 bytes. Concurrent copies of one flight come one after another. */
@@ -256,11 +278,7 @@ export async function receiver(
     } catch (error) {
       if (error instanceof TrustError && error.code === 'ERR_IDENTITY_CHANGED') return 'other-identity';
       const isContact = contact !== undefined && equal(contact.pin, keyHash(init.accountKey));
-      if (error instanceof ReplayError && error.code === 'ERR_KEY_GONE') {
-        // Who writes there to mend it has to know the device.
-        if (isContact) contacts.askFor(init.account);
-        troubles.unproven(init.account, error.code, isContact ? 'needs-person' : 'never');
-      }
+      if (error instanceof ReplayError && error.code === 'ERR_KEY_GONE') sayKeyGone(init.account, isContact);
       // Of a device that was replaced, or removed, while its message was under way.
       if (isContact && error instanceof TrustError) troubles.unproven(init.account, error.code, 'never');
       throw error;
@@ -373,7 +391,7 @@ export async function receiver(
       for (const account of [...later.accounts('list'), ...later.accounts('person')]) contacts.askFor(account);
       for (const account of later.accounts('pin')) contacts.standing.ask(account);
       // What has disappeared meanwhile has made room.
-      later.retry().catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
+      later.retry().catch(sayFailed);
     },
     isAsking: () => claims.isAsking() || contacts.standing.isAsking() || later.isTrying(),
     close: () => later.close(),
@@ -391,18 +409,7 @@ export async function receiver(
     claims
       .settle(account)
       .then(() => repair.orphaned(account))
-      .catch((error: unknown) => ctx.observer.log('warn', 'retry-failed', isCyphrError(error) ? error.code : 'ERR_BUG'));
+      .catch(sayFailed);
   });
   return self;
-}
-
-/** `Later` as a result: it is no failure. */
-async function unlessLater(task: Promise<void>): Promise<Later | undefined> {
-  try {
-    await task;
-    return undefined;
-  } catch (error) {
-    if (error instanceof Later) return error;
-    throw error;
-  }
 }

@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest';
 import { claims } from '../../src/client/claims.js';
 import { encodeHello } from '../../src/client/content.js';
 import { mutex } from '../../src/client/platform.js';
-import { TransportError } from '../../src/errors.js';
+import { TransportError, TrustError } from '../../src/errors.js';
 import { sessionLimits } from '../../src/limits.js';
 import type { BundleBytes } from '../../src/step.js';
 import { memoryStore } from '../../src/store/memory.js';
@@ -379,15 +379,22 @@ async function alone(unconfirmed: readonly string[] = []) {
   /** Of alice's device 2: whether her list names it, and whether its message, 7, is there. */
   const second = { isListed: false, hasMessage: false };
   const gone: number[] = [];
-  const port = { confirms: Promise.resolve() };
+  const port = {
+    confirms: Promise.resolve(),
+    wasAsked: true,
+    answer(): void {
+      throw new TransportError('ERR_OFFLINE', 'no directory');
+    },
+  };
   const none = (): void => {};
   const contacts = {
     load: async (account: string) => (pinned.has(account) ? {} : undefined),
+    questions: { count: () => asked.length, wasAskedSince: () => port.wasAsked },
     mayShow: (account: string, [isTrue]: Uint8Array, device: number) =>
       pinned.has(account) && (isTrue === 1 || (device === 2 && second.isListed)),
     async refresh(account: string) {
       asked.push(account);
-      throw new TransportError('ERR_OFFLINE', 'no directory');
+      port.answer();
     },
   };
   const sessions = {
@@ -437,7 +444,33 @@ test('of too many claims the oldest goes, with its own messages; one whose accou
   add('one more', 2);
   await self.trim();
   expect(dropped).toEqual([['nobody 0', 2]]);
-  expect(looked).toEqual([['nobody 0', oldest]]);
+  expect(looked).toMatchObject([['nobody 0', oldest]]);
+});
+
+test('of too many claims to a pinned account the oldest goes, whether it was asked about or not', async () => {
+  const { self, add, pinned, dropped, port } = await alone();
+  pinned.add('alice');
+  port.wasAsked = false;
+  for (let device = 1; device <= BOUND + 1; device++) add('alice', device);
+  await self.trim();
+  expect(dropped).toEqual([['alice', 1]]);
+});
+
+test('whoever pins an account: what came since the directory was asked is asked about, and another identity than the pin is an answer', async () => {
+  const { self, add, pinned, asked, dropped, port } = await alone();
+  port.wasAsked = false;
+  add('alice', 1);
+  pinned.add('alice');
+  await self.settle('alice');
+  await vi.waitFor(() => expect(self.isAsking()).toBe(false), { timeout: 20_000 });
+  expect([asked, dropped]).toEqual([['alice'], []]);
+  port.answer = () => {
+    port.wasAsked = true;
+    throw new TrustError('ERR_IDENTITY_CHANGED', 'another one');
+  };
+  self.confirm('alice');
+  await vi.waitFor(() => expect(self.isAsking()).toBe(false), { timeout: 20_000 });
+  expect([asked, dropped]).toEqual([['alice', 'alice'], [['alice', 1]]]);
 });
 
 test('every false device that claims a pinned account goes, and the true one stays', async () => {
