@@ -29,6 +29,17 @@ export class Later extends Error {
   }
 }
 
+/** `Later` as a result: it is no failure. */
+export async function unlessLater(task: Promise<void>): Promise<Later | undefined> {
+  try {
+    await task;
+    return undefined;
+  } catch (error) {
+    if (error instanceof Later) return error;
+    throw error;
+  }
+}
+
 /** What is asked, and told, about what waits. */
 export interface DeferredEvents {
   /** Tries an envelope again, that waited for this. What waited for the pin has paid its token when it came. */

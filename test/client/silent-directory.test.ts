@@ -5,7 +5,7 @@ import { TransportError } from '../../src/errors.js';
 import { sessionLimits } from '../../src/limits.js';
 import type { BundleBytes } from '../../src/step.js';
 import { type EvilPeer, evilPeer } from '../helpers/evil-peer.js';
-import type { Person } from '../helpers/people.js';
+import { type GlassStore, glassStore, type Person } from '../helpers/people.js';
 import { type Stepped, stepped } from '../helpers/stepped.js';
 
 vi.mock('../../src/limits.js', async (original) => {
@@ -139,8 +139,19 @@ test('where a changed identity is only told, what comes as it is pinned does not
   expect(network.unackedCount(alice.address)).toBe(0);
 });
 
-test('a reader who ends when all is drained waits for what is asked', async () => {
-  await begin({ trust: 'warn' });
+test('a reader who ends when all is drained waits for what is asked, and for what waited for it', async () => {
+  // A store that takes its time over what came.
+  const store = glassStore();
+  let open = (): void => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  const slow: GlassStore = {
+    ...store,
+    async commit(writes) {
+      if (writes.some(({ key }) => key[0] === 'inbox')) await opened;
+      await store.commit(writes);
+    },
+  };
+  await begin({ trust: 'warn', store: slow });
   silence();
   shown = evilPeer('eve', 'anew', time.now());
   await inject(shown.flight(bundle, shown.text('1')));
@@ -153,6 +164,9 @@ test('a reader who ends when all is drained waits for what is asked', async () =
   await time.pass(MINUTE);
   expect([texts, hasEnded]).toEqual([[], false]);
   release();
+  await time.pass(MINUTE);
+  expect([texts, hasEnded]).toEqual([[], false]);
+  open();
   await timed(reading);
   expect(texts).toEqual(['1']);
   // The same where the answer is that it is nobody's.
