@@ -389,10 +389,7 @@ function asWord({ identity, sinceMs, verified, list }: ContactRecord): ContactRe
   return { identity, sinceMs, verified, list, former: [] };
 }
 
-/**
- * A contact as another device has it: whose identity it is and what a person has said of it. Its list is verified here as it was there;
- * whatever else stands there is that device's, and found anew.
- */
+/** A contact as another device has it: its identity and what a person has said of it. The list is verified here as it was there. */
 function readContact(account: string, bytes: Uint8Array): ContactRecord {
   try {
     const word = asWord(contactRecord.decode(bytes));

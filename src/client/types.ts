@@ -133,10 +133,7 @@ export interface Sent {
    * out, and for edits, reactions, deletions and timers, of which nobody says so. The other side may tell nothing: pass a signal.
    */
   until(state: 'accepted' | 'delivered' | 'read', options?: { signal?: AbortSignal | undefined }): Promise<void>;
-  /**
-   * Takes the message back if it has not left: `'cancelled'`, or how far it had already come. By what this device knows: where the
-   * carrier's answer was lost, it may be there all the same; a deletion takes it away there.
-   */
+  /** Takes the message back if it has not left, by what this device knows (a deletion does later): `'cancelled'`, or how far it had already come. */
   cancel(): Promise<SentState>;
 }
 
