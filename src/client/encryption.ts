@@ -187,9 +187,9 @@ export function encryption(ctx: Context, contacts: Contacts, sessions: Sessions)
       const { live, facts } = active;
       const { silentSinceMs, unansweredCount } = live.facts;
       // Perhaps the device has lost its state: its newest set says so.
-      if (silentSinceMs !== undefined && ctx.now() - silentSinceMs > sessionLimits.silenceMs) contacts.askFor(account);
+      if (silentSinceMs !== undefined && Math.abs(ctx.now() - silentSinceMs) > sessionLimits.silenceMs) contacts.askFor(account);
       const isGivenUp =
-        live.init !== null && (unansweredCount >= unansweredMax || ctx.now() - facts.createdAtMs > sessionLimits.unansweredMs);
+        live.init !== null && (unansweredCount >= unansweredMax || Math.abs(ctx.now() - facts.createdAtMs) > sessionLimits.unansweredMs);
       return isGivenUp || isUsedUp(live.state) ? undefined : live;
     },
     wasInVain: async (account, { keyHash: deviceKeyHash }) => wasInVain(await sessions.peer({ account, deviceKeyHash })),

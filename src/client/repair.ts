@@ -125,7 +125,7 @@ export function repair(
   const withoutSilent = async (owner: PeerDevice, peer: PeerSessions): Promise<PeerSessions> => {
     const active = await sessions.active(owner);
     const sinceMs = active?.live.facts.silentSinceMs;
-    const isSilent = sinceMs !== undefined && ctx.now() - sinceMs > sessionLimits.unmatchedMs && mayStart(peer, ctx.now());
+    const isSilent = sinceMs !== undefined && Math.abs(ctx.now() - sinceMs) > sessionLimits.unmatchedMs && mayStart(peer, ctx.now());
     return isSilent ? died(peer, active!.facts.id) : peer;
   };
   /** Whether the other side, which still writes on this session, should have changed over long ago: perhaps the request never came. */

@@ -213,7 +213,7 @@ function isUnmatched({ sessions }: PeerSessions, { initiatedByUs, createdAtMs }:
     // None of the peer's: that is answered as it begins.
     active?.answeredAtMs === null &&
     createdAtMs >= active.createdAtMs &&
-    nowMs - active.createdAtMs > sessionLimits.unmatchedMs
+    Math.abs(nowMs - active.createdAtMs) > sessionLimits.unmatchedMs
   );
 }
 
@@ -283,7 +283,7 @@ export function forsaken({ sessions }: PeerSessions, id: Uint8Array, nowMs: numb
       session.initiatedByUs &&
       session.answeredAtMs === null &&
       session.status !== 'active' &&
-      nowMs - session.createdAtMs > sessionLimits.unmatchedMs &&
+      Math.abs(nowMs - session.createdAtMs) > sessionLimits.unmatchedMs &&
       !same(session.id, id),
   );
 }

@@ -386,6 +386,13 @@ describe('at the bounds of each rule', () => {
     expect([T + unmatchedMs, T + unmatchedMs + 1].map((at) => forsaken(over, id(2), at).length)).toEqual([0, 1]);
   });
 
+  test('T41: a clock that was ahead keeps nothing waiting for as long as it was', () => {
+    const over = accepted(died(started(NO_SESSIONS, id(1), incarnation(0), T), id(1)), id(2), T);
+    expect(forsaken(over, id(2), T - 365 * DAY)).toHaveLength(1);
+    const here = accepted(started(NO_SESSIONS, id(1), incarnation(0), T), id(2), T);
+    expect(active(received(here, id(2), T - 365 * DAY))).toBe(2);
+  });
+
   test('a hello that names its own session replaces nothing, and one that names what is known of is no news', () => {
     const two = accepted(accepted(NO_SESSIONS, id(1), T), id(2), T);
     expect(statuses(replaced(two, id(2), incarnation(0), [id(2)], T))).toEqual(['1 archived', '2 active']);
