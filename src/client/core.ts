@@ -41,6 +41,8 @@ import type { ClientEvent, ClientOptions, ClientStatus } from './types.js';
 /** How often keys are looked after, and how soon again if the directory could not be reached. */
 const MAINTENANCE_MS = 3_600_000;
 const MAINTENANCE_RETRY_MS = 60_000;
+/** A carrier that has neither let a device in nor failed by then is taken for one that does not say so. */
+const QUIET_MS = 2_000;
 const PRUNE_MS = 86_400_000;
 /** How long a carrier may take to close before the client goes on without it. */
 const CLOSING_MS = 5_000;
@@ -150,7 +152,7 @@ export async function openCore(
     const contacts = await openContacts(ctx, own);
     const sessions = openSessions(db);
     const encryption = openEncryption(ctx, contacts, sessions);
-    const greetings = await openGreetings(ctx, contacts, encryption);
+    const greetings = await openGreetings(ctx, contacts, encryption, (account) => outbox.wake(account));
     const talk = await openTalk(ctx);
     const log = await sendLog(ctx);
     const outbox = await openOutbox(ctx, contacts, encryption, greetings, talk, log, statusChanged);
@@ -246,12 +248,14 @@ export async function openCore(
 
     let prunedAtMs = Number.NEGATIVE_INFINITY;
     let stopTimers = (): void => {};
-    /** Looks after the keys, and forgets what is past its time; again in an hour (`isHourly`), or soon if it failed. */
-    function maintain(isHourly = false): void {
+    let rounds = 0;
+    /** Looks after the keys, renews them if it may, and forgets what is past its time; again in an hour, or soon if it failed. */
+    function maintain(mayRenew = connection === 'online'): void {
+      const round = ++rounds;
       const work = async (): Promise<void> => {
         await ctx.days.note();
         // Until the carrier has let this device in, it may be a copy that is about to be halted: the keys that it made would be nobody's.
-        await (isHourly || connection === 'online' ? keyring.maintain() : keyring.publish());
+        await (mayRenew ? keyring.maintain() : keyring.publish());
         outbox.wakeAll();
         receiver.confirmAll();
         await inbox.expire();
@@ -263,16 +267,18 @@ export async function openCore(
         await talk.prune();
         prunedAtMs = now();
       };
-      const again = (ms: number, isNextHourly: boolean): void => {
+      const again = (ms: number, mayNext: boolean): void => {
+        // A later one has decided, or will.
+        if (round !== rounds) return;
         stopTimers();
-        if (!ctx.life.hasEnded()) stopTimers = timer(() => maintain(isNextHourly), ms);
+        if (!ctx.life.hasEnded()) stopTimers = timer(() => maintain(mayNext), ms);
       };
       work().then(
-        () => again(MAINTENANCE_MS, true),
+        () => again(mayRenew || connection !== 'connecting' ? MAINTENANCE_MS : QUIET_MS, true),
         (error: unknown) => {
           watch.log('info', 'maintenance-failed', isCyphrError(error) ? error.code : 'ERR_BUG');
           // What is refused for good, only renewed keys can take the place of.
-          again(MAINTENANCE_RETRY_MS, isHourly || isRefusedForGood(error));
+          again(MAINTENANCE_RETRY_MS, mayRenew || isRefusedForGood(error));
         },
       );
     }

@@ -36,8 +36,13 @@ interface Hello {
   readonly bytes: Uint8Array;
 }
 
-/** The greetings in `ctx.db`. */
-export async function greetings(ctx: Context, contacts: Contacts, encryption: Encryption): Promise<Greetings> {
+/** The greetings in `ctx.db`. `wake` has an account looked at again. */
+export async function greetings(
+  ctx: Context,
+  contacts: Contacts,
+  encryption: Encryption,
+  wake: (account: string) => void,
+): Promise<Greetings> {
   const { db } = ctx;
   /** Not started, or not handed over. */
   const due = new Set<string>();
@@ -56,6 +61,8 @@ export async function greetings(ctx: Context, contacts: Contacts, encryption: En
 
   /** Sessions for which keys are being fetched: nobody waits for the directory's word on somebody else, and no key is taken in vain. */
   let beingStarted = 0;
+  /** For whom there was no room while others were asked about: what these leave is theirs. */
+  const postponed = new Set<string>();
   const startOne = async (account: string): Promise<void> => {
     const contact = await contacts.load(account);
     if (contact === undefined) return;
@@ -71,12 +78,20 @@ export async function greetings(ctx: Context, contacts: Contacts, encryption: En
       return devices;
     });
     // The rest when the keys are next looked after: somebody may wait for what the hour still allows.
-    if (missing.length > encryption.spareCount() - beingStarted) return;
+    if (missing.length > encryption.spareCount() - beingStarted) {
+      if (beingStarted > 0) postponed.add(account);
+      return;
+    }
     beingStarted += missing.length;
     try {
       await startWith(account, missing.length === 0 ? [] : await contacts.refresh(account, missing));
     } finally {
       beingStarted -= missing.length;
+      const next = [...postponed].slice(0, Math.max(0, encryption.spareCount() - beingStarted));
+      for (const other of next) {
+        postponed.delete(other);
+        wake(other);
+      }
     }
   };
   const startWith = (account: string, bundles: readonly VerifiedBundle[]): Promise<void> =>

@@ -148,7 +148,7 @@ export async function outbox(
       let isOver = false;
       try {
         const state = await finish(id, 'cancelled');
-        isOver = state === 'cancelled';
+        isOver = state !== 'queued' && state !== 'held';
         return state;
       } finally {
         if (!isOver) {

@@ -99,7 +99,7 @@ test('an account with more devices than the hour has sessions to spare is greete
   const value = greetRecord.encode({ isStarted: false, hellos: [] });
   const db = { list: async () => [{ key: ['greet', 'bob'], value }], read: async () => value, commit: async () => {} };
   const encryption = { usable: async () => undefined, assertMayStart: async () => {}, spareCount: () => spareCount };
-  const { start } = await greetings({ db, lock } as never, contacts as never, encryption as never);
+  const { start } = await greetings({ db, lock } as never, contacts as never, encryption as never, () => {});
   await start('bob');
   expect(taken).toEqual([]);
   spareCount = 2;
@@ -130,7 +130,8 @@ test('a greeting is forgotten device by device, as the relay takes it; an answer
       sent.push(device);
     },
   };
-  const open = () => greetings({ db, lock, transport, life: { race: (task: unknown) => task } } as never, {} as never, {} as never);
+  const open = () =>
+    greetings({ db, lock, transport, life: { race: (task: unknown) => task } } as never, {} as never, {} as never, () => {});
   const first = await open();
   await expect(first.transmit('bob')).rejects.toMatchObject({ code: 'ERR_OFFLINE' });
   const second = await open();
@@ -167,7 +168,7 @@ test('nobody is greeted with keys of another identity or another device than are
       return { frame: new Uint8Array(), writes: [], install() {} };
     },
   };
-  const { start } = await greetings({ db, lock } as never, contacts as never, encryption as never);
+  const { start } = await greetings({ db, lock } as never, contacts as never, encryption as never, () => {});
   await start('bob');
   expect(started).toEqual([]);
   bundles.push({ address, accountKeyHash: pin, deviceKey: key });
@@ -200,7 +201,7 @@ test('an answer that comes while the keys of a contact are being fetched is not 
   };
   const encryption = { usable: async () => (hasSession ? {} : undefined), assertMayStart: async () => {}, spareCount: () => 9 };
   const lock = (_: string, task: () => unknown): unknown => task();
-  const self = await greetings({ db, lock } as never, contacts as never, encryption as never);
+  const self = await greetings({ db, lock } as never, contacts as never, encryption as never, () => {});
   await self.start('bob');
   expect([...rows.keys()]).toEqual([]);
 });
@@ -237,4 +238,32 @@ test('a contact for whom the directory does not answer keeps nothing from the ot
   release();
   await bob.seen('sessionEstablished', ({ reason }) => reason === 'recovered');
   await Promise.all([alice, bob, carol].map(({ client }) => client.close()));
+});
+
+test('contacts whose accounts are gone do not keep the others from being greeted', async () => {
+  const clock = { ms: START };
+  const network = hostileNetwork();
+  const before = await person('alice', network, clock);
+  const names = ['a', 'b', 'c', 'd', 'e', 'zoe'];
+  const people: Person[] = [];
+  for (const name of names) {
+    const each = await person(name, network, clock);
+    people.push(each);
+    await each.client.send('alice', 'hello');
+    await before.read();
+    await before.client.send(name, 'hello');
+    await each.read();
+    clock.ms += HOUR + 1;
+  }
+  await before.client.close();
+  const { store } = before;
+  await recoverStore(store, { directory: network.directory, rng: testRng('recovery'), now: () => clock.ms });
+  // The directory knows them no more, and all are asked about before it answers.
+  network.answer = async (account, honest) => {
+    for (let turn = 0; turn < 20; turn++) await new Promise((next) => setImmediate(next));
+    return account === 'zoe' || account === 'alice' ? honest : [];
+  };
+  const alice = await person('alice', network, clock, { store, seed: 'recovered' });
+  await people.at(-1)!.seen('sessionEstablished', ({ reason }) => reason === 'recovered');
+  await Promise.all([alice, ...people].map(({ client }) => client.close()));
 });

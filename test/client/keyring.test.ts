@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { timer } from '../../src/client/platform.js';
 import { TransportError } from '../../src/errors.js';
 import type { DeviceKeys } from '../../src/step.js';
 import type { Directory, Login, Network, Transport } from '../../src/transport/port.js';
@@ -101,6 +102,71 @@ test('a set that the directory refuses for good is made anew also where the carr
   await time.pass(2 * 60_000);
   expect(network.published.map(({ signedSet }) => refused.some((set) => Buffer.compare(set, signedSet) === 0))).toEqual([false, false]);
   await timed(third.client.close());
+});
+
+test('a device that is opened now and then on a carrier that does not say that it is up renews its keys all the same', async () => {
+  const { time, network, open, timed } = stepped();
+  onTestFinished(() => time.end());
+  const transport = (login: Login): Transport => {
+    const port = (network.transport as (login: Login) => Transport)(login);
+    return { ...port, deliveries: ({ onUp: _, ...options } = {}) => port.deliveries(options) };
+  };
+  const { client, store } = await open('alice');
+  await timed(client.close());
+  for (let run = 2; run <= 6; run++) {
+    time.jump(8 * DAYS);
+    const again = await open('alice', { store, seed: `${run}`, transport });
+    await time.pass(3_000);
+    await timed(again.client.close());
+    expect(network.published.length).toBeGreaterThanOrEqual(run);
+  }
+});
+
+test('maintenance that failed is tried again in a minute, whatever else of it has not', async () => {
+  const { time, network, open, timed } = stepped();
+  onTestFinished(() => time.end());
+  const { client, store } = await open('alice');
+  await timed(client.close());
+  time.jump(8 * DAYS);
+  let isDown = true;
+  const directory = (login: Login) => {
+    const port = (network.directory as (login: Login) => Directory)(login);
+    const publish: Directory['publish'] = async (keys) => {
+      if (isDown) throw new TransportError('ERR_OFFLINE', 'no directory');
+      await port.publish(keys);
+    };
+    const fetch: Directory['fetch'] = async (...call) => {
+      if (isDown) throw new TransportError('ERR_OFFLINE', 'no directory');
+      return port.fetch(...call);
+    };
+    return { ...port, publish, fetch };
+  };
+  // The first look begins before the carrier is there.
+  const transport = (login: Login): Transport => {
+    const port = (network.transport as (login: Login) => Transport)(login);
+    const deliveries: Transport['deliveries'] = async function* (options) {
+      for (let turn = 0; turn < 5; turn++) await new Promise((next) => setImmediate(next));
+      yield* port.deliveries(options);
+    };
+    return { ...port, deliveries };
+  };
+  // A first look at many rows, which takes a while.
+  const { list } = store;
+  let isSlow = true;
+  store.list = async (prefix, ...rest) => {
+    if (prefix[0] === 'got' && isSlow) {
+      isSlow = false;
+      await new Promise<void>((resolve) => void timer(resolve, 5_000));
+    }
+    return list(prefix, ...rest);
+  };
+  const again = await open('alice', { store, seed: 'again', directory, transport });
+  await time.pass(10_000);
+  isDown = false;
+  const before = network.published.length;
+  await time.pass(61_000);
+  expect([isSlow, network.published.length - before]).toEqual([false, 1]);
+  await timed(again.client.close());
 });
 
 test('T41: a device that was away for longer than its keys last publishes new ones', async () => {
