@@ -122,14 +122,16 @@ export async function claims(
   const ask = async (account: string): Promise<void> => {
     try {
       do {
+        const before = contacts.questions.count();
         try {
           // One whose pin stands is no claim any more; an earlier run may have ended before it was settled.
           if (hasUnasked(account) || (await contacts.load(account)) === undefined) await contacts.refresh(account, []);
         } catch (error) {
           const code = isCyphrError(error) ? error.code : 'ERR_BUG';
           ctx.observer.log('info', 'claim-unconfirmed', code);
-          // These are answers: whom nobody will ever confirm must not take the place of others.
-          if (code !== 'ERR_NO_SESSION' && code !== 'ERR_IDENTITY_CHANGED') return;
+          // These are answers, unless the port has thrown them: whom nobody will ever confirm must not take the place of others.
+          const isAnswer = code === 'ERR_NO_SESSION' || code === 'ERR_IDENTITY_CHANGED';
+          if (!isAnswer || !contacts.questions.wasAskedSince(account, before)) return;
         }
         await self.settle(account);
       } while (hasUnasked(account));

@@ -162,7 +162,10 @@ export function deferred(ctx: Context, { take, isFull, isOver, onTried }: Deferr
       else isStranding = true;
       if (waiting.size > WAITING_MAX) waiting.delete(waiting.keys().next().value as string);
       if (isFlight) awaitToken();
-      if (isOver(later)) runSoon(() => [delivery.id]);
+      const { why, account, identity } = later;
+      const isAlike = (each: Later): boolean => each.why === why && each.account === account && each.identity === identity;
+      // With those that wait for the same, in their order.
+      if (isOver(later)) runSoon(() => [...waiting].flatMap(([id, each]) => (isAlike(each.later) ? [id] : [])));
     },
     has(delivery) {
       const known = waiting.get(delivery.id);

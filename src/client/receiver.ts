@@ -92,7 +92,8 @@ export async function receiver(
   const later = deferred(ctx, {
     take: (delivery, was) => take(delivery, was),
     isFull,
-    isOver: ({ why, account, identity }) => why === 'pin' && contacts.standing.isAnswered(account!, identity!),
+    isOver: ({ why, account, identity }) =>
+      why === 'pin' && (contacts.mayShow(account!, fromHex(identity!)!) || contacts.standing.isAnswered(account!, identity!)),
     onTried: inbox.stir,
   });
   contacts.standing.onAsked((account, hasSaid) => {
@@ -226,7 +227,8 @@ export async function receiver(
     const init = parseInit(inner);
     const identity = toHex(keyHash(init.accountKey));
     // Another one of the same identity came first, and the answer may be a moment away, or the pin be made already.
-    if (was?.why !== 'pin' && later.isBehind(init.account, identity)) throw new Later('pin', init.account, identity);
+    const isAgain = was?.why === 'pin' || was?.why === 'person';
+    if (!isAgain && later.isBehind(init.account, identity)) throw new Later('pin', init.account, identity);
     for (;;) {
       const outcome = await ctx.lock(`peer ${init.account}`, () => ctx.lock('prekeys', () => acceptOnce(init)));
       if (outcome === 'accepted') break;

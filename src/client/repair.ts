@@ -206,6 +206,8 @@ export function repair(
       const isListed = contact.devices.some(({ keyHash }) => equal(keyHash, deviceKeyHash));
       if (isListed && !contacts.isSendable(contact)) continue;
       const known = await sessions.peer(owner);
+      // A claim that is still to be judged is no former device.
+      if (!isListed && (await sessions.isClaimed(known))) continue;
       const { peer, requests } = isListed ? unconfirmed(owner, known) : losses(owner, known);
       if (requests.length > 0) await commit(owner, peer, requests);
       const lastMs = Math.max(0, ...peer.sessions.flatMap(({ createdAtMs, retiredAtMs }) => [createdAtMs, retiredAtMs]));

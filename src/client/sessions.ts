@@ -47,6 +47,8 @@ export interface Sessions {
   startedAt(): Promise<readonly { readonly account: string; readonly atMs: number }[]>;
   /** Whether there were sessions with a device of this account that stands in its list no longer. */
   hasReplaced(owner: PeerDevice, listed: readonly DeviceEntry[] | undefined): Promise<boolean>;
+  /** Whether one of these sessions is claimed: no pin confirms its sender so far (claims.ts). */
+  isClaimed(peer: PeerSessions): Promise<boolean>;
   /** The session that sends to this device go out on. */
   active(owner: PeerDevice): Promise<{ live: LiveSession; facts: SessionFacts } | undefined>;
   /** The rows that take `before` (none for a new session) to `after`. */
@@ -181,6 +183,10 @@ export function sessions(db: Database): Sessions {
     async hasReplaced({ account, deviceKeyHash }, listed = []) {
       const present = new Set([deviceKeyHash, ...listed.map(({ keyHash }) => keyHash)].map(toHex));
       return (await db.list(['peer', account])).some(({ key }) => !present.has(key[2]!));
+    },
+    async isClaimed({ sessions }) {
+      for (const { id } of sessions) if ((await db.read(keys.claimed(toHex(id)))) !== undefined) return true;
+      return false;
     },
     async active(owner) {
       const facts = activeSession(await self.peer(owner));

@@ -37,7 +37,10 @@ export interface Transport {
 export interface Directory {
   /** Idempotent; a batch id that is already known adds nothing. */
   publish(keys: DeviceKeys, options?: { signal?: AbortSignal | undefined }): Promise<void>;
-  /** All devices of the account; `[]` for an unknown one. `take` names the devices whose one-time prekey to hand out; default all. */
+  /**
+   * All devices of the account; `[]` for an unknown one. `take` names the devices whose one-time prekey to hand out; default all. Must
+   * settle: of an account about which a question is open no other is asked.
+   */
   fetch(
     account: string,
     options?: { take?: 'all' | readonly number[] | undefined; signal?: AbortSignal | undefined },

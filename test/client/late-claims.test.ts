@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
+import { TrustError, UsageError } from '../../src/errors.js';
 import type { BundleBytes } from '../../src/step.js';
 import { evilPeer } from '../helpers/evil-peer.js';
 import { hostileNetwork } from '../helpers/hostile-network.js';
@@ -117,4 +118,55 @@ describe('T32: a first message of a new identity that comes while the directory 
     expect([rowCount(bob, 'session'), rowCount(bob, 'claimed'), bob.count('identityChanged')]).toEqual([1, 0, 1]);
     await bob.client.close();
   });
+});
+
+const turns = async (count: number): Promise<void> => {
+  for (let turn = 0; turn < count; turn++) await new Promise((next) => setImmediate(next));
+};
+
+test.each([
+  ['ERR_NO_SESSION', () => new UsageError('ERR_NO_SESSION', 'unknown')],
+  ['ERR_IDENTITY_CHANGED', () => new TrustError('ERR_IDENTITY_CHANGED', 'another')],
+] as const)('T28: a directory that throws %s by itself has not answered, and is not asked in a loop', async (_, fault) => {
+  const { bob, network, flight } = await asked();
+  let count = 0;
+  network.answer = (account, honest) => {
+    if (account !== 'alice') return honest;
+    count += 1;
+    if (count > 100) return new Promise(() => {});
+    throw fault();
+  };
+  await flight(evilPeer('alice', 'forged', START), 'I am alice');
+  await turns(300);
+  expect(count).toBeLessThan(10);
+  await bob.client.close();
+});
+
+test('T28: a claim that the next answer is to judge is no former device of the one that is pinned by now, however many came with it', async () => {
+  const { bob, asked: questions, answerFirst, shows, flight, network } = await asked('warn');
+  const [former, alice] = [evilPeer('alice', 'former', START), evilPeer('alice', 'new', START + 5)];
+  await flight(former, 'from the former one');
+  await vi.waitFor(() => expect(questions).toHaveBeenCalledTimes(1), { timeout: 20_000 });
+  // The next answer takes its time, too.
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const { answer } = network;
+  network.answer = async (account, honest) => {
+    const said = answer(account, honest);
+    if (account === 'alice' && questions.mock.calls.length > 1) await released;
+    return said;
+  };
+  shows(alice);
+  expect(await flight(alice, 'from the new one')).toBe(true);
+  for (let i = 0; i < 9; i++) expect(await flight(evilPeer('alice', `forged ${i}`, START + 6), 'so am I')).toBe(true);
+  answerFirst(former);
+  await vi.waitFor(() => expect(questions).toHaveBeenCalledTimes(2), { timeout: 20_000 });
+  await turns(300);
+  release();
+  expect([(await bob.read()).text, (await bob.read()).text].sort()).toEqual(['from the former one', 'from the new one']);
+  await network.inject(bob.address, alice.next(alice.text('and on')));
+  expect(await texts(bob)).toEqual(['and on']);
+  await bob.client.close();
 });

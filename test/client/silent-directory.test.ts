@@ -15,6 +15,7 @@ vi.mock('../../src/limits.js', async (original) => {
 });
 
 const MINUTE = 60_000;
+const DAY = 86_400_000;
 let world: Stepped;
 let time: Stepped['time'];
 let network: Stepped['network'];
@@ -219,4 +220,63 @@ test('a client that closes while the directory is asked has lost nothing', async
   await timed((await timed(alice.client.contact('eve').safetyNumber())).accept());
   await time.pass(MINUTE);
   expect(await said(alice)).toEqual(['it is me']);
+});
+
+/** The directory can't be reached from now on, as far as eve goes. */
+function isDown(): void {
+  const { answer } = network;
+  network.answer = async (account, honest) => {
+    if (account === 'eve') throw new TransportError('ERR_OFFLINE', 'down');
+    return answer(account, honest);
+  };
+}
+
+test('what waited for a person is not put behind what came later, once she has accepted', async () => {
+  await begin();
+  shown = evilPeer('eve', 'anew', time.now());
+  const first = shown.flight(bundle, shown.text('1'));
+  const second = shown.flight(bundle, shown.text('2'));
+  expect(await inject(first)).toBe(false);
+  await time.pass(MINUTE);
+  await time.pass(DAY + 15 * MINUTE);
+  isDown();
+  expect(await inject(second)).toBe(false);
+  await time.pass(MINUTE);
+  const number = await timed(alice.client.contact('eve').safetyNumber());
+  await timed(number.accept());
+  await time.pass(3 * 60 * MINUTE);
+  expect(await said(alice)).toEqual(['1', '2']);
+});
+
+test('what comes while what waited is tried again after a decision is shown, too', async () => {
+  const store = glassStore();
+  let gate: Promise<void> | undefined;
+  let open = (): void => {};
+  const slow: GlassStore = {
+    ...store,
+    async commit(writes) {
+      if (gate !== undefined && writes.some(({ key }) => key[0] === 'inbox')) await gate;
+      await store.commit(writes);
+    },
+  };
+  await begin({ store: slow });
+  shown = evilPeer('eve', 'anew', time.now());
+  const [f1, f2, f3] = ['1', '2', '3'].map((text) => shown.flight(bundle, shown.text(text))) as [Uint8Array, Uint8Array, Uint8Array];
+  expect(await inject(f1)).toBe(false);
+  await time.pass(MINUTE);
+  await time.pass(DAY + 15 * MINUTE);
+  isDown();
+  expect(await inject(f2)).toBe(false);
+  gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  const number = await timed(alice.client.contact('eve').safetyNumber());
+  await timed(number.accept());
+  await time.settle();
+  void network.inject(alice.address, f3);
+  await time.settle();
+  gate = undefined;
+  open();
+  await time.pass(3 * 60 * MINUTE);
+  expect((await said(alice)).sort()).toEqual(['1', '2', '3']);
 });
