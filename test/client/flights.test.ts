@@ -73,14 +73,7 @@ async function contact(account: string): Promise<{ peer: EvilPeer; flight(text: 
 beforeEach(async () => {
   world = stepped();
   ({ time, network } = world);
-  alice = await open('alice');
-  bob = await open('bob', { metadata: 'sealed' });
-  [bundle] = (await network.bundles('alice')) as [BundleBytes];
-  await timed(bob.client.send('alice', 'a'));
-  expect(await texts()).toEqual(['a']);
-  await timed(alice.client.send('bob', 'b'));
-  await timed(bob.readAll());
-  await time.pass(10 * MINUTE);
+  ({ alice, bob, bundle } = await world.met());
 });
 afterEach(async () => {
   await timed(Promise.all([alice.client.close(), bob.client.close()]));
